@@ -8,3 +8,58 @@ pub const JSON_DEPTH: usize = 128;
 
 /// Findings reported for one message; the rest are counted in the last one.
 pub const FINDINGS_PER_MESSAGE: usize = 32;
+
+/// Entries the ledger keeps in memory.
+pub const LEDGER_ENTRIES: usize = 10_000;
+
+/// Bytes of an `OpenAPI` or Overlay document.
+pub const DOCUMENT_BYTES: usize = 16 * 1024 * 1024;
+
+/// Events of a YAML document, what its aliases repeat included.
+pub const YAML_EVENTS: usize = 4_000_000;
+
+/// References that may lead to one another before a document is called circular.
+pub const REFERENCE_HOPS: usize = 32;
+
+/// Schemas that one checked edge (a body, a parameter) may reach before it is `unverifiable`.
+pub const SCHEMAS_PER_EDGE: usize = 10_000;
+
+/// Schemas that may be held against one and the same value of a message, combined by `allOf` and its
+/// kin, before their edge is `unverifiable`.
+pub const JUDGEMENTS_PER_VALUE: u64 = 20_000;
+
+/// Schemas that may combine one another in a row before their edge is `unverifiable`.
+pub const COMBINED_DEPTH: usize = 128;
+
+/// Bytes of compiled program one `pattern` may need.
+pub const PATTERN_BYTES: usize = 1024 * 1024;
+
+/// Values of an `enum` that a finding spells out.
+pub const ENUM_VALUES_SHOWN: usize = 16;
+
+/// Bytes of a request body that the mock reads before it answers 413.
+pub const MOCK_BODY_BYTES: usize = 1024 * 1024;
+
+/// Requests the mock's journal keeps; the oldest go first.
+pub const MOCK_JOURNAL_ENTRIES: usize = 20_000;
+
+/// Bytes of paths, queries and bodies the mock's journal keeps; the oldest go first.
+pub const MOCK_JOURNAL_BYTES: usize = 32 * 1024 * 1024;
+
+/// Faults that can be set at once.
+pub const MOCK_FAULTS: usize = 1_000;
+
+/// The longest delay of one fault, in milliseconds.
+pub const MOCK_FAULT_DELAY_MS: u64 = 300_000;
+
+/// Connections the mock serves at once; more wait in the listener's queue.
+pub const MOCK_CONNECTIONS: usize = 4_096;
+
+/// Seconds a request's head may take to arrive at the mock.
+pub const MOCK_HEAD_SECONDS: u64 = 30;
+
+/// Seconds a request's body may take to arrive at the mock.
+pub const MOCK_BODY_SECONDS: u64 = 60;
+
+/// Seconds the mock waits for requests under way when it is told to stop.
+pub const MOCK_DRAIN_SECONDS: u64 = 10;

@@ -20,13 +20,12 @@ pub fn code_for(status: StatusCode) -> &'static str {
         403 => "not.authorized",
         404 => "not.found",
         405 => "method.not.allowed",
-        408 => "request.timeout",
         409 => "conflict",
         413 => "request.entity.too.large",
         415 => "unsupported.media.type",
         429 => "too.many.requests",
         503 => "service.unavailable",
-        504 => "request.timeout",
+        408 | 504 => "request.timeout",
         _ => "internal.server.error",
     }
 }

@@ -1,6 +1,6 @@
 //! Webex's error shape: `message`, `errors[].description`, `trackingId`.
 //!
-//! Source: the vendor's OpenAPI document; the header `trackingId` repeats the body's.
+//! Source: the vendor's `OpenAPI` document; the header `trackingId` repeats the body's.
 
 use http::HeaderName;
 use serde_json::{Value, json};

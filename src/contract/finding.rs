@@ -1,0 +1,84 @@
+//! One broken rule: what, where in the message, where in the contract, and what was expected.
+//!
+//! A finding never holds the offending value, nor a text that was made from it: findings reach
+//! logs, headers and the admin side, and a message's content must not. What was expected comes
+//! from the contract alone.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// One broken rule of the contract.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// A stable code: `body.schema`, `query.required`, `status.undeclared`, `json.duplicate-key`, …
+    pub code: &'static str,
+    /// The part of the message.
+    pub location: Location,
+    /// An RFC 6901 pointer into the message body, or the parameter's name (with a pointer into its
+    /// value behind it where that is an array: `ids/0`).
+    pub pointer: String,
+    /// An RFC 6901 pointer into the source document of the contract, to the rule that is broken.
+    pub spec_pointer: String,
+    /// The schema keyword or the word of the specification that is broken (`maxItems`, `required`).
+    pub keyword: String,
+    /// What the rule allows, in words. Never the offending value.
+    pub expected: String,
+}
+
+/// A part of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Location {
+    /// A path parameter.
+    Path,
+    /// A query parameter.
+    Query,
+    /// A header.
+    Header,
+    /// A cookie.
+    Cookie,
+    /// The body.
+    Body,
+    /// The status of a response.
+    Status,
+    /// The `Content-Type` header.
+    ContentType,
+}
+
+// === impl Location ===
+
+impl Location {
+    /// The location's stable word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Path => "path",
+            Self::Query => "query",
+            Self::Header => "header",
+            Self::Cookie => "cookie",
+            Self::Body => "body",
+            Self::Status => "status",
+            Self::ContentType => "content-type",
+        }
+    }
+
+    /// The code of a value there that breaks its schema.
+    pub(crate) const fn schema_code(self) -> &'static str {
+        match self {
+            Self::Path => "path.schema",
+            Self::Query => "query.schema",
+            Self::Header => "header.schema",
+            Self::Cookie => "cookie.schema",
+            Self::Body => "body.schema",
+            Self::Status => "status.schema",
+            Self::ContentType => "content-type.schema",
+        }
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,352 @@
+//! One operation of a contract: what it asks of a request and promises of each response.
+//!
+//! Read once from the raw document, with every reference followed; its schemas are compiled when
+//! the first message needs them. A check looks at everything the document says of a message and
+//! merges what it finds: nothing that was declared is left out without a word.
+
+use std::collections::HashMap;
+
+use http::{HeaderMap, Method, StatusCode};
+
+use super::{
+    Checked, Finding, Location, Reason,
+    body::Content,
+    document::{At, DocumentError},
+    parameter::{Parameter, parse_query},
+    schema::{Direction, Schemas},
+    verdict::Report,
+};
+
+/// A method on a path template, with its checks.
+#[derive(Debug)]
+pub struct Operation {
+    id: String,
+    method: Method,
+    template: String,
+    parameters: Vec<Parameter>,
+    request_body: Option<RequestBody>,
+    responses: Responses,
+}
+
+#[derive(Debug)]
+struct RequestBody {
+    pointer: String,
+    need: Need,
+    content: Option<Content>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Need {
+    Required,
+    Optional,
+}
+
+#[derive(Debug)]
+struct Responses {
+    pointer: String,
+    exact: HashMap<u16, Response>,
+    /// By the first digit: `4XX`.
+    ranges: HashMap<u16, Response>,
+    default: Option<Response>,
+}
+
+#[derive(Debug)]
+struct Response {
+    headers: Vec<Parameter>,
+    content: Option<Content>,
+}
+
+/// A request as far as a contract speaks of it.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestView<'a> {
+    /// What [`super::Matched`] carries: names and raw values.
+    pub path_parameters: &'a [(String, String)],
+    /// The raw query without its `?`; `None` where there is no `?`.
+    pub query: Option<&'a str>,
+    /// The headers as they came.
+    pub headers: &'a HeaderMap,
+    /// The body.
+    pub body: BodyView<'a>,
+}
+
+/// A response as far as a contract speaks of it.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseView<'a> {
+    /// The method of the request that it answers: an answer to HEAD has no body.
+    pub method: &'a Method,
+    /// The status.
+    pub status: StatusCode,
+    /// The headers as they came.
+    pub headers: &'a HeaderMap,
+    /// The body.
+    pub body: BodyView<'a>,
+}
+
+/// As much of a body as there is to check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyView<'a> {
+    /// There is none, or it has no bytes.
+    Empty,
+    /// All of it, as it came.
+    Whole(&'a [u8]),
+    /// There is one, and it was not collected.
+    Unread(Unread),
+}
+
+/// Why a body was not collected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unread {
+    /// It is larger than the limit for checking.
+    OverLimit,
+    /// It streams through: nothing asked for it.
+    Streamed,
+}
+
+// === impl Operation ===
+
+impl Operation {
+    /// Reads an operation. `template` is its path in the document, `shared` what its path item
+    /// says for all of its methods.
+    pub(crate) fn read(
+        at: &At<'_>,
+        method: Method,
+        template: &str,
+        shared: Option<&At<'_>>,
+        schemas: &mut Schemas,
+    ) -> Result<Self, DocumentError> {
+        let id =
+            at.text("operationId").map_or_else(|| format!("{method} {template}"), str::to_owned);
+        let mut parameters: Vec<Parameter> = Vec::new();
+        for list in [at.get("parameters").as_ref(), shared].into_iter().flatten() {
+            for parameter in list.elements() {
+                let Some(parameter) = Parameter::read(parameter, schemas)? else { continue };
+                if !parameters.iter().any(|own| own.key() == parameter.key()) {
+                    parameters.push(parameter);
+                }
+            }
+        }
+        let request_body = match at.get("requestBody") {
+            Some(body) => Some(RequestBody::read(body, schemas)?),
+            None => None,
+        };
+        let responses = at.get("responses").ok_or_else(|| at.error("`responses` is missing"))?;
+        let responses = Responses::read(&responses, schemas)?;
+        Ok(Self { id, method, template: template.to_owned(), parameters, request_body, responses })
+    }
+
+    /// The `operationId`, or `METHOD template` where the document gives none.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The method.
+    #[must_use]
+    pub const fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The path template as the document writes it, without a server's prefix.
+    #[must_use]
+    pub fn template(&self) -> &str {
+        &self.template
+    }
+
+    /// Whether a request's body must be collected to be checked; else it may stream.
+    #[must_use]
+    pub fn reads_request_body(&self) -> bool {
+        let content = self.request_body.as_ref().and_then(|body| body.content.as_ref());
+        content.is_some_and(Content::may_be_read)
+    }
+
+    /// Whether a response's body must be collected to be checked; else it may stream.
+    #[must_use]
+    pub fn reads_response_body(&self, status: StatusCode, headers: &HeaderMap) -> bool {
+        let content = self.responses.get(status).and_then(|response| response.content.as_ref());
+        !has_no_body(status) && content.is_some_and(|content| content.is_read(headers))
+    }
+
+    /// Checks a request: parameters, content type, body.
+    #[must_use]
+    pub fn check_request(&self, request: &RequestView<'_>) -> Checked {
+        let mut report = Report::new();
+        // Method and path were checked when the operation was found.
+        report.checked();
+        let query = parse_query(request.query.unwrap_or_default());
+        for parameter in &self.parameters {
+            match parameter.key().1 {
+                Location::Path => parameter.check_path(request.path_parameters, &mut report),
+                Location::Query => parameter.check_query(&query, &mut report),
+                _ => parameter.check_headers(request.headers, &mut report),
+            }
+        }
+        match &self.request_body {
+            Some(body) => body.check(request, &mut report),
+            None if is_empty(request.body) => {}
+            None => report.unverifiable(Reason::NoSchema),
+        }
+        report.finish()
+    }
+
+    /// Checks a response: status, headers, content type, body.
+    #[must_use]
+    pub fn check_response(&self, response: &ResponseView<'_>) -> Checked {
+        let mut report = Report::new();
+        let Some(declared) = self.responses.get(response.status) else {
+            report.finding(self.responses.undeclared());
+            return report.finish();
+        };
+        report.checked();
+        for header in &declared.headers {
+            header.check_headers(response.headers, &mut report);
+        }
+        if response.method == Method::HEAD || has_no_body(response.status) {
+            if let BodyView::Whole([_, ..]) = response.body {
+                report.finding(Finding {
+                    code: "body.forbidden",
+                    location: Location::Body,
+                    pointer: String::new(),
+                    spec_pointer: self.responses.pointer.clone(),
+                    keyword: String::new(),
+                    expected: "no body with this method and status (RFC 9110 §6.4.1)".to_owned(),
+                });
+            }
+            return report.finish();
+        }
+        match &declared.content {
+            Some(content) if is_empty(response.body) => {
+                if content.forbids_empty() {
+                    report.finding(missing_body(content.pointer(), "content"));
+                }
+            }
+            Some(content) => content.check(response.headers, response.body, &mut report),
+            None if is_empty(response.body) => {}
+            None => report.unverifiable(Reason::NoSchema),
+        }
+        report.finish()
+    }
+}
+
+/// RFC 9110 §6.4.1: whatever its headers say, such a response has none.
+fn has_no_body(status: StatusCode) -> bool {
+    status.is_informational()
+        || status == StatusCode::NO_CONTENT
+        || status == StatusCode::NOT_MODIFIED
+}
+
+const fn is_empty(body: BodyView<'_>) -> bool {
+    matches!(body, BodyView::Empty | BodyView::Whole([]))
+}
+
+fn missing_body(spec_pointer: &str, keyword: &str) -> Finding {
+    Finding {
+        code: "body.required",
+        location: Location::Body,
+        pointer: String::new(),
+        spec_pointer: spec_pointer.to_owned(),
+        keyword: keyword.to_owned(),
+        expected: "a body".to_owned(),
+    }
+}
+
+// === impl RequestBody ===
+
+impl RequestBody {
+    fn read(at: At<'_>, schemas: &mut Schemas) -> Result<Self, DocumentError> {
+        let at = at.resolved()?;
+        let required = at.flag("required")?.unwrap_or(false);
+        let need = if required { Need::Required } else { Need::Optional };
+        let content = Content::read(&at, Direction::Request, schemas)?;
+        Ok(Self { pointer: at.pointer, need, content })
+    }
+
+    fn check(&self, request: &RequestView<'_>, report: &mut Report) {
+        if is_empty(request.body) {
+            if self.need == Need::Required {
+                let pointer = format!("{}/required", self.pointer);
+                report.finding(missing_body(&pointer, "required"));
+            }
+            return;
+        }
+        match &self.content {
+            Some(content) => content.check(request.headers, request.body, report),
+            None => report.unverifiable(Reason::NoSchema),
+        }
+    }
+}
+
+// === impl Responses ===
+
+impl Responses {
+    fn read(at: &At<'_>, schemas: &mut Schemas) -> Result<Self, DocumentError> {
+        at.object()?;
+        let mut responses = Self {
+            pointer: at.pointer.clone(),
+            exact: HashMap::new(),
+            ranges: HashMap::new(),
+            default: None,
+        };
+        for (status, response) in at.members() {
+            let wrong = response
+                .error("a response's key must be a status (`200`), a range (`4XX`) or `default`");
+            let response = Response::read(response, schemas)?;
+            if status == "default" {
+                responses.default = Some(response);
+                continue;
+            }
+            let (digits, is_range) = match status.strip_suffix("XX") {
+                Some(digit) => (digit, true),
+                None => (status, false),
+            };
+            match digits.parse::<u16>() {
+                Ok(class @ 1..=5) if is_range => responses.ranges.insert(class, response),
+                Ok(code @ 100..=599) if !is_range => responses.exact.insert(code, response),
+                _ => return Err(wrong),
+            };
+        }
+        Ok(responses)
+    }
+
+    /// The exact status, then its range, then the default (3.0.3, Responses Object).
+    fn get(&self, status: StatusCode) -> Option<&Response> {
+        let code = status.as_u16();
+        let ranged = self.exact.get(&code).or_else(|| self.ranges.get(&(code / 100)));
+        ranged.or(self.default.as_ref())
+    }
+
+    fn undeclared(&self) -> Finding {
+        let mut codes: Vec<u16> = self.exact.keys().copied().collect();
+        codes.sort_unstable();
+        let exact = codes.iter().map(u16::to_string);
+        let mut classes: Vec<u16> = self.ranges.keys().copied().collect();
+        classes.sort_unstable();
+        let ranges = classes.iter().map(|class| format!("{class}XX"));
+        let declared: Vec<String> = exact.chain(ranges).collect();
+        Finding {
+            code: "status.undeclared",
+            location: Location::Status,
+            pointer: String::new(),
+            spec_pointer: self.pointer.clone(),
+            keyword: "responses".to_owned(),
+            expected: format!("a declared status: {}", declared.join(", ")),
+        }
+    }
+}
+
+// === impl Response ===
+
+impl Response {
+    fn read(at: At<'_>, schemas: &mut Schemas) -> Result<Self, DocumentError> {
+        let at = at.resolved()?;
+        let mut headers = Vec::new();
+        if let Some(map) = at.get("headers") {
+            // A header may be called `x-…`: these are no extensions.
+            for name in map.object()?.keys() {
+                let Some(header) = map.get(name) else { continue };
+                headers.extend(Parameter::read_header(header, name, schemas)?);
+            }
+        }
+        let content = Content::read(&at, Direction::Response, schemas)?;
+        Ok(Self { headers, content })
+    }
+}

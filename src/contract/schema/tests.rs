@@ -1,0 +1,176 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+//! What golden cases cannot say: sharing, laziness, limits, and schemas that cannot be compiled.
+
+use std::{sync::Arc, time::Instant};
+
+use serde_json::{Value, json};
+
+use super::{Direction, Schema, Schemas};
+use crate::{
+    contract::{Checked, Location, document::Document, verdict::Report},
+    json, limits,
+};
+
+/// The schema at `/s/main` of a document whose other schemas stand beside it.
+fn edge(schemas: &Value) -> Arc<Schema> {
+    let document = Arc::new(Document::from_value("test".to_owned(), json!({ "s": schemas })));
+    let at = document.at("/s/main").unwrap();
+    Schemas::default().edge(&at, Direction::Request).unwrap()
+}
+
+fn check(schema: &Schema, text: &str) -> Checked {
+    let mut report = Report::new();
+    schema.check(&json::parse(text.as_bytes()).unwrap(), Location::Body, "", &mut report);
+    report.finish()
+}
+
+fn verdict(schema: &Value, text: &str) -> String {
+    check(&edge(&json!({ "main": schema })), text).verdict.to_string()
+}
+
+#[test]
+fn edges_that_lead_to_one_schema_share_its_validator_and_compile_it_once() {
+    let document = Arc::new(Document::from_value(
+        "test".to_owned(),
+        json!({"a": {"$ref": "#/c"}, "b": {"$ref": "#/a"}, "c": {"type": "string"}}),
+    ));
+    let mut schemas = Schemas::default();
+    let edges = ["/a", "/b", "/c"]
+        .map(|at| schemas.edge(&document.at(at).unwrap(), Direction::Request).unwrap());
+    assert!(edges.iter().all(|edge| Arc::ptr_eq(edge, &edges[0])));
+    let response = schemas.edge(&document.at("/a").unwrap(), Direction::Response).unwrap();
+    assert!(!Arc::ptr_eq(&edges[0], &response), "each direction has its own");
+    assert!(edges[0].compiled.get().is_none(), "nothing is compiled before it is needed");
+    check(&edges[0], "1");
+    assert!(edges[0].compiled.get().is_some() && response.compiled.get().is_none());
+}
+
+#[test]
+fn findings_have_a_limit_and_the_last_tells_how_many_it_stands_for() {
+    let schema = edge(&json!({"main": {"items": {"type": "string"}}}));
+    let total = 10 * limits::FINDINGS_PER_MESSAGE;
+    let checked = check(&schema, &format!("[{}]", vec!["1"; total].join(",")));
+    assert_eq!(checked.findings.len(), limits::FINDINGS_PER_MESSAGE);
+    let last = checked.findings.last().unwrap();
+    assert_eq!(last.code, "findings.more");
+    let hidden = total - limits::FINDINGS_PER_MESSAGE + 1;
+    assert_eq!(last.expected, format!("{hidden} more findings are not shown"));
+}
+
+#[test]
+fn no_finding_holds_a_value_of_the_message() {
+    let schema = edge(&json!({"main": {
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "a": {"type": "string", "maxLength": 3, "pattern": "^x", "format": "uuid", "enum": ["y"]},
+            "b": {"anyOf": [{"type": "integer"}, {"type": "string", "maxLength": 1}]},
+            "c": {"oneOf": [{"type": "integer"}, {"minimum": 9e9}]},
+            "d": {"not": {"type": "string"}},
+            "e": {"type": "array", "uniqueItems": true, "items": {"type": "boolean"}},
+        },
+    }}));
+    let text = r#"{"a": "swordfish", "b": "swordfish", "c": true, "d": "swordfish",
+        "e": ["swordfish", "swordfish"], "swordfish": "swordfish"}"#;
+    let checked = check(&schema, text);
+    assert!(checked.findings.len() > 8, "{checked:#?}");
+    assert!(!format!("{checked:?}").contains("swordfish"), "{checked:#?}");
+}
+
+#[test]
+fn what_cannot_be_compiled_is_never_a_pass() {
+    for schema in [
+        json!({"type": "strnig"}),
+        json!({"type": 7}),
+        json!({"required": true}),
+        json!({"properties": []}),
+        json!({"minLength": "one"}),
+        json!({"enum": "a"}),
+    ] {
+        assert_eq!(verdict(&schema, "{}"), "unverifiable(schema)", "{schema}");
+    }
+    for pattern in ["(?=a)", "(?<!a)b", r"(a)\1", "(", "a{1000}{1000}{1000}"] {
+        let schema = json!({"type": "string", "pattern": pattern});
+        assert_eq!(verdict(&schema, "\"a\""), "unverifiable(pattern)", "{schema}");
+        assert_eq!(verdict(&schema, "1"), "violates", "{schema}");
+    }
+}
+
+#[test]
+fn a_missing_pattern_makes_no_fault_of_its_own() {
+    let hard = json!({"pattern": "(?=a)"});
+    for schema in [json!({"not": hard}), json!({"oneOf": [hard, {"type": "string"}]})] {
+        assert_eq!(verdict(&schema, "\"b\""), "unverifiable(pattern)", "{schema}");
+    }
+    // Nothing the pattern could say makes a string of a number.
+    assert_eq!(verdict(&json!({"allOf": [hard, {"type": "string"}]}), "1"), "violates");
+}
+
+#[test]
+fn schemas_that_combine_one_another_end() {
+    // Every level names the next one twice: 2^40 paths through 40 schemas.
+    let mut schemas = json!({"main": {"$ref": "#/s/l0"}, "l40": {"type": "object"}});
+    for level in 0..40 {
+        let next = json!({"$ref": format!("#/s/l{}", level + 1)});
+        schemas[format!("l{level}")] = json!({
+            "allOf": [next, next],
+            "properties": {"id": {"type": "string", "readOnly": true}, "next": next},
+        });
+    }
+    let schema = edge(&schemas);
+    let start = Instant::now();
+    assert_eq!(check(&schema, "[]").verdict.to_string(), "unverifiable(schema)");
+    assert!(start.elapsed().as_secs() < 10, "took {:?}", start.elapsed());
+    // A circle of references alone, and one through `allOf`.
+    let circle = json!({"allOf": [{"$ref": "#/s/main"}], "type": "object"});
+    assert_eq!(verdict(&circle, "{}"), "conforms");
+    assert_eq!(verdict(&circle, "[]"), "violates");
+}
+
+#[test]
+fn a_reference_that_leads_nowhere_is_told_at_load() {
+    let document = Arc::new(Document::from_value(
+        "test".to_owned(),
+        json!({"a": {"properties": {"$ref": {"type": "string"}, "x-y": {"$ref": "#/nowhere"}}}}),
+    ));
+    let error =
+        Schemas::default().edge(&document.at("/a").unwrap(), Direction::Request).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "test at /a/properties/x-y: `$ref` to `#/nowhere`, which does not exist"
+    );
+}
+
+#[test]
+fn the_deepest_message_fits_a_small_stack() {
+    let schema = edge(&json!({"main": {
+        "type": "object",
+        "nullable": true,
+        "allOf": [{"properties": {"next": {"$ref": "#/s/main"}}}],
+    }}));
+    let depth = limits::JSON_DEPTH - 1;
+    let text = format!("{}{{}}{}", "{\"next\": ".repeat(depth), "}".repeat(depth));
+    let wrong = text.replace("{}", "{\"next\": 1}");
+    let small = std::thread::Builder::new().stack_size(2 * 1024 * 1024);
+    let judge = move || [check(&schema, &text).verdict, check(&schema, &wrong[..]).verdict];
+    let verdicts = small.spawn(judge).unwrap().join().unwrap().map(|it| it.to_string());
+    assert_eq!(verdicts, ["conforms", "violates"]);
+}
+
+#[test]
+fn a_long_row_of_schemas_fits_a_small_stack() {
+    let row = |link: &dyn Fn(Value) -> Value| {
+        let mut schemas = json!({"main": {"$ref": "#/s/l0"}, "l2000": {"type": "object"}});
+        for level in 0..2000 {
+            let next = json!({"$ref": format!("#/s/l{}", level + 1)});
+            schemas[format!("l{level}")] = link(next);
+        }
+        check(&edge(&schemas), "{}").verdict.to_string()
+    };
+    assert_eq!(row(&|next| json!({"allOf": [next]})), "unverifiable(schema)");
+    assert_eq!(row(&|next| json!({"anyOf": [{"not": next}]})), "unverifiable(schema)");
+    assert_eq!(row(&|next| json!({"properties": {"a": next}})), "conforms");
+    let property = |next| json!({"properties": {"a": {"allOf": [next]}}});
+    assert_eq!(row(&property), "conforms");
+}
