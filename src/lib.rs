@@ -6,3 +6,4 @@ pub mod contract;
 pub mod dialect;
 pub mod json;
 pub mod limits;
+pub mod mock;
