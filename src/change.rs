@@ -1,0 +1,84 @@
+//! What happened to an API, one module an announcement.
+//!
+//! A [`Change`] knows one vendor announcement: its id and date, the operations it is about, how an
+//! old request is carried forward and how the new answer is carried back. It wraps the rest of the
+//! way ([`Next`]) and may call it several times. The [`Registry`] holds the changes in
+//! chronological order; a request meets them in that order, its answer in the reverse.
+//!
+//! This room knows contracts, dialects, [`Next`] and a [`Journal`]. It knows no socket and no
+//! database, so every change is tested with a scripted `Next` on a paused clock.
+
+pub mod call;
+pub mod deletion_protection;
+pub mod exchange;
+pub mod journal;
+pub mod registry;
+pub mod retry;
+pub mod secure_pause;
+pub mod terms;
+#[cfg(test)]
+mod testing;
+pub mod webex_delete;
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use futures_util::future::LocalBoxFuture;
+use http::Method;
+use jiff::civil::Date;
+
+pub use call::{Answer, Call, Payload};
+pub use exchange::Exchange;
+pub use journal::Journal;
+pub use registry::Registry;
+
+use crate::dialect::Dialect;
+use crate::error::Failure;
+
+/// One vendor announcement.
+pub trait Change: Send + Sync {
+    /// What was announced.
+    fn announcement(&self) -> &'static Announcement;
+
+    /// Whether a request of this method and raw path can concern this change at all: then its
+    /// body is read. Cheap: it runs for every request.
+    fn watches(&self, method: &Method, path: &str) -> bool;
+
+    /// Whether this change has something to do for this call of this client.
+    fn concerns(&self, call: &Call, exchange: &Exchange) -> bool;
+
+    /// Whether this call must not be refused because it breaks a contract: a pause whose meaning is
+    /// clear goes on, whatever else is wrong with it.
+    fn is_urgent(&self, _: &Call) -> bool {
+        false
+    }
+
+    /// Carries the call forward and its answer back. Runs detached from the client's connection:
+    /// it always runs to its end.
+    fn carry(
+        self: Arc<Self>,
+        exchange: Rc<Exchange>,
+        call: Call,
+        next: Rc<dyn Next>,
+    ) -> LocalBoxFuture<'static, Result<Answer, Failure>>;
+}
+
+/// The rest of the way: later changes, then the upstream.
+pub trait Next {
+    /// Sends one call on. `Err` means that there is no answer of the upstream; its code tells
+    /// whether something may have been sent.
+    fn call(&self, call: Call) -> LocalBoxFuture<'static, Result<Answer, Failure>>;
+}
+
+/// The facts of an announcement.
+#[derive(Clone, Copy, Debug)]
+pub struct Announcement {
+    /// The vendor's issue id, or recgate's name for rules without one.
+    pub id: &'static str,
+    /// The day it took effect; `None` where nothing changed on a day.
+    pub date: Option<Date>,
+    /// Whose API.
+    pub dialect: Dialect,
+    /// One line for people.
+    pub title: &'static str,
+}

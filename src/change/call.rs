@@ -1,0 +1,157 @@
+//! A request and an answer, whole, as a change sees them.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+
+/// One request on its way upstream.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Its method.
+    pub method: Method,
+    /// Raw path and query as they will be sent, a bare trailing `?` included.
+    pub target: String,
+    /// End-to-end headers.
+    pub headers: HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
+    /// How long to wait for its answer; `None`: as long as the exchange's deadline allows.
+    pub patience: Option<Duration>,
+}
+
+/// One answer on its way back.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// End-to-end headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub payload: Payload,
+    /// What hyper keeps beside a response (header case, reason phrase), so that an answer that
+    /// nobody changes goes out as it came.
+    pub extensions: http::Extensions,
+}
+
+/// A body that was read, or one that is too long to be.
+pub enum Payload {
+    /// All of it.
+    Whole(Bytes),
+    /// Longer than the limit, or not of a kind that is read: it can only be handed on.
+    Streaming(Box<dyn std::any::Any>),
+}
+
+// === impl Call ===
+
+impl Call {
+    /// The path without the query.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.target.split_once('?').map_or(&*self.target, |(path, _)| path)
+    }
+
+    /// The raw query; `None` without a `?`, empty for a bare one.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.target.split_once('?').map(|(_, query)| query)
+    }
+
+    /// The same target with another path.
+    #[must_use]
+    pub fn target_with_path(&self, path: &str) -> String {
+        self.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
+    }
+
+    /// The same call, with a limit on the wait for its answer.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = Some(patience);
+        self
+    }
+
+    /// A call of recgate's own with this call's credentials: its headers without those that speak
+    /// of its body, of its preconditions, or of the encodings its client can read.
+    #[must_use]
+    pub fn derive(&self, method: Method, target: String, json: Option<Bytes>) -> Self {
+        const NOT_CARRIED: [http::HeaderName; 11] = [
+            header::CONTENT_TYPE,
+            header::CONTENT_LENGTH,
+            header::CONTENT_ENCODING,
+            header::ACCEPT_ENCODING,
+            header::IF_MATCH,
+            header::IF_NONE_MATCH,
+            header::IF_MODIFIED_SINCE,
+            header::IF_UNMODIFIED_SINCE,
+            header::IF_RANGE,
+            header::RANGE,
+            header::EXPECT,
+        ];
+        let mut headers: HeaderMap = self
+            .headers
+            .iter()
+            .filter(|(name, _)| !NOT_CARRIED.contains(name))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        if json.is_some() {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        Self { method, target, headers, body: json.unwrap_or_default(), patience: None }
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    /// An answer of recgate's own with a JSON body, in the place of one of the upstream's: the
+    /// upstream's headers stay (correlation id, rate limit), those that speak of its body go.
+    #[must_use]
+    pub fn in_place_of(upstream: &HeaderMap, status: StatusCode, json: Option<Bytes>) -> Self {
+        let mut headers: HeaderMap = upstream
+            .iter()
+            .filter(|(name, _)| {
+                !name.as_str().starts_with("content-")
+                    && !matches!(
+                        **name,
+                        header::ETAG
+                            | header::LAST_MODIFIED
+                            | header::TRANSFER_ENCODING
+                            | header::TRAILER
+                            | header::ACCEPT_RANGES
+                    )
+            })
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        if json.is_some() {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        Self {
+            status,
+            headers,
+            payload: Payload::Whole(json.unwrap_or_default()),
+            extensions: http::Extensions::new(),
+        }
+    }
+
+    /// The body where it was read whole.
+    #[must_use]
+    pub fn whole(&self) -> Option<&Bytes> {
+        match &self.payload {
+            Payload::Whole(bytes) => Some(bytes),
+            Payload::Streaming(_) => None,
+        }
+    }
+}
+
+// === impl Payload ===
+
+impl std::fmt::Debug for Payload {
+    /// Sizes only: a body never reaches a log.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Whole(bytes) => write!(f, "Whole({} bytes)", bytes.len()),
+            Self::Streaming(_) => f.write_str("Streaming"),
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! WEM-1493, 21 September 2026: the partial result of deletion protection.
+//!
+//! `PUT /api/v2/recordings/deletionprotection` began to answer 200 with a list of failures, for
+//! callers under an ABAC policy, where it had always said 204 or failed as a whole. A client that
+//! was written before reads every 2xx as "all done". What such a client gets is a [`Policy`], by
+//! direction. The vendor did not publish the hour, so a policy holds whatever the clock says.
+//!
+//! Errors of the upstream stay errors. A 200 whose list cannot be read, or names ids that were not
+//! asked for, is not a success: its outcome is unknown, and that is said loudly. An apply is never
+//! undone. More than 100 ids are never split in silence: the upstream refuses them.
+
+mod failures;
+#[cfg(test)]
+mod tests;
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
+use http::{HeaderValue, Method, StatusCode, header};
+use jiff::civil::{Date, date};
+
+use failures::{Asked, Told};
+
+use super::exchange::PARTIAL;
+use super::journal::{Action, Outcome};
+use super::terms::Policy;
+use super::{Announcement, Answer, Call, Change, Exchange, Next};
+use crate::dialect::{Detail, Dialect, ErrorAnswer};
+use crate::error::{Code, Failure, Retry};
+
+/// The day from which the vendor may answer with a partial result.
+pub const EFFECTIVE: Date = date(2026, 9, 21);
+
+const PATH: &str = "/api/v2/recordings/deletionprotection";
+
+static WEM_1493: Announcement = Announcement {
+    id: "WEM-1493",
+    date: Some(EFFECTIVE),
+    dialect: Dialect::Genesys,
+    title: "deletion protection: 200 with failedUpdates for callers under an ABAC policy",
+};
+
+/// The change. It keeps no state.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DeletionProtection;
+
+/// Which way a request moves protection. Releasing is the dangerous one: a deletion date that has
+/// passed applies at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    Apply,
+    Revoke,
+}
+
+// === impl DeletionProtection ===
+
+impl Change for DeletionProtection {
+    fn announcement(&self) -> &'static Announcement {
+        &WEM_1493
+    }
+
+    fn watches(&self, method: &Method, path: &str) -> bool {
+        method == Method::PUT && path == PATH
+    }
+
+    fn concerns(&self, call: &Call, exchange: &Exchange) -> bool {
+        self.watches(&call.method, call.path())
+            && Direction::of(call)
+                .is_some_and(|direction| direction.policy(exchange) != Policy::Passthrough)
+    }
+
+    fn carry(
+        self: Arc<Self>,
+        exchange: Rc<Exchange>,
+        call: Call,
+        next: Rc<dyn Next>,
+    ) -> LocalBoxFuture<'static, Result<Answer, Failure>> {
+        Box::pin(carry(exchange, call, next))
+    }
+}
+
+async fn carry(exchange: Rc<Exchange>, call: Call, next: Rc<dyn Next>) -> Result<Answer, Failure> {
+    // An unreadable direction or body: the upstream refuses it in its own words.
+    let Some(direction) = Direction::of(&call) else { return next.call(call).await };
+    let asked = match Asked::of(&call.body) {
+        Ok(asked) => asked,
+        Err(failures::Unread::Ambiguous) => {
+            return Err(Failure::new(Code::RequestAmbiguous, "duplicate keys in the request"));
+        }
+        Err(failures::Unread::Other) => Asked::default(),
+    };
+    let action = match direction {
+        Direction::Apply => Action::Protect,
+        Direction::Revoke => Action::Release,
+    };
+    let intent = exchange.intend(&WEM_1493, action, asked.ids().to_vec()).await?;
+    exchange.adapted_by(&WEM_1493);
+
+    // The answer has to be read, so it must not come encoded; the rest goes as it came.
+    let mut call = call;
+    call.headers.remove(header::ACCEPT_ENCODING);
+    let answer = match next.call(call).await {
+        Ok(answer) => answer,
+        Err(failure) => {
+            let outcome = match failure.code.retry() {
+                Retry::Idempotent => Outcome::Unknown,
+                Retry::Never | Retry::Safe => Outcome::NotSent,
+            };
+            exchange.settle(&intent, outcome);
+            return Err(failure);
+        }
+    };
+    let told = Told::of(&answer, &asked);
+    exchange.settle(&intent, told.outcome(&answer));
+    let policy = direction.policy(&exchange);
+    match told {
+        Told::Refused => Ok(answer),
+        Told::AllDone => Ok(all_done(policy, answer)),
+        Told::Unreadable(why) => {
+            tracing::error!(exchange = %exchange.id, why, "deletion protection: outcome unknown");
+            Err(Failure::new(Code::OutcomeUnknown, why))
+        }
+        Told::Failed(failed) if policy == Policy::Uniform => {
+            note_partial(&exchange, failed.len(), asked.ids().len());
+            Ok(answer)
+        }
+        Told::Failed(failed) => {
+            note_partial(&exchange, failed.len(), asked.ids().len());
+            Ok(shield(policy, direction, &asked, &failed, &answer, &exchange))
+        }
+    }
+}
+
+/// The answer to a request in which nothing failed.
+fn all_done(policy: Policy, answer: Answer) -> Answer {
+    match policy {
+        Policy::Uniform if answer.status == StatusCode::NO_CONTENT => Answer::in_place_of(
+            &answer.headers,
+            StatusCode::OK,
+            Some(Bytes::from_static(br#"{"failedUpdates": []}"#)),
+        ),
+        Policy::Strict | Policy::Lenient if answer.status != StatusCode::NO_CONTENT => {
+            Answer::in_place_of(&answer.headers, StatusCode::NO_CONTENT, None)
+        }
+        _ => answer,
+    }
+}
+
+/// The answer to a request of which something failed, for a client that knows no partial result.
+fn shield(
+    policy: Policy,
+    direction: Direction,
+    asked: &Asked,
+    failed: &[failures::Failed],
+    answer: &Answer,
+    exchange: &Exchange,
+) -> Answer {
+    if policy == Policy::Lenient {
+        return Answer::in_place_of(&answer.headers, StatusCode::NO_CONTENT, None);
+    }
+    let done = asked.without(failed);
+    let details: Vec<Detail> = failed
+        .iter()
+        .map(|failure| Detail {
+            code: failure.code.clone(),
+            field: None,
+            entity: Some(failure.id.clone()),
+            message: None,
+        })
+        .collect();
+    let (verb, not) = direction.words();
+    let error = if done.is_empty() {
+        let agreed = failed.iter().all(|failure| failure.code == failed[0].code);
+        let code = if agreed { &*failed[0].code } else { "not.authorized" };
+        let message = format!("Deletion protection was {verb} for none of the conversations.");
+        ErrorAnswer::new(Code::AllFailed.status(), code, message)
+    } else {
+        let message = format!(
+            "Deletion protection was {verb} for some of the conversations only. {} {verb}: {}. {not}: {}.",
+            done.len(),
+            done.join(", "),
+            failed.iter().map(|failure| &*failure.id).collect::<Vec<_>>().join(", "),
+        );
+        ErrorAnswer::new(Code::PartialResult.status(), "partial.result", message)
+    };
+    let correlation = answer
+        .headers
+        .get(exchange.dialect.correlation_header())
+        .and_then(|id| id.to_str().ok())
+        .map_or_else(|| exchange.id.to_string(), str::to_owned);
+    let rendered = exchange.dialect.render(&error.with_details(details), &correlation);
+    let mut shielded = Answer::in_place_of(&answer.headers, rendered.status, Some(rendered.body));
+    shielded.headers.extend(rendered.headers);
+    shielded
+}
+
+fn note_partial(exchange: &Exchange, failed: usize, total: usize) {
+    if failed == 0 {
+        return;
+    }
+    if let Ok(value) = HeaderValue::from_str(&format!("failed={failed}, total={total}")) {
+        exchange.note(PARTIAL, value);
+    }
+}
+
+// === impl Direction ===
+
+impl Direction {
+    /// The direction that the query asks for; `protect` is true where it is left out. Nothing
+    /// where it is spelt in a way that two readers could take differently.
+    fn of(call: &Call) -> Option<Self> {
+        let mut values = call
+            .query()
+            .unwrap_or_default()
+            .split('&')
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+            .filter(|(name, _)| name.eq_ignore_ascii_case("protect"))
+            .map(|(_, value)| value);
+        let direction = match values.next() {
+            None => Self::Apply,
+            Some(value) if value.eq_ignore_ascii_case("true") => Self::Apply,
+            Some(value) if value.eq_ignore_ascii_case("false") => Self::Revoke,
+            Some(_) => return None,
+        };
+        values.next().is_none().then_some(direction)
+    }
+
+    fn policy(self, exchange: &Exchange) -> Policy {
+        match self {
+            Self::Apply => exchange.terms.apply,
+            Self::Revoke => exchange.terms.revoke,
+        }
+    }
+
+    /// Participle and its negation, for people.
+    const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Apply => ("applied", "Not applied"),
+            Self::Revoke => ("revoked", "Not revoked"),
+        }
+    }
+}

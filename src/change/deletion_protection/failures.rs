@@ -1,0 +1,138 @@
+//! What was asked, and what the upstream's answer says about it.
+
+use std::collections::HashSet;
+
+use http::StatusCode;
+
+use crate::change::Answer;
+use crate::change::journal::Outcome;
+use crate::json::{self, FaultKind, Node};
+
+/// The conversations of a request, each once, in their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Asked(Vec<String>);
+
+/// Why a request's ids cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// Two readers can take it differently.
+    Ambiguous,
+    /// It is not the operation's body.
+    Other,
+}
+
+/// One conversation that was not changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Failed {
+    /// Its id, as it was asked for.
+    pub(super) id: String,
+    /// The vendor's `errorCode`: a free string.
+    pub(super) code: String,
+}
+
+/// What an answer says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// An error, or something else that is no success: it stays what it is.
+    Refused,
+    /// Everything was changed.
+    AllDone,
+    /// These were not; at least one.
+    Failed(Vec<Failed>),
+    /// A success that does not say what was done, and why.
+    Unreadable(&'static str),
+}
+
+// === impl Asked ===
+
+impl Asked {
+    /// Reads `conversationIds`.
+    pub(super) fn of(body: &[u8]) -> Result<Self, Unread> {
+        let body = json::parse(body).map_err(|fault| match fault.kind {
+            FaultKind::DuplicateKey => Unread::Ambiguous,
+            _ => Unread::Other,
+        })?;
+        let Some(Node::Array(ids)) = body.get("conversationIds") else {
+            return Err(Unread::Other);
+        };
+        let mut seen = HashSet::new();
+        let mut asked = Vec::with_capacity(ids.len());
+        for id in ids {
+            let id = id.as_str().ok_or(Unread::Other)?;
+            if seen.insert(id) {
+                asked.push(id.to_owned());
+            }
+        }
+        Ok(Self(asked))
+    }
+
+    pub(super) fn ids(&self) -> &[String] {
+        &self.0
+    }
+
+    /// The ids that are not among `failed`.
+    pub(super) fn without(&self, failed: &[Failed]) -> Vec<&str> {
+        let failed: HashSet<&str> = failed.iter().map(|failure| &*failure.id).collect();
+        self.0.iter().map(String::as_str).filter(|id| !failed.contains(id)).collect()
+    }
+}
+
+// === impl Told ===
+
+impl Told {
+    /// Reads an answer against what was asked.
+    pub(super) fn of(answer: &Answer, asked: &Asked) -> Self {
+        match answer.status {
+            StatusCode::NO_CONTENT => Self::AllDone,
+            StatusCode::OK => Self::of_list(answer, asked),
+            status if status.is_success() => {
+                Self::Unreadable("a success that is neither 204 nor 200")
+            }
+            _ => Self::Refused,
+        }
+    }
+
+    fn of_list(answer: &Answer, asked: &Asked) -> Self {
+        let Some(body) = answer.whole() else {
+            return Self::Unreadable("a failure list over the limit");
+        };
+        let Ok(body) = json::parse(body) else {
+            return Self::Unreadable("a failure list that is not strict JSON");
+        };
+        let Some(Node::Array(entries)) = body.get("failedUpdates") else {
+            return Self::Unreadable("a 200 without a failure list");
+        };
+        let mut seen = HashSet::new();
+        let mut failed = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let id = entry.get("conversation").and_then(|it| it.get("id")).and_then(Node::as_str);
+            let Some(id) = id else {
+                return Self::Unreadable("a failure without a conversation id");
+            };
+            let Some(id) = asked.0.iter().find(|asked| asked.eq_ignore_ascii_case(id)) else {
+                return Self::Unreadable("a failure for a conversation that was not asked for");
+            };
+            let code = match entry.get("errorCode") {
+                None | Some(Node::Null) => "not.authorized",
+                Some(Node::String(code)) => code,
+                Some(_) => return Self::Unreadable("a failure whose code is no string"),
+            };
+            if seen.insert(id) {
+                failed.push(Failed { id: id.clone(), code: code.to_owned() });
+            }
+        }
+        if failed.is_empty() { Self::AllDone } else { Self::Failed(failed) }
+    }
+
+    /// The same for the ledger.
+    pub(super) fn outcome(&self, answer: &Answer) -> Outcome {
+        match self {
+            Self::Refused => Outcome::Refused { status: answer.status.as_u16() },
+            Self::AllDone => Outcome::Done,
+            Self::Failed(failed) => Outcome::Partial {
+                failed: failed.iter().map(|failure| failure.id.clone()).collect(),
+            },
+            Self::Unreadable(_) => Outcome::Unknown,
+        }
+    }
+}

@@ -1,0 +1,206 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::{DeletionProtection, Direction};
+use crate::change::Change;
+use crate::change::journal::{Action, Outcome};
+use crate::change::terms::{Policy, Terms};
+use crate::change::testing::{Act, Notebook, Script, call, carry, exchange, terms, told};
+use crate::dialect::Dialect;
+
+const APPLY: &str = "/api/v2/recordings/deletionprotection?protect=true";
+const REVOKE: &str = "/api/v2/recordings/deletionprotection?protect=false";
+const ASKED: &str = r#"{"conversationIds": ["a", "b", "c"]}"#;
+
+struct Told {
+    status: u16,
+    body: String,
+    partial: Option<String>,
+    outcome: Option<Outcome>,
+    action: Option<Action>,
+    sent: usize,
+}
+
+async fn put(policy: Policy, target: &str, body: &str, act: Act) -> Told {
+    let notebook = Arc::new(Notebook::default());
+    let terms = Terms { apply: policy, revoke: policy, ..terms() };
+    let exchange = exchange(terms, Arc::clone(&notebook), Dialect::Genesys);
+    let script = Script::new(vec![(Method::PUT, vec![act])]);
+    let change = Arc::new(DeletionProtection);
+    let result = carry(&change, &exchange, call(Method::PUT, target, body), &script).await;
+    let (status, body) = told(&result);
+    let notes = exchange.take_notes();
+    let partial = notes.iter().find(|(name, _)| name == "recgate-partial");
+    Told {
+        status,
+        body,
+        partial: partial.map(|(_, value)| value.to_str().unwrap().to_owned()),
+        outcome: notebook.outcomes.lock().unwrap().first().cloned(),
+        action: notebook.intents.lock().unwrap().first().map(|intent| intent.action),
+        sent: script.seen().len(),
+    }
+}
+
+fn failures(entries: &[(&str, &str)]) -> String {
+    let entries: Vec<Value> = entries
+        .iter()
+        .map(|(id, code)| json!({ "conversation": { "id": id }, "errorCode": code }))
+        .collect();
+    json!({ "failedUpdates": entries }).to_string()
+}
+
+#[tokio::test]
+async fn nothing_failed() {
+    for (policy, status, body) in [
+        (Policy::Strict, 204, ""),
+        (Policy::Lenient, 204, ""),
+        (Policy::Uniform, 200, r#"{"failedUpdates": []}"#),
+    ] {
+        for act in [Act::now(204, ""), Act::now(200, r#"{"failedUpdates": []}"#)] {
+            let told = put(policy, APPLY, ASKED, act).await;
+            assert_eq!((told.status, &*told.body), (status, body), "{policy:?}");
+            assert_eq!((told.partial, told.outcome), (None, Some(Outcome::Done)));
+        }
+    }
+}
+
+#[tokio::test]
+async fn some_failed() {
+    let list = failures(&[("b", "abac"), ("c", "other")]);
+    let strict = put(Policy::Strict, APPLY, ASKED, Act::now(200, &list)).await;
+    assert_eq!(strict.status, 409);
+    let body: Value = serde_json::from_str(&strict.body).unwrap();
+    assert_eq!(
+        body["details"],
+        json!([
+            { "errorCode": "abac", "entityId": "b" },
+            { "errorCode": "other", "entityId": "c" },
+        ])
+    );
+    let message = body["message"].as_str().unwrap();
+    assert!(message.contains("1 applied: a. Not applied: b, c."), "{message}");
+    assert_eq!(strict.partial.as_deref(), Some("failed=2, total=3"));
+    let partly = Outcome::Partial { failed: vec!["b".to_owned(), "c".to_owned()] };
+    assert_eq!(strict.outcome, Some(partly.clone()));
+
+    let lenient = put(Policy::Lenient, APPLY, ASKED, Act::now(200, &list)).await;
+    assert_eq!((lenient.status, &*lenient.body), (204, ""));
+    assert_eq!(lenient.partial.as_deref(), Some("failed=2, total=3"));
+    assert_eq!(lenient.outcome, Some(partly));
+
+    let uniform = put(Policy::Uniform, APPLY, ASKED, Act::now(200, &list)).await;
+    assert_eq!((uniform.status, &*uniform.body), (200, &*list));
+    assert_eq!(uniform.partial.as_deref(), Some("failed=2, total=3"));
+}
+
+#[tokio::test]
+async fn all_failed_is_the_whole_requests_error() {
+    let agreed = failures(&[("a", "abac"), ("b", "abac"), ("c", "abac")]);
+    let told = put(Policy::Strict, REVOKE, ASKED, Act::now(200, &agreed)).await;
+    let body: Value = serde_json::from_str(&told.body).unwrap();
+    assert_eq!((told.status, &body["code"]), (403, &json!("abac")));
+    assert_eq!((&body["status"], told.action), (&json!(403), Some(Action::Release)));
+
+    let mixed = failures(&[("a", "abac"), ("b", "other"), ("c", "abac")]);
+    let told = put(Policy::Strict, REVOKE, ASKED, Act::now(200, &mixed)).await;
+    let body: Value = serde_json::from_str(&told.body).unwrap();
+    assert_eq!((told.status, &body["code"]), (403, &json!("not.authorized")));
+    assert_eq!(body["details"].as_array().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_no_success() {
+    let unreadable = [
+        "",
+        "not json",
+        "[]",
+        "{}",
+        "null",
+        r#"{"failedUpdates": null}"#,
+        r#"{"failedUpdates": {}}"#,
+        r#"{"failedUpdates": [{}]}"#,
+        r#"{"failedUpdates": [{"conversation": {"id": 7}}]}"#,
+        r#"{"failedUpdates": [{"conversation": {"id": "stranger"}, "errorCode": "x"}]}"#,
+        r#"{"failedUpdates": [{"conversation": {"id": "a"}, "errorCode": 7}]}"#,
+        r#"{"failedUpdates": [], "failedUpdates": [{"conversation": {"id": "a"}}]}"#,
+    ];
+    for body in unreadable {
+        for policy in [Policy::Strict, Policy::Lenient, Policy::Uniform] {
+            let told = put(policy, APPLY, ASKED, Act::now(200, body)).await;
+            assert_eq!((told.status, &*told.body), (409, "outcome.unknown"), "{policy:?} {body}");
+            assert_eq!(told.outcome, Some(Outcome::Unknown));
+        }
+    }
+    for status in [201, 202, 207] {
+        let told = put(Policy::Strict, APPLY, ASKED, Act::now(status, "{}")).await;
+        assert_eq!((told.status, told.outcome), (409, Some(Outcome::Unknown)));
+    }
+}
+
+#[tokio::test]
+async fn errors_stay_errors() {
+    for status in [400, 401, 403, 404, 409, 429, 500, 503] {
+        let told = put(Policy::Strict, APPLY, ASKED, Act::now(status, "its words")).await;
+        assert_eq!((told.status, &*told.body), (status, "its words"));
+        assert_eq!(told.outcome, Some(Outcome::Refused { status }));
+    }
+    let broke = put(Policy::Strict, APPLY, ASKED, Act::Break).await;
+    assert_eq!((broke.status, broke.outcome), (502, Some(Outcome::Unknown)));
+    let unreachable = put(Policy::Strict, APPLY, ASKED, Act::Unreachable).await;
+    assert_eq!((unreachable.status, unreachable.outcome), (503, Some(Outcome::NotSent)));
+}
+
+#[tokio::test]
+async fn duplicate_ids_count_once() {
+    let asked = r#"{"conversationIds": ["a", "b", "a"]}"#;
+    let list = failures(&[("b", "abac"), ("b", "abac")]);
+    let told = put(Policy::Strict, APPLY, asked, Act::now(200, &list)).await;
+    assert_eq!((told.status, told.partial.as_deref()), (409, Some("failed=1, total=2")));
+}
+
+#[tokio::test]
+async fn ambiguous_requests_are_not_sent() {
+    let doubled = r#"{"conversationIds": ["a"], "conversationIds": ["b"]}"#;
+    let told = put(Policy::Strict, APPLY, doubled, Act::now(204, "")).await;
+    assert_eq!((told.status, &*told.body, told.sent), (400, "request.ambiguous", 0));
+}
+
+#[tokio::test]
+async fn what_is_not_the_operations_body_is_for_the_upstream_to_refuse() {
+    let told = put(Policy::Strict, APPLY, "not json", Act::now(400, "its words")).await;
+    assert_eq!((told.status, &*told.body), (400, "its words"));
+    // Should it say 204 all the same, that is its word; a list would name strangers.
+    let list = failures(&[("a", "abac")]);
+    let told = put(Policy::Strict, APPLY, "not json", Act::now(200, &list)).await;
+    assert_eq!((told.status, &*told.body), (409, "outcome.unknown"));
+}
+
+#[test]
+fn the_direction_is_read_as_the_vendor_reads_it() {
+    let of = |target: &str| Direction::of(&call(Method::PUT, target, ""));
+    let path = "/api/v2/recordings/deletionprotection";
+    assert_eq!(of(path), Some(Direction::Apply));
+    assert_eq!(of(&format!("{path}?")), Some(Direction::Apply));
+    assert_eq!(of(&format!("{path}?protect=TRUE")), Some(Direction::Apply));
+    assert_eq!(of(&format!("{path}?x=1&protect=false")), Some(Direction::Revoke));
+    assert_eq!(of(&format!("{path}?protect=maybe")), None);
+    assert_eq!(of(&format!("{path}?protect=true&protect=false")), None);
+}
+
+#[test]
+fn passthrough_is_no_concern_of_this_change() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        let change = DeletionProtection;
+        let split = Terms { apply: Policy::Passthrough, revoke: Policy::Strict, ..terms() };
+        let exchange: Rc<_> = exchange(split, Arc::default(), Dialect::Genesys);
+        assert!(!change.concerns(&call(Method::PUT, APPLY, ASKED), &exchange));
+        assert!(change.concerns(&call(Method::PUT, REVOKE, ASKED), &exchange));
+        assert!(!change.concerns(&call(Method::POST, REVOKE, ASKED), &exchange));
+    });
+}

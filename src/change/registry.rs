@@ -1,0 +1,97 @@
+//! All changes of one vendor's API, in the order in which they happened.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use futures_util::future::LocalBoxFuture;
+use http::Method;
+
+use super::deletion_protection::DeletionProtection;
+use super::secure_pause::SecurePause;
+use super::webex_delete::WebexDelete;
+use super::{Answer, Call, Change, Exchange, Next};
+use crate::dialect::Dialect;
+use crate::error::Failure;
+
+/// The changes of one upstream.
+#[derive(Clone, Default)]
+pub struct Registry {
+    changes: Arc<[Arc<dyn Change>]>,
+}
+
+/// The rest of the way from one change on.
+struct Chain {
+    exchange: Rc<Exchange>,
+    rest: Registry,
+    from: usize,
+    upstream: Rc<dyn Next>,
+}
+
+// === impl Registry ===
+
+impl Registry {
+    /// The changes of the API that speaks `dialect`. Changes that keep state (the queues of
+    /// conversations, remembered refusals) keep it for the lifetime of this registry.
+    #[must_use]
+    pub fn of(dialect: Dialect) -> Self {
+        let changes: Vec<Arc<dyn Change>> = match dialect {
+            Dialect::Genesys => {
+                vec![Arc::new(SecurePause::default()), Arc::new(DeletionProtection)]
+            }
+            Dialect::Webex => vec![Arc::new(WebexDelete)],
+            Dialect::Problem => Vec::new(),
+        };
+        Self { changes: changes.into() }
+    }
+
+    /// The changes, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn Change>> {
+        self.changes.iter()
+    }
+
+    /// Whether a request can concern a change, by its method and raw path.
+    #[must_use]
+    pub fn watches(&self, method: &Method, path: &str) -> bool {
+        self.changes.iter().any(|change| change.watches(method, path))
+    }
+
+    /// Whether a change has something to do for this call.
+    #[must_use]
+    pub fn concerns(&self, call: &Call, exchange: &Exchange) -> bool {
+        self.changes.iter().any(|change| change.concerns(call, exchange))
+    }
+
+    /// Whether a call must not be refused because it breaks a contract.
+    #[must_use]
+    pub fn is_urgent(&self, call: &Call) -> bool {
+        self.changes.iter().any(|change| change.is_urgent(call))
+    }
+
+    /// Sends a call through every change that it concerns, oldest first, and then upstream.
+    pub async fn carry(
+        &self,
+        exchange: Rc<Exchange>,
+        call: Call,
+        upstream: Rc<dyn Next>,
+    ) -> Result<Answer, Failure> {
+        let chain = Chain { exchange, rest: self.clone(), from: 0, upstream };
+        chain.call(call).await
+    }
+}
+
+// === impl Chain ===
+
+impl Next for Chain {
+    fn call(&self, call: Call) -> LocalBoxFuture<'static, Result<Answer, Failure>> {
+        let concerned = (self.from..self.rest.changes.len())
+            .find(|&at| self.rest.changes[at].concerns(&call, &self.exchange));
+        let Some(at) = concerned else { return self.upstream.call(call) };
+        let next = Self {
+            exchange: Rc::clone(&self.exchange),
+            rest: self.rest.clone(),
+            from: at + 1,
+            upstream: Rc::clone(&self.upstream),
+        };
+        Arc::clone(&self.rest.changes[at]).carry(Rc::clone(&self.exchange), call, Rc::new(next))
+    }
+}

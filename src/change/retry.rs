@@ -1,0 +1,114 @@
+//! Trying again, inside a deadline.
+//!
+//! Only calls that can be repeated without harm come here. Pauses between tries grow and are
+//! jittered; a `Retry-After` (RFC 9110 §10.2.3, seconds) is honoured or, where it reaches past the
+//! deadline, ends the tries: the upstream's answer is then the answer.
+
+use std::future::Future;
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode, header};
+use tokio::time::Instant;
+
+use super::{Answer, Call, Next};
+use crate::error::{Failure, Retry};
+
+/// Between the first and the second try; doubled from then on.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause without a `Retry-After`.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// What came of trying.
+pub struct Tries {
+    /// The last result.
+    pub last: Result<Answer, Failure>,
+    /// Why it is the last.
+    pub end: End,
+    /// Whether one of the tries may have been carried out without an answer that says so.
+    pub in_doubt: bool,
+}
+
+/// Why no further try was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Another try does not change this result.
+    Final,
+    /// The time for trying is used up.
+    Spent,
+    /// It was called off between two tries.
+    Cancelled,
+}
+
+/// Which statuses are tried again.
+pub type Transient = fn(StatusCode) -> bool;
+
+/// 429, 502, 503 and 504: what an idempotent call may meet and outlive.
+#[must_use]
+pub fn transient(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 429 | 502 | 503 | 504)
+}
+
+/// Calls until something final comes back, `until` passes, or `cancelled` resolves between two
+/// tries. A try that is under way is never cut off by `cancelled`.
+pub async fn call(
+    next: &dyn Next,
+    call: &Call,
+    again: Transient,
+    until: Instant,
+    cancelled: impl Future<Output = ()>,
+) -> Tries {
+    let mut cancelled = std::pin::pin!(cancelled);
+    let mut pause = FIRST_PAUSE;
+    let mut in_doubt = false;
+    loop {
+        let last = next.call(call.clone()).await;
+        in_doubt |= doubtful(&last);
+        let wait = match &last {
+            Ok(answer) if again(answer.status) => {
+                retry_after(&answer.headers).unwrap_or_else(|| jittered(pause))
+            }
+            Err(failure) if failure.code.retry() != Retry::Never => jittered(pause),
+            _ => return Tries { last, end: End::Final, in_doubt },
+        };
+        if Instant::now() + wait >= until {
+            return Tries { last, end: End::Spent, in_doubt };
+        }
+        tokio::select! {
+            biased;
+            () = &mut cancelled => return Tries { last, end: End::Cancelled, in_doubt },
+            () = tokio::time::sleep(wait) => {}
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// One call that is not repeated, in the same form.
+pub async fn once(next: &dyn Next, call: Call) -> Tries {
+    let last = next.call(call).await;
+    let in_doubt = doubtful(&last);
+    Tries { last, end: End::Final, in_doubt }
+}
+
+/// Whether a result leaves open if the call was carried out: no answer after it was sent, or a
+/// gateway's word in place of the vendor's.
+#[must_use]
+pub fn doubtful(result: &Result<Answer, Failure>) -> bool {
+    match result {
+        Ok(answer) => matches!(answer.status.as_u16(), 500 | 502 | 504),
+        Err(failure) => failure.code.retry() == Retry::Idempotent,
+    }
+}
+
+/// `Retry-After` in seconds. A date is not read: no vendor here sends one.
+#[must_use]
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
+    text.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// Between half of `pause` and all of it, so that clients that failed together do not return
+/// together.
+fn jittered(pause: Duration) -> Duration {
+    let [random, ..] = uuid::Uuid::new_v4().into_bytes();
+    pause / 2 + (pause / 2) * u32::from(random) / u32::from(u8::MAX)
+}

@@ -1,0 +1,73 @@
+//! Holding a pause against an older resume that may still arrive.
+//!
+//! A pause never waits for an older resume that hangs, so that resume can reach the recorder after
+//! it. Once the resume has ended, the pause is sent again: sending it twice does no harm, and a
+//! read alone could show the state of a moment before. Then it is read back three times, because a
+//! call of unknown outcome may arrive late, and repeated where it does not hold or cannot be read.
+//! A newer command ends the watch: it decides now.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::WEM_449;
+use super::answer::conversation;
+use super::command::Command;
+use super::queue::Turn;
+use crate::change::journal::Event;
+use crate::change::{Call, Exchange, Next};
+use crate::json;
+
+/// When the pause is looked at, each from the look before.
+const LOOKS: [Duration; 3] =
+    [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(3)];
+/// The longest that one of the calls here may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Holds the pause that the upstream accepted as `accepted`. Keeps its turn, so that a newer
+/// resume waits for a call that is under way, until it ends.
+pub(super) async fn hold(
+    exchange: Rc<Exchange>,
+    next: Rc<dyn Next>,
+    command: Command,
+    accepted: Call,
+    turn: Turn,
+) {
+    let accepted = accepted.with_patience(PATIENCE);
+    turn.older_resumes_ended().await;
+    let mut confirmed = repeat(&exchange, &*next, &command, &accepted).await;
+    for look in LOOKS {
+        tokio::select! {
+            biased;
+            () = turn.newer_admitted() => return,
+            () = tokio::time::sleep(look) => {}
+        }
+        confirmed = is_paused(&*next, &command, &accepted).await
+            || repeat(&exchange, &*next, &command, &accepted).await;
+    }
+    if !confirmed {
+        tracing::error!(
+            exchange = %exchange.id,
+            conversation = command.conversation,
+            "a pause that an older resume may have undone could not be repeated"
+        );
+        exchange.record(&WEM_449, Event::PauseUnconfirmed, &command.conversation);
+    }
+}
+
+/// Sends the pause again; whether the upstream accepted it.
+async fn repeat(exchange: &Exchange, next: &dyn Next, command: &Command, accepted: &Call) -> bool {
+    exchange.record(&WEM_449, Event::PauseRepeated, &command.conversation);
+    next.call(accepted.clone()).await.is_ok_and(|answer| answer.status.is_success())
+}
+
+async fn is_paused(next: &dyn Next, command: &Command, like: &Call) -> bool {
+    let Some(body) = conversation(next, like, command.conversation_path(), PATIENCE).await else {
+        return false;
+    };
+    json::parse(&body).is_ok_and(|conversation| {
+        conversation
+            .get("recordingState")
+            .and_then(|state| state.as_str())
+            .is_some_and(|state| state.eq_ignore_ascii_case("paused"))
+    })
+}

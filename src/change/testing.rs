@@ -1,0 +1,212 @@
+//! A scripted upstream for tests of changes: no sockets, on tokio's paused clock.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::journal::{Intent, IntentId, Outcome, Record, Unwritten};
+use super::terms::{Authority, Fallback, LegacyAnswer, Policy, QueryBody, SecurePause, Terms};
+use super::{Answer, Call, Change, Exchange, Journal, Next, Payload};
+use crate::contract::ContractDate;
+use crate::dialect::Dialect;
+use crate::error::{Code, Failure};
+
+/// What a scripted upstream does with the next call of its kind.
+#[derive(Clone, Debug)]
+pub(crate) enum Act {
+    /// Answers after a while.
+    Answer(Duration, u16, Vec<(&'static str, &'static str)>, String),
+    /// Cannot be reached.
+    Unreachable,
+    /// Breaks off after the request was sent.
+    Break,
+    /// Never answers.
+    Hang,
+}
+
+/// Plays its script, by method; an empty script is a 500.
+#[derive(Default)]
+pub(crate) struct Script {
+    acts: RefCell<Vec<(Method, VecDeque<Act>)>>,
+    seen: RefCell<Vec<(Instant, String)>>,
+}
+
+/// A journal that keeps outcomes, or refuses intents.
+#[derive(Default)]
+pub(crate) struct Notebook {
+    pub(crate) refuse: bool,
+    pub(crate) intents: Mutex<Vec<Intent>>,
+    pub(crate) outcomes: Mutex<Vec<Outcome>>,
+    pub(crate) records: Mutex<Vec<Record>>,
+}
+
+impl Act {
+    /// An answer at once.
+    pub(crate) fn now(status: u16, body: &str) -> Self {
+        Self::Answer(Duration::ZERO, status, Vec::new(), body.to_owned())
+    }
+
+    /// An answer after `ms` milliseconds.
+    pub(crate) fn after(ms: u64, status: u16, body: &str) -> Self {
+        Self::Answer(Duration::from_millis(ms), status, Vec::new(), body.to_owned())
+    }
+}
+
+impl Script {
+    pub(crate) fn new(acts: Vec<(Method, Vec<Act>)>) -> Rc<Self> {
+        let acts = acts.into_iter().map(|(method, acts)| (method, acts.into())).collect();
+        Rc::new(Self { acts: RefCell::new(acts), seen: RefCell::default() })
+    }
+
+    /// `METHOD path body`, in order of arrival.
+    pub(crate) fn seen(&self) -> Vec<String> {
+        self.seen.borrow().iter().map(|(_, call)| call.clone()).collect()
+    }
+
+    /// The methods alone.
+    pub(crate) fn methods(&self) -> Vec<String> {
+        self.seen().iter().map(|call| call.split(' ').next().unwrap().to_owned()).collect()
+    }
+
+    /// When calls arrived.
+    pub(crate) fn times(&self) -> Vec<Instant> {
+        self.seen.borrow().iter().map(|(at, _)| *at).collect()
+    }
+}
+
+impl Next for Script {
+    fn call(&self, call: Call) -> LocalBoxFuture<'static, Result<Answer, Failure>> {
+        let body = String::from_utf8_lossy(&call.body).into_owned();
+        let line = format!("{} {} {body}", call.method, call.target);
+        self.seen.borrow_mut().push((Instant::now(), line));
+        let act = self
+            .acts
+            .borrow_mut()
+            .iter_mut()
+            .find(|(method, _)| *method == call.method)
+            .and_then(|(_, acts)| acts.pop_front())
+            .unwrap_or_else(|| Act::now(500, ""));
+        let patience = call.patience.unwrap_or(Duration::from_secs(15));
+        Box::pin(async move {
+            match act {
+                Act::Answer(wait, status, headers, body) => {
+                    tokio::time::sleep(wait).await;
+                    Ok(answer(status, &headers, body))
+                }
+                Act::Unreachable => Err(Failure::new(Code::UpstreamUnreachable, "scripted")),
+                Act::Break => Err(Failure::new(Code::UpstreamBroke, "scripted")),
+                Act::Hang => {
+                    tokio::time::sleep(patience).await;
+                    Err(Failure::new(Code::UpstreamTimeout, "scripted"))
+                }
+            }
+        })
+    }
+}
+
+impl Journal for Notebook {
+    fn intent(&self, intent: Intent) -> LocalBoxFuture<'static, Result<IntentId, Unwritten>> {
+        self.intents.lock().unwrap().push(intent);
+        let result = if self.refuse { Err(Unwritten) } else { Ok(IntentId(Uuid::now_v7())) };
+        Box::pin(std::future::ready(result))
+    }
+
+    fn outcome(&self, _: IntentId, outcome: Outcome) {
+        self.outcomes.lock().unwrap().push(outcome);
+    }
+
+    fn record(&self, record: Record) {
+        self.records.lock().unwrap().push(record);
+    }
+}
+
+/// The terms of an old client, to be varied.
+pub(crate) fn terms() -> Terms {
+    Terms {
+        client: Arc::from("test"),
+        as_of: "2026-09-20".parse::<ContractDate>().unwrap(),
+        deadline: Duration::from_secs(15),
+        secure_pause: SecurePause::Carry,
+        fallback: Fallback::Legacy,
+        answer: LegacyAnswer::Full,
+        authority: Authority::Caller,
+        webex_query_body: QueryBody::Off,
+        apply: Policy::Strict,
+        revoke: Policy::Strict,
+    }
+}
+
+/// A call with a JSON body and a bearer token.
+pub(crate) fn call(method: Method, target: &str, body: &str) -> Call {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer someone"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Call {
+        method,
+        target: target.to_owned(),
+        headers,
+        body: Bytes::copy_from_slice(body.as_bytes()),
+        patience: None,
+    }
+}
+
+/// An exchange whose deadline begins now.
+pub(crate) fn exchange(terms: Terms, journal: Arc<Notebook>, dialect: Dialect) -> Rc<Exchange> {
+    let deadline = Instant::now() + terms.deadline;
+    Rc::new(Exchange::new(
+        Uuid::now_v7(),
+        Arc::new(terms),
+        Arc::from("vendor"),
+        dialect,
+        deadline,
+        journal,
+    ))
+}
+
+/// Carries a call through one change and runs what is left for afterwards, detached.
+pub(crate) async fn carry<C: Change + 'static>(
+    change: &Arc<C>,
+    exchange: &Rc<Exchange>,
+    call: Call,
+    script: &Rc<Script>,
+) -> Result<Answer, Failure> {
+    let next: Rc<dyn Next> = Rc::clone(script) as Rc<dyn Next>;
+    let result = Arc::clone(change).carry(Rc::clone(exchange), call, next).await;
+    for work in exchange.take_afterwards() {
+        tokio::task::spawn_local(work);
+    }
+    result
+}
+
+/// Status and body of a result; a failure is what its caller would get.
+pub(crate) fn told(result: &Result<Answer, Failure>) -> (u16, String) {
+    match result {
+        Ok(answer) => {
+            let body = answer.whole().map(|body| String::from_utf8_lossy(body).into_owned());
+            (answer.status.as_u16(), body.unwrap())
+        }
+        Err(failure) => (failure.code.status().as_u16(), failure.code.as_str().to_owned()),
+    }
+}
+
+fn answer(status: u16, headers: &[(&'static str, &'static str)], body: String) -> Answer {
+    Answer {
+        status: StatusCode::from_u16(status).unwrap(),
+        headers: headers
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value)))
+            .collect(),
+        payload: Payload::Whole(Bytes::from(body)),
+        extensions: http::Extensions::new(),
+    }
+}

@@ -1,0 +1,235 @@
+//! Webex, Delete a Recording: rules that no schema states.
+//!
+//! There is no earlier version to carry forward. This module enforces, in every mode of checking,
+//! what the documentation says in prose: a `comment` has at most 255 characters, and a recycle-bin
+//! call names 1 to 100 recordings. Breaking them gets Webex's 400 before anything is sent, because
+//! a deleted recording cannot be recovered. `reason` and `comment` may be null, as `wxc-sdk` sends
+//! them. That a compliance officer has to give a reason is for the vendor to decide: only it knows
+//! whose recording it is.
+//!
+//! 423 and 429 with `Retry-After` are tried again inside the client's deadline. If the operator
+//! asks, `reason` and `comment` in the query of a DELETE without a body are carried into one.
+
+#[cfg(test)]
+mod tests;
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
+use http::{HeaderValue, Method, header};
+use percent_encoding::percent_decode_str;
+use serde_json::{Map, Value};
+
+use super::journal::{Action, Outcome};
+use super::retry;
+use super::terms::QueryBody;
+use super::{Announcement, Answer, Call, Change, Exchange, Next};
+use crate::dialect::{Detail, Dialect};
+use crate::error::{Code, Failure, Retry};
+use crate::json::{self, Node};
+
+/// Characters of a compliance officer's comment (the vendor's documentation).
+const COMMENT_CHARACTERS: usize = 255;
+/// Recordings in one recycle-bin call (the vendor's documentation).
+const RECORDINGS: usize = 100;
+
+static WEBEX_DELETE: Announcement = Announcement {
+    id: "webex-delete",
+    date: None,
+    dialect: Dialect::Webex,
+    title: "Webex recordings: documented limits that no schema states",
+};
+
+/// The rules. They keep no state.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WebexDelete;
+
+/// The operations that have rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Operation {
+    /// `DELETE /v1/recordings/{recordingId}`, or below `/v1/admin`.
+    Delete,
+    /// `POST /v1/recordings/softDelete`, `restore` or `purge`.
+    Recycle,
+}
+
+// === impl WebexDelete ===
+
+impl Change for WebexDelete {
+    fn announcement(&self) -> &'static Announcement {
+        &WEBEX_DELETE
+    }
+
+    fn watches(&self, method: &Method, path: &str) -> bool {
+        Operation::of(method, path).is_some()
+    }
+
+    fn concerns(&self, call: &Call, _: &Exchange) -> bool {
+        self.watches(&call.method, call.path())
+    }
+
+    fn carry(
+        self: Arc<Self>,
+        exchange: Rc<Exchange>,
+        call: Call,
+        next: Rc<dyn Next>,
+    ) -> LocalBoxFuture<'static, Result<Answer, Failure>> {
+        Box::pin(async move {
+            match Operation::of(&call.method, call.path()) {
+                Some(Operation::Delete) => delete(exchange, call, next).await,
+                Some(Operation::Recycle) => {
+                    check_recordings(&call.body)?;
+                    next.call(call).await
+                }
+                None => next.call(call).await,
+            }
+        })
+    }
+}
+
+async fn delete(
+    exchange: Rc<Exchange>,
+    mut call: Call,
+    next: Rc<dyn Next>,
+) -> Result<Answer, Failure> {
+    if exchange.terms.webex_query_body == QueryBody::Carry
+        && call.body.is_empty()
+        && let Some(carried) = query_to_body(&call)
+    {
+        call = carried;
+        exchange.adapted_by(&WEBEX_DELETE);
+    }
+    check_comment(&call.body)?;
+    let recording = call.path().rsplit('/').next().unwrap_or_default().to_owned();
+    let intent = exchange.intend(&WEBEX_DELETE, Action::DeleteRecording, vec![recording]).await?;
+    let result = call_while_locked(&exchange, &*next, &call).await;
+    let outcome = match &result {
+        Ok(answer) if answer.status.is_success() => Outcome::Done,
+        _ if retry::doubtful(&result) => Outcome::Unknown,
+        Ok(answer) => Outcome::Refused { status: answer.status.as_u16() },
+        Err(_) => Outcome::NotSent,
+    };
+    exchange.settle(&intent, outcome);
+    result
+}
+
+/// Calls, and again as long as the vendor says when to come back and that is inside the deadline.
+/// A break after the request was sent is not tried again: the recording may be gone, and the
+/// second answer would deny it.
+async fn call_while_locked(
+    exchange: &Exchange,
+    next: &dyn Next,
+    call: &Call,
+) -> Result<Answer, Failure> {
+    loop {
+        let result = next.call(call.clone()).await;
+        let wait = match &result {
+            Ok(answer) if matches!(answer.status.as_u16(), 423 | 429) => {
+                retry::retry_after(&answer.headers)
+            }
+            Err(failure) if failure.code.retry() == Retry::Safe => failure.retry_after,
+            _ => None,
+        };
+        match wait {
+            Some(wait) if tokio::time::Instant::now() + wait < exchange.deadline => {
+                tokio::time::sleep(wait).await;
+            }
+            _ => return result,
+        }
+    }
+}
+
+fn check_comment(body: &[u8]) -> Result<(), Failure> {
+    let Some(body) = read(body)? else { return Ok(()) };
+    let characters =
+        body.get("comment").and_then(Node::as_str).map_or(0, |comment| comment.chars().count());
+    if characters <= COMMENT_CHARACTERS {
+        return Ok(());
+    }
+    Err(broken("/comment", "maxLength", format!("at most {COMMENT_CHARACTERS} characters")))
+}
+
+fn check_recordings(body: &[u8]) -> Result<(), Failure> {
+    let Some(body) = read(body)? else { return Ok(()) };
+    let Some(Node::Array(ids)) = body.get("recordingIds") else { return Ok(()) };
+    // "All" is asked for with an empty list.
+    let all = ["restoreAll", "purgeAll"].iter().any(|key| body.get(key) == Some(&Node::Bool(true)));
+    if ids.len() > RECORDINGS || (ids.is_empty() && !all) {
+        return Err(broken("/recordingIds", "maxItems", format!("1 to {RECORDINGS} recordings")));
+    }
+    Ok(())
+}
+
+/// The body, where it is JSON. Duplicate keys are refused: which of two comments counts, or which
+/// recordings go, must not depend on the reader.
+fn read(body: &[u8]) -> Result<Option<Node<'_>>, Failure> {
+    match json::parse(body) {
+        Ok(body) => Ok(Some(body)),
+        Err(fault) if fault.kind == json::FaultKind::DuplicateKey => {
+            Err(Failure::new(Code::RequestAmbiguous, "duplicate keys in the body"))
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+fn broken(field: &str, rule: &str, message: String) -> Failure {
+    let detail = Detail {
+        code: rule.to_owned(),
+        field: Some(field.to_owned()),
+        entity: None,
+        message: Some(message),
+    };
+    Failure::new(Code::RequestRule, format!("{rule} at {field}")).with_details(vec![detail])
+}
+
+/// The call with `reason` and `comment` out of its query and in a JSON body; the rest of the query
+/// keeps its bytes. Nothing where neither is there, or one is there twice.
+fn query_to_body(call: &Call) -> Option<Call> {
+    let mut body = Map::new();
+    let mut kept = Vec::new();
+    for pair in call.query()?.split('&') {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        if matches!(name, "reason" | "comment") {
+            let spaced = value.replace('+', " ");
+            let text = percent_decode_str(&spaced).decode_utf8().ok()?.into_owned();
+            if body.insert(name.to_owned(), Value::String(text)).is_some() {
+                return None;
+            }
+        } else {
+            kept.push(pair);
+        }
+    }
+    if body.is_empty() {
+        return None;
+    }
+    let mut carried = call.clone();
+    carried.target = if kept.is_empty() {
+        call.path().to_owned()
+    } else {
+        format!("{}?{}", call.path(), kept.join("&"))
+    };
+    carried.body = Bytes::from(Value::Object(body).to_string());
+    carried.headers.remove(header::CONTENT_LENGTH);
+    carried.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Some(carried)
+}
+
+// === impl Operation ===
+
+impl Operation {
+    fn of(method: &Method, path: &str) -> Option<Self> {
+        let path = path.strip_prefix("/v1/")?;
+        let recording = path.strip_prefix("admin/").unwrap_or(path).strip_prefix("recordings/")?;
+        match *method {
+            Method::DELETE if !recording.is_empty() && !recording.contains('/') => {
+                Some(Self::Delete)
+            }
+            Method::POST if matches!(recording, "softDelete" | "restore" | "purge") => {
+                Some(Self::Recycle)
+            }
+            _ => None,
+        }
+    }
+}

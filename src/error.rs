@@ -1,0 +1,301 @@
+//! What went wrong between a client and its answer, as data.
+//!
+//! Every failure has a stable code (metrics, logs and callers use the same), the side that is to
+//! blame, whether trying again can help, and two texts: one for the caller, which never holds a
+//! value out of a message, and one for the operator's log. Failures become answers in one place,
+//! `gateway/respond.rs`.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::dialect::{Detail, ErrorAnswer, genesys};
+
+/// A failure of an exchange.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{}: {inside}", code.as_str())]
+pub struct Failure {
+    /// What kind.
+    pub code: Code,
+    /// For the operator's log: what happened and where.
+    pub inside: Cow<'static, str>,
+    /// Single faults for the caller.
+    pub details: Vec<Detail>,
+    /// When trying again makes sense.
+    pub retry_after: Option<Duration>,
+}
+
+/// The kinds of failures. A code, once released, keeps its meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// No `Host`, two, or one that is no authority (RFC 9110 §7.2).
+    HostInvalid,
+    /// No upstream serves this path.
+    NoRoute,
+    /// The request breaks the contract of the client's date, and hop 1 is enforced.
+    RequestContract,
+    /// JSON that parsers read differently, in a request whose meaning matters.
+    RequestAmbiguous,
+    /// A rule of the vendor that no schema states (Webex's limits).
+    RequestRule,
+    /// The body is longer than is checked, and hop 1 is enforced.
+    RequestTooLarge,
+    /// The request's body ended early or never came.
+    RequestBody,
+    /// An adapted request broke the contract: a fault of recgate's own.
+    ChangeContract,
+    /// The upstream's answer broke the contract of its date, and hop 3 is enforced.
+    ResponseContract,
+    /// The answer breaks the contract of the client's date, and hop 4 is enforced.
+    AnswerContract,
+    /// No connection: nothing was sent.
+    UpstreamUnreachable,
+    /// The connection broke after something was sent: the outcome is unknown.
+    UpstreamBroke,
+    /// No answer inside the deadline: the outcome is unknown.
+    UpstreamTimeout,
+    /// The answer says neither done nor not done.
+    OutcomeUnknown,
+    /// Some conversations were changed and some were not.
+    PartialResult,
+    /// None of the conversations was changed.
+    AllFailed,
+    /// A newer pause of the same conversation came before this resume was sent.
+    Superseded,
+    /// An older command of the same conversation took the whole deadline; nothing was sent.
+    QueueTimeout,
+    /// The ledger could not take the intent; nothing was sent.
+    LedgerUnwritten,
+    /// recgate is at fault.
+    Internal,
+}
+
+/// Whose fault a failure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Blame {
+    /// The client's.
+    Client,
+    /// The upstream's.
+    Upstream,
+    /// recgate's, in adapting.
+    Change,
+    /// recgate's, elsewhere.
+    Gateway,
+}
+
+/// Whether the same request can succeed later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// Not as it is.
+    Never,
+    /// Yes, nothing was sent.
+    Safe,
+    /// Only where the request can be repeated without harm: it may have been carried out.
+    Idempotent,
+}
+
+// === impl Failure ===
+
+impl Failure {
+    /// A failure with the operator's text.
+    #[must_use]
+    pub fn new(code: Code, inside: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, inside: inside.into(), details: Vec::new(), retry_after: None }
+    }
+
+    /// The same with `details` for the caller.
+    #[must_use]
+    pub fn with_details(mut self, details: Vec<Detail>) -> Self {
+        self.details = details;
+        self
+    }
+
+    /// The error for the caller, before it takes a dialect's shape.
+    #[must_use]
+    pub fn answer(&self) -> ErrorAnswer {
+        let status = self.code.status();
+        let code = match self.code {
+            Code::RequestRule | Code::RequestContract if !self.details.is_empty() => {
+                "invalid.value"
+            }
+            _ => genesys::code_for(status),
+        };
+        ErrorAnswer::new(status, code, self.code.outside()).with_details(self.details.clone())
+    }
+}
+
+// === impl Code ===
+
+impl Code {
+    /// The stable spelling: in `Recgate-Error`, logs and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.facts().0
+    }
+
+    /// The status a caller gets.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        StatusCode::from_u16(self.facts().1).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// Who is to blame.
+    #[must_use]
+    pub const fn blame(self) -> Blame {
+        self.facts().2
+    }
+
+    /// Whether trying again can help.
+    #[must_use]
+    pub const fn retry(self) -> Retry {
+        self.facts().3
+    }
+
+    /// The sentence for the caller.
+    #[must_use]
+    pub const fn outside(self) -> &'static str {
+        self.facts().4
+    }
+
+    #[expect(clippy::too_many_lines, reason = "a table, one row a code")]
+    const fn facts(self) -> (&'static str, u16, Blame, Retry, &'static str) {
+        use Blame::{Change, Client, Gateway, Upstream};
+        use Retry::{Idempotent, Never, Safe};
+        match self {
+            Self::HostInvalid => {
+                ("request.host", 400, Client, Never, "The request needs exactly one valid Host.")
+            }
+            Self::NoRoute => (
+                "route.none",
+                404,
+                Client,
+                Never,
+                "No API is served under this path by this gateway.",
+            ),
+            Self::RequestContract => (
+                "request.contract",
+                400,
+                Client,
+                Never,
+                "The request does not keep to the API's contract; details name the places and the rules. It was not forwarded.",
+            ),
+            Self::RequestAmbiguous => (
+                "request.ambiguous",
+                400,
+                Client,
+                Never,
+                "The request's JSON can be read in more than one way, so it was not forwarded.",
+            ),
+            Self::RequestRule => (
+                "request.rule",
+                400,
+                Client,
+                Never,
+                "The request breaks a documented rule of the API; details name it. It was not forwarded.",
+            ),
+            Self::RequestTooLarge => (
+                "request.too-large",
+                413,
+                Client,
+                Never,
+                "The body is longer than the gateway checks, so it was not forwarded.",
+            ),
+            Self::RequestBody => {
+                ("request.body", 400, Client, Never, "The request's body could not be read.")
+            }
+            Self::ChangeContract => (
+                "change.contract",
+                500,
+                Change,
+                Never,
+                "The gateway could not carry this request forward; it was not sent.",
+            ),
+            Self::ResponseContract => (
+                "upstream.contract",
+                502,
+                Upstream,
+                Idempotent,
+                "The upstream's answer does not keep to its contract.",
+            ),
+            Self::AnswerContract => (
+                "answer.contract",
+                502,
+                Upstream,
+                Idempotent,
+                "The answer does not keep to the contract this client was written for.",
+            ),
+            Self::UpstreamUnreachable => (
+                "upstream.unreachable",
+                503,
+                Upstream,
+                Safe,
+                "The upstream cannot be reached; nothing was sent.",
+            ),
+            Self::UpstreamBroke => (
+                "upstream.broke",
+                502,
+                Upstream,
+                Idempotent,
+                "The upstream broke off; whether the request was carried out is unknown.",
+            ),
+            Self::UpstreamTimeout => (
+                "upstream.timeout",
+                504,
+                Upstream,
+                Idempotent,
+                "The upstream did not answer in time; whether the request was carried out is unknown.",
+            ),
+            Self::OutcomeUnknown => (
+                "outcome.unknown",
+                409,
+                Upstream,
+                Idempotent,
+                "The upstream's answer does not tell what was done. Treat the outcome as unknown and look.",
+            ),
+            Self::PartialResult => (
+                "outcome.partial",
+                409,
+                Upstream,
+                Idempotent,
+                "Some conversations were changed and some were not.",
+            ),
+            Self::AllFailed => (
+                "outcome.all-failed",
+                403,
+                Upstream,
+                Never,
+                "None of the conversations was changed.",
+            ),
+            Self::Superseded => (
+                "queue.superseded",
+                409,
+                Client,
+                Never,
+                "A newer pause of this conversation came first; the recording stays paused.",
+            ),
+            Self::QueueTimeout => (
+                "queue.timeout",
+                503,
+                Upstream,
+                Safe,
+                "An older command of this conversation is not finished; nothing was sent.",
+            ),
+            Self::LedgerUnwritten => (
+                "ledger.unwritten",
+                503,
+                Gateway,
+                Safe,
+                "The gateway cannot record this request, so it was not sent.",
+            ),
+            Self::Internal => (
+                "gateway.internal",
+                500,
+                Gateway,
+                Idempotent,
+                "The gateway failed on this request.",
+            ),
+        }
+    }
+}
