@@ -1,0 +1,120 @@
+//! The operator's side: health, metrics, findings, ledger. On its own port, never reachable
+//! through the gateway.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use axum::Json;
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::dialect::{Dialect, ErrorAnswer};
+use crate::ledger::MemoryLedger;
+use crate::report::Findings;
+
+/// What the admin side shows.
+#[derive(Clone)]
+pub struct Admin {
+    /// All counters.
+    pub registry: Arc<Registry>,
+    /// Broken contracts.
+    pub findings: Findings,
+    /// Intents and outcomes.
+    pub ledger: MemoryLedger,
+    /// Whether traffic is wanted.
+    pub readiness: Readiness,
+}
+
+/// Whether the gateway wants traffic: starting, ready, draining.
+#[derive(Clone, Debug, Default)]
+pub struct Readiness(Arc<AtomicU8>);
+
+const STARTING: u8 = 0;
+const READY: u8 = 1;
+const DRAINING: u8 = 2;
+
+/// Serves the admin side until `stop` resolves.
+pub async fn serve(
+    listener: TcpListener,
+    admin: Admin,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let routes = Router::new()
+        .route("/", get(index))
+        .route("/healthz", get(|| async { Json(json!({ "status": "ok" })) }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .route("/findings", get(findings))
+        .route("/ledger", get(ledger))
+        .fallback(unknown)
+        .with_state(admin);
+    axum::serve(listener, routes).with_graceful_shutdown(stop).await
+}
+
+async fn index() -> impl IntoResponse {
+    Json(json!({ "paths": ["/healthz", "/readyz", "/metrics", "/findings", "/ledger"] }))
+}
+
+/// 200 while traffic is wanted, 503 otherwise.
+async fn ready(State(admin): State<Admin>) -> Response {
+    let (status, word) = admin.readiness.now();
+    (status, Json(json!({ "status": word }))).into_response()
+}
+
+async fn metrics(State(admin): State<Admin>) -> Response {
+    let mut text = String::new();
+    if encode(&mut text, &admin.registry).is_err() {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
+}
+
+async fn findings(State(admin): State<Admin>) -> impl IntoResponse {
+    Json(admin.findings.list())
+}
+
+async fn ledger(State(admin): State<Admin>) -> impl IntoResponse {
+    Json(admin.ledger.entries())
+}
+
+async fn unknown() -> Response {
+    let error = ErrorAnswer::new(
+        StatusCode::NOT_FOUND,
+        "not.found",
+        "The admin side has /healthz, /readyz, /metrics, /findings and /ledger.",
+    );
+    let rendered = Dialect::Problem.render(&error, &uuid::Uuid::now_v7().to_string());
+    (rendered.status, rendered.headers, rendered.body).into_response()
+}
+
+// === impl Readiness ===
+
+impl Readiness {
+    /// Traffic is wanted from now on.
+    pub fn ready(&self) {
+        self.0.store(READY, Ordering::Release);
+    }
+
+    /// Traffic is wanted no more.
+    pub fn draining(&self) {
+        self.0.store(DRAINING, Ordering::Release);
+    }
+
+    fn now(&self) -> (StatusCode, &'static str) {
+        match self.0.load(Ordering::Acquire) {
+            STARTING => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
+            READY => (StatusCode::OK, "ready"),
+            _ => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The command line: one file a command.
+//!
+//! Data goes to standard output, logs and errors to standard error. Exit codes: 0 done, 1 the
+//! command found or met something wrong, 2 the arguments or the configuration cannot be used.
+
+mod config;
+mod mock;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, ConfigError, Layers};
+
+/// A gateway for call-recording APIs: integrations that are pointed at it keep working, unchanged,
+/// while the vendor's API moves on; every message on every hop is checked against its contract.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Examples:
+  recgate serve                                   gateway, mock vendor and admin side on loopback
+  recgate serve --set gateway.listen=0.0.0.0:80   the same on another address
+  recgate serve --config my.toml                  with your own upstreams and clients
+  recgate config check my.toml                    what is wrong with it, and where
+  recgate config default > my.toml                the manual, to start from"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway, the admin side and, where an upstream's url is "mock", the mock vendor.
+    Serve(Settings),
+    /// Run the mock vendor alone.
+    Mock(Settings),
+    /// Check or print the configuration.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+}
+
+/// Where the configuration comes from.
+#[derive(Args, Debug)]
+struct Settings {
+    /// A configuration file in place of the built-in one.
+    #[arg(long, value_name = "FILE", env = "RECGATE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Override one key: gateway.listen=127.0.0.1:8000, upstream.genesys.url=https://…
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+/// Why a command ended early.
+#[derive(Debug, thiserror::Error)]
+enum Exit {
+    /// The configuration.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Config(Vec<ConfigError>),
+    /// Anything else.
+    #[error("{0:#}")]
+    Other(#[from] anyhow::Error),
+}
+
+/// Parses the arguments of this process and runs the command they name.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Serve(settings) => serve::run(&settings),
+        Command::Mock(settings) => mock::run(&settings),
+        Command::Config(command) => config::run(&command),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            for line in error.to_string().lines() {
+                eprintln!("recgate: {line}");
+            }
+            match error {
+                Exit::Config(_) => ExitCode::from(2),
+                Exit::Other(_) => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+// === impl Settings ===
+
+impl Settings {
+    fn layers(&self) -> Result<Layers, Exit> {
+        let one = |error| Exit::Config(vec![error]);
+        // `--config` and its variable have been read by clap.
+        let variables = std::env::vars().filter(|(name, _)| name != "RECGATE_CONFIG");
+        let mut layers =
+            Layers::open(self.config.as_deref()).map_err(one)?.with_variables(variables);
+        for assignment in &self.set {
+            layers = layers.with_flag("--set", assignment).map_err(one)?;
+        }
+        Ok(layers)
+    }
+
+    fn load(&self) -> Result<Config, Exit> {
+        self.layers()?.load().map_err(Exit::Config)
+    }
+}

@@ -1,0 +1,45 @@
+//! `recgate mock`: the mock vendor alone.
+
+use std::io::Write;
+
+use anyhow::Context;
+
+use super::{Exit, Settings, serve};
+use crate::config::Config;
+use crate::mock::{BoundMock, Mock, MockConfig, MockDate};
+use crate::telemetry;
+
+pub(super) fn run(settings: &Settings) -> Result<(), Exit> {
+    let config = settings.load()?;
+    telemetry::log_to_stderr(&config.log);
+    let runtime = serve::runtime()?;
+    runtime.block_on(async {
+        let mock = bind(&config).await?;
+        let mut out = std::io::stdout();
+        writeln!(out, "mock     http://{}", mock.local_addr()).context("standard output")?;
+        mock.serve(serve::terminated()?).await.context("the mock vendor")?;
+        Ok(())
+    })
+}
+
+/// The mock that a configuration describes, on its port.
+pub(super) async fn bind(config: &Config) -> Result<BoundMock, anyhow::Error> {
+    let world = match &config.mock.world {
+        None => None,
+        Some(file) => Some(
+            std::fs::read_to_string(file)
+                .with_context(|| format!("mock.world: {} cannot be read", file.display()))?,
+        ),
+    };
+    let settings = MockConfig {
+        listen: config.mock.listen,
+        date: config.mock.date.map_or(MockDate::Today, MockDate::On),
+        protection_limit: config.mock.protection_limit,
+        world,
+        unpublished: config.mock.unpublished.clone(),
+    };
+    let mock = Mock::new(&settings).context("mock.world")?;
+    mock.bind(settings.listen)
+        .await
+        .with_context(|| format!("mock.listen: cannot listen on {}", settings.listen))
+}

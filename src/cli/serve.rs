@@ -1,0 +1,155 @@
+//! `recgate serve`: everything, from one configuration.
+//!
+//! Every port is taken and every file read before anything is served: what cannot start says so in
+//! one line and leaves nothing half open. The addresses go to standard output, and with them the
+//! lines that point each vendor's SDK here.
+
+use std::future::Future;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::{Exit, Settings, mock};
+use crate::admin::{self, Admin, Readiness};
+use crate::config::Config;
+use crate::dialect::Dialect;
+use crate::gateway::metrics::Metrics;
+use crate::gateway::{Drained, Gateway, Sinks};
+use crate::ledger::MemoryLedger;
+use crate::report::Findings;
+use crate::telemetry;
+
+pub(super) fn run(settings: &Settings) -> Result<(), Exit> {
+    let config = settings.load()?;
+    telemetry::log_to_stderr(&config.log);
+    let runtime = runtime()?;
+    runtime.block_on(serve(config)).map_err(Exit::from)
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    // Signals first: one that comes during start-up must not kill what has been started.
+    let terminated = terminated()?;
+
+    let mut registry = Registry::default();
+    let findings = Findings::default();
+    let ledger = MemoryLedger::default();
+    let sinks = Sinks {
+        findings: findings.clone(),
+        metrics: Metrics::register(&mut registry),
+        journal: Arc::new(ledger.clone()),
+    };
+
+    // Take every port.
+    let mock = if config.uses_mock() { Some(mock::bind(&config).await?) } else { None };
+    let mock_address = mock.as_ref().map(crate::mock::BoundMock::local_addr);
+    let admin_listener = TcpListener::bind(config.admin)
+        .await
+        .with_context(|| format!("admin.listen: cannot listen on {}", config.admin))?;
+    let admin_address = admin_listener.local_addr().context("admin.listen")?;
+    let gateway = Gateway::bind(&config, mock_address, sinks)?;
+    let gateway_address = gateway.address();
+
+    // Serve.
+    let stop = CancellationToken::new();
+    let mock = mock.map(|mock| tokio::spawn(mock.serve(stop.clone().cancelled_owned())));
+    let readiness = Readiness::default();
+    let admin =
+        Admin { registry: Arc::new(registry), findings, ledger, readiness: readiness.clone() };
+    let admin = tokio::spawn(admin::serve(admin_listener, admin, stop.clone().cancelled_owned()));
+    let running = gateway.start().context("gateway threads")?;
+    readiness.ready();
+    greet(&config, gateway_address, mock_address, admin_address).context("standard output")?;
+
+    terminated.await;
+    tracing::info!("draining");
+    readiness.draining();
+    let drained = tokio::task::spawn_blocking(move || running.drain()).await;
+    // The mock is an upstream: it goes after the gateway.
+    stop.cancel();
+    admin.await.context("admin side")?.context("admin side")?;
+    if let Some(mock) = mock {
+        mock.await.context("mock vendor")?.context("mock vendor")?;
+    }
+    match drained {
+        Ok(Drained::Clean) => Ok(()),
+        Ok(Drained::Cut) => {
+            anyhow::bail!("gateway.drain_ms ended before everything admitted was answered")
+        }
+        Err(error) => Err(error).context("draining"),
+    }
+}
+
+/// The runtime of everything but the gateway's own threads.
+pub(super) fn runtime() -> anyhow::Result<Runtime> {
+    Builder::new_multi_thread().worker_threads(1).enable_all().build().context("runtime")
+}
+
+/// Resolves at SIGTERM or Ctrl-C. The signals are caught from this call on.
+pub(super) fn terminated() -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// What a person needs to know to use it.
+fn greet(
+    config: &Config,
+    gateway: SocketAddr,
+    mock: Option<SocketAddr>,
+    admin: SocketAddr,
+) -> std::io::Result<()> {
+    let scheme = if config.gateway.tls.is_some() { "https" } else { "http" };
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "gateway  {scheme}://{gateway}")?;
+    if let Some(mock) = mock {
+        writeln!(out, "mock     http://{mock}")?;
+    }
+    writeln!(out, "admin    http://{admin}")?;
+    for upstream in &config.upstreams {
+        let first = |paths: &[String]| paths.first().cloned().unwrap_or_default();
+        let (api, login) = (first(&upstream.prefixes), first(&upstream.login_prefixes));
+        let (host, port) = (gateway.ip(), gateway.port());
+        match upstream.dialect {
+            Dialect::Genesys => {
+                let (api, login) = (api.trim_start_matches('/'), login.trim_start_matches('/'));
+                writeln!(out, "\n{}: point the vendor's SDKs here", upstream.name)?;
+                writeln!(
+                    out,
+                    "  Python      api_client = PureCloudPlatformClientV2.api_client.ApiClient(); api_client.set_gateway(\"{host}\", \"{scheme}\", {port}, \"{login}\", \"{api}\")"
+                )?;
+                writeln!(
+                    out,
+                    "  JavaScript  platformClient.ApiClient.instance.setGateway({{host: \"{host}\", protocol: \"{scheme}\", port: {port}, path_params_login: \"{login}\", path_params_api: \"{api}\"}})"
+                )?;
+                writeln!(
+                    out,
+                    "  SDK's config file\n    [gateway]\n    host = {host}\n    protocol = {scheme}\n    port = {port}\n    path_params_login = {login}\n    path_params_api = {api}"
+                )?;
+            }
+            Dialect::Webex => {
+                writeln!(out, "\n{}: point the vendor's SDKs here", upstream.name)?;
+                writeln!(
+                    out,
+                    "  wxc-sdk     from wxc_sdk.rest import RestSession; RestSession.BASE = \"{scheme}://{gateway}/v1\""
+                )?;
+                writeln!(out, "  webexpythonsdk  WebexAPI(base_url=\"{scheme}://{gateway}/v1/\")")?;
+            }
+            Dialect::Problem => {
+                writeln!(out, "\n{}: {scheme}://{gateway}{api}", upstream.name)?;
+            }
+        }
+    }
+    out.flush()
+}

@@ -1,0 +1,19 @@
+//! The configuration: read, laid over with variables and flags, and checked.
+//!
+//! [`raw`] mirrors the file, [`layers`] puts file, environment and flags together, [`checked`] is
+//! what the rest of the program sees: values that make sense together. `config.toml` is compiled
+//! in; it is the default and the manual.
+
+pub mod checked;
+pub mod error;
+pub mod layers;
+pub mod raw;
+#[cfg(test)]
+mod tests;
+
+pub use checked::Config;
+pub use error::ConfigError;
+pub use layers::Layers;
+
+/// The built-in `config.toml`.
+pub const BUILT_IN: &str = include_str!("../config.toml");

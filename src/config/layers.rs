@@ -1,0 +1,231 @@
+//! File, environment and flags, laid over one another.
+//!
+//! A file takes the place of the built-in configuration as a whole. `RECGATE_A__B` and
+//! `--set a.b=…` override single keys, flags after variables. A step through an array is an
+//! index, or the `name` of an entry: `upstream.genesys.url`.
+
+use std::path::Path;
+
+use toml::{Table, Value};
+use toml_edit::Document;
+
+use super::checked::{Checking, Config};
+use super::raw::Raw;
+use super::{BUILT_IN, ConfigError};
+
+/// The prefix of the variables that override keys.
+const PREFIX: &str = "RECGATE_";
+
+/// Where the keys of a configuration come from.
+#[derive(Clone, Debug)]
+pub struct Layers {
+    origin: String,
+    text: String,
+    overrides: Vec<Override>,
+}
+
+#[derive(Clone, Debug)]
+struct Override {
+    /// As the operator wrote it.
+    origin: String,
+    path: Vec<String>,
+    value: String,
+}
+
+// === impl Layers ===
+
+impl Layers {
+    /// The built-in file, or another in its place.
+    pub fn open(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let (origin, text) = match file {
+            None => ("config.toml (built in)".to_owned(), BUILT_IN.to_owned()),
+            Some(path) => {
+                let origin = path.display().to_string();
+                let text = std::fs::read_to_string(path).map_err(|error| ConfigError {
+                    origin: origin.clone(),
+                    position: None,
+                    key: String::new(),
+                    message: format!("cannot be read: {error}"),
+                })?;
+                (origin, text)
+            }
+        };
+        Ok(Self { origin, text, overrides: Vec::new() })
+    }
+
+    /// Lays variables over: those that begin with `RECGATE_`.
+    #[must_use]
+    pub fn with_variables(mut self, variables: impl Iterator<Item = (String, String)>) -> Self {
+        let mut found: Vec<Override> = variables
+            .filter_map(|(name, value)| {
+                let key = name.strip_prefix(PREFIX)?.to_ascii_lowercase();
+                let path = key.split("__").map(str::to_owned).collect();
+                Some(Override { origin: name, path, value })
+            })
+            .collect();
+        found.sort_by(|a, b| a.origin.cmp(&b.origin));
+        self.overrides.extend(found);
+        self
+    }
+
+    /// Lays one flag over: `key=value`, with dots between the steps.
+    pub fn with_flag(mut self, flag: &str, assignment: &str) -> Result<Self, ConfigError> {
+        let origin = format!("{flag} {assignment}");
+        let Some((key, value)) = assignment.split_once('=') else {
+            return Err(ConfigError {
+                origin,
+                position: None,
+                key: String::new(),
+                message: "needs key=value, such as gateway.listen=127.0.0.1:8000".to_owned(),
+            });
+        };
+        let path = key.trim().split('.').map(str::to_owned).collect();
+        self.overrides.push(Override { origin, path, value: value.to_owned() });
+        Ok(self)
+    }
+
+    /// Puts the layers together and checks them. Faults of a kind that hides others end the
+    /// search; else every fault is told.
+    pub fn load(&self) -> Result<Config, Vec<ConfigError>> {
+        let raw = self.raw().map_err(|error| vec![error])?;
+        let locate = |key: &str| self.locate(key);
+        Checking::new(&locate).check(raw)
+    }
+
+    /// The configuration as it is written, after all layers.
+    pub fn raw(&self) -> Result<Raw, ConfigError> {
+        let in_file = |error: toml::de::Error| {
+            let span = error.span();
+            let key = span.clone().map(|span| key_at(&self.text, span.start)).unwrap_or_default();
+            ConfigError::in_text(&self.origin, &self.text, span, key, error.message())
+        };
+        let raw: Raw = toml::from_str(&self.text).map_err(in_file)?;
+        if self.overrides.is_empty() {
+            return Ok(raw);
+        }
+        let mut table: Table = toml::from_str(&self.text).map_err(in_file)?;
+        let mut raw = raw;
+        for change in &self.overrides {
+            let fault = |message: String| ConfigError {
+                origin: change.origin.clone(),
+                position: None,
+                key: change.path.join("."),
+                message,
+            };
+            assign(&mut table, &change.path, &change.value).map_err(fault)?;
+            raw = table
+                .clone()
+                .try_into()
+                .map_err(|error: toml::de::Error| fault(error.message().to_owned()))?;
+        }
+        Ok(raw)
+    }
+
+    /// The fault's place: the override that set the key, or the file.
+    fn locate(&self, key: &str) -> (String, Option<(usize, usize)>) {
+        let set = self.overrides.iter().rev().find(|set| set.path.join(".") == key);
+        if let Some(set) = set {
+            return (set.origin.clone(), None);
+        }
+        let span = Document::parse(&*self.text).ok().and_then(|document| {
+            let mut item = document.as_item();
+            let mut span = None;
+            for step in key.split('.') {
+                item = step_into(item, step)?;
+                span = item.span().or(span);
+            }
+            span
+        });
+        let error = ConfigError::in_text(&self.origin, &self.text, span, String::new(), "");
+        (error.origin, error.position)
+    }
+}
+
+/// One step of a key, through a table or an array of tables.
+fn step_into<'a>(item: &'a toml_edit::Item, step: &str) -> Option<&'a toml_edit::Item> {
+    if let Some(tables) = item.as_array_of_tables() {
+        let at = step.parse().ok().or_else(|| {
+            tables.iter().position(|it| it.get("name").and_then(|n| n.as_str()) == Some(step))
+        })?;
+        return item.get(at);
+    }
+    item.get(step)
+}
+
+/// The key whose entry holds the byte `at`: the deepest one.
+fn key_at(text: &str, at: usize) -> String {
+    let Ok(document) = Document::parse(text) else { return String::new() };
+    let mut path = Vec::new();
+    descend(document.as_item(), at, &mut path);
+    path.join(".")
+}
+
+fn descend(item: &toml_edit::Item, at: usize, path: &mut Vec<String>) {
+    let holds = |span: Option<std::ops::Range<usize>>| span.is_some_and(|span| span.contains(&at));
+    if let Some(tables) = item.as_array_of_tables() {
+        for (index, table) in tables.iter().enumerate() {
+            let name = table.get("name").and_then(|name| name.as_str());
+            path.push(name.map_or_else(|| index.to_string(), str::to_owned));
+            let before = path.len();
+            descend_table(table, at, path);
+            if path.len() > before || holds(table.span()) {
+                return;
+            }
+            path.pop();
+        }
+    } else if let Some(table) = item.as_table_like() {
+        descend_table(table, at, path);
+    }
+}
+
+fn descend_table(table: &dyn toml_edit::TableLike, at: usize, path: &mut Vec<String>) {
+    for (key, item) in table.iter() {
+        let key_span = table.key(key).and_then(toml_edit::Key::span);
+        let inside =
+            |span: Option<std::ops::Range<usize>>| span.is_some_and(|span| span.contains(&at));
+        path.push(key.to_owned());
+        let before = path.len();
+        descend(item, at, path);
+        if path.len() > before || inside(key_span) || inside(item.span()) {
+            return;
+        }
+        path.pop();
+    }
+}
+
+/// Sets one key. The text is read as TOML where it is TOML, else as a string.
+fn assign(table: &mut Table, path: &[String], text: &str) -> Result<(), String> {
+    let (last, steps) = path.split_last().ok_or("an empty key")?;
+    let mut at = table;
+    for (depth, step) in steps.iter().enumerate() {
+        let entry = at.entry(step.clone()).or_insert_with(|| Value::Table(Table::new()));
+        match entry {
+            Value::Table(inner) => at = inner,
+            Value::Array(_) => return assign_in_array(entry, &path[depth + 1..], text),
+            _ => return Err(format!("`{step}` is a value and has no keys")),
+        }
+    }
+    at.insert(last.clone(), value_of(text));
+    Ok(())
+}
+
+fn assign_in_array(array: &mut Value, path: &[String], text: &str) -> Result<(), String> {
+    let Value::Array(entries) = array else { return Err("not a list".to_owned()) };
+    let Some((step, rest)) = path.split_first() else { return Err("an empty key".to_owned()) };
+    let named = |entry: &Value| entry.get("name").and_then(Value::as_str) == Some(step);
+    let at = step.parse().ok().or_else(|| entries.iter().position(named));
+    let known: Vec<&str> =
+        entries.iter().filter_map(|entry| entry.get("name").and_then(Value::as_str)).collect();
+    let known = known.join(", ");
+    match at.and_then(|at: usize| entries.get_mut(at)) {
+        Some(Value::Table(entry)) if !rest.is_empty() => assign(entry, rest, text),
+        _ => Err(format!("no entry `{step}`; there are: {known}")),
+    }
+}
+
+fn value_of(text: &str) -> Value {
+    toml::from_str::<Table>(&format!("value = {text}"))
+        .ok()
+        .and_then(|mut table| table.remove("value"))
+        .unwrap_or_else(|| Value::String(text.to_owned()))
+}

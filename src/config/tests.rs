@@ -1,0 +1,179 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::fs;
+
+use rstest::rstest;
+
+use super::checked::{Address, Config};
+use super::raw::{Mode, Raw};
+use super::{BUILT_IN, Layers};
+use crate::change::terms::Policy;
+use crate::contract::ContractDate;
+
+const MINIMAL: &str = "[[upstream]]\nname = \"v\"\nurl = \"https://v.example\"\npaths = [\"/v\"]\n";
+
+fn layers(text: &str) -> Layers {
+    let file = std::env::temp_dir().join(format!("recgate-{}.toml", uuid::Uuid::new_v4()));
+    fs::write(&file, text).unwrap();
+    let layers = Layers::open(Some(&file)).unwrap();
+    fs::remove_file(file).unwrap();
+    layers
+}
+
+fn load(text: &str) -> Result<Config, Vec<String>> {
+    layers(text).load().map_err(|faults| {
+        let told = faults.iter().map(ToString::to_string);
+        // Without the name of the temporary file.
+        told.map(|told| told.split_once(".toml:").map_or(told.clone(), |(_, it)| it.to_owned()))
+            .collect()
+    })
+}
+
+#[test]
+fn the_manual_shows_the_values_that_hold_without_it() {
+    let manual: Raw = toml::from_str(BUILT_IN).unwrap();
+    let nothing: Raw = toml::from_str("").unwrap();
+    let text = |table: &Raw| {
+        let mut table = toml::Table::try_from(table.clone()).unwrap();
+        for key in ["upstream", "client", "default_client"] {
+            table.remove(key);
+        }
+        table.to_string()
+    };
+    assert_eq!(text(&manual), text(&nothing));
+
+    let shown = Layers::open(None).unwrap().load().unwrap();
+    let hidden = load(MINIMAL).unwrap();
+    assert_eq!(format!("{:?}", shown.default_client), format!("{:?}", hidden.default_client));
+}
+
+#[test]
+fn checks_enforce_towards_the_mock_and_report_towards_a_vendor() {
+    let built_in = Layers::open(None).unwrap().load().unwrap();
+    assert!(built_in.uses_mock());
+    assert_eq!(built_in.upstreams[0].modes, [Mode::Enforce; 4]);
+    let vendor = load(MINIMAL).unwrap();
+    assert!(!vendor.uses_mock());
+    assert_eq!(vendor.upstreams[0].modes, [Mode::Report; 4]);
+}
+
+#[test]
+fn policies_follow_the_date_unless_they_are_named() {
+    let text = format!(
+        "{MINIMAL}[default_client]\nas_of = \"2026-09-20\"\ndeletion_protection = {{ revoke = \"lenient\" }}\n\
+         [[client]]\nname = \"new\"\nmatch = {{ header = {{ name = \"x\", equals = \"y\" }} }}\nas_of = \"latest\"\n\
+         [[client]]\nname = \"same\"\nmatch = {{ header = {{ name = \"x\", equals = \"z\" }} }}\n"
+    );
+    let config = load(&text).unwrap();
+    let policies = |at: usize| (config.clients[at].1.apply, config.clients[at].1.revoke);
+    assert_eq!(
+        (config.default_client.apply, config.default_client.revoke),
+        (Policy::Strict, Policy::Lenient)
+    );
+    assert_eq!(policies(0), (Policy::Passthrough, Policy::Passthrough));
+    assert_eq!(policies(1), (Policy::Strict, Policy::Lenient));
+    assert_eq!(config.clients[0].1.as_of, ContractDate::Latest);
+}
+
+#[rstest]
+#[case::no_toml("[gateway\n", "1:9")]
+#[case::unknown_key(
+    "[gateway]\nlissen = \"x\"\n",
+    "2:1: gateway.lissen: unknown field `lissen`, expected one of `listen`"
+)]
+#[case::unknown_table("[gatway]\n", "1:")]
+#[case::not_an_address(
+    "[gateway]\nlisten = \"here\"\n",
+    "2:10: gateway.listen: invalid socket address syntax"
+)]
+#[case::not_a_mode(
+    "[[upstream]]\nname = \"v\"\nurl = \"mock\"\npaths = [\"/v\"]\nchecks = { client_request = \"on\" }\n",
+    "upstream.v.checks.client_request: unknown variant `on`, expected one of `off`, `report`, `enforce`"
+)]
+#[case::compensate(
+    "[default_client]\ndeletion_protection = { revoke = \"compensate\" }\n",
+    "default_client.deletion_protection.revoke: unknown variant `compensate`"
+)]
+#[case::no_upstream("[gateway]\nthreads = 1\n", "upstream: is missing")]
+#[case::url(
+    "[[upstream]]\nname = \"v\"\nurl = \"ftp://x\"\npaths = [\"/v\"]\n",
+    "3:7: upstream.v.url: must be \"mock\""
+)]
+#[case::url_path(
+    "[[upstream]]\nname = \"v\"\nurl = \"https://x/base\"\npaths = [\"/v\"]\n",
+    "upstream.v.url: must be"
+)]
+#[case::serves_nothing(
+    "[[upstream]]\nname = \"v\"\nurl = \"mock\"\n",
+    "upstream.v: serves nothing"
+)]
+#[case::path(
+    "[[upstream]]\nname = \"v\"\nurl = \"mock\"\npaths = [\"v\"]\n",
+    "4:9: upstream.v.paths: `v` must begin with /"
+)]
+#[case::date(
+    "[mock]\ndate = \"tomorrow\"\n[[upstream]]\nname = \"v\"\nurl = \"mock\"\npaths = [\"/v\"]\n",
+    "2:8: mock.date: must be \"today\""
+)]
+fn faults_name_the_place(#[case] text: &str, #[case] told: &str) {
+    let faults = load(text).unwrap_err();
+    assert!(faults.iter().any(|fault| fault.contains(told)), "{faults:?} lacks {told:?}");
+}
+
+#[test]
+fn every_fault_is_told_at_once() {
+    let text = "[mock]\ndate = \"x\"\n[limits]\nhead_ms = 0\n";
+    assert_eq!(load(text).unwrap_err().len(), 3);
+}
+
+#[test]
+fn secrets_are_not_needed_and_hashes_are_checked() {
+    let client = |how: &str| format!("{MINIMAL}[[client]]\nname = \"c\"\nmatch = {how}\n");
+    let hash = "a".repeat(64);
+    assert!(load(&client(&format!("{{ token_sha256 = \"{hash}\" }}"))).is_ok());
+    assert!(
+        load(&client(&format!("{{ header = {{ name = \"k\", sha256 = \"{hash}\" }} }}"))).is_ok()
+    );
+    for bad in [
+        "{}",
+        "{ token_sha256 = \"short\" }",
+        "{ header = { name = \"k\" } }",
+        "{ header = { name = \"k\", equals = \"a\", prefix = \"b\" } }",
+        "{ header = { name = \"not a name\", equals = \"a\" } }",
+    ] {
+        assert!(load(&client(bad)).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn variables_and_flags_override_single_keys() {
+    let variables = [
+        ("RECGATE_GATEWAY__LISTEN".to_owned(), "127.0.0.1:7000".to_owned()),
+        ("RECGATE_LIMITS__BODY_BYTES".to_owned(), "4096".to_owned()),
+        ("HOME".to_owned(), "/nowhere".to_owned()),
+    ];
+    let config = Layers::open(None)
+        .unwrap()
+        .with_variables(variables.into_iter())
+        .with_flag("--set", "upstream.genesys.url=https://api.example")
+        .unwrap()
+        .with_flag("--set", "gateway.listen=127.0.0.1:7001")
+        .unwrap()
+        .load()
+        .unwrap();
+    assert_eq!(config.gateway.listen.port(), 7001);
+    assert_eq!(config.limits.body_bytes, 4096);
+    assert!(matches!(config.upstreams[0].address, Address::Server { .. }));
+}
+
+#[rstest]
+#[case("gateway.lissen=x", "unknown field `lissen`")]
+#[case("upstream.nobody.url=mock", "no entry `nobody`; there are: genesys, webex")]
+#[case("limits.body_bytes=many", "invalid type")]
+#[case("mock.date=tomorrow", "must be \"today\"")]
+fn a_bad_override_is_named(#[case] assignment: &str, #[case] told: &str) {
+    let layers = Layers::open(None).unwrap().with_flag("--set", assignment).unwrap();
+    let faults = layers.load().unwrap_err();
+    let text = faults[0].to_string();
+    assert!(text.starts_with(&format!("--set {assignment}")) && text.contains(told), "{text}");
+}

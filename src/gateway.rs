@@ -1,0 +1,208 @@
+//! The gateway: listens, identifies, adapts, calls, checks, answers.
+//!
+//! `pipeline` is the path of an exchange; the other files are the rooms it passes. One event
+//! loop a thread, each with its own listener and its own upstream connections; what threads share
+//! is settled at start. The gateway knows nothing of the mock: to it an upstream is an address.
+
+mod authority;
+mod body;
+mod connection;
+mod cors;
+mod forward;
+mod headers;
+mod identify;
+mod listen;
+pub mod metrics;
+mod pipeline;
+mod pool;
+mod respond;
+mod route;
+mod stream;
+pub mod tls;
+mod upgrade;
+pub mod upstream;
+mod visit;
+mod watch;
+mod worker;
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::watch as signal;
+use tokio::task::LocalSet;
+
+use self::identify::Clients;
+use self::metrics::Metrics;
+use self::route::Routes;
+use self::tls::TlsError;
+use self::upstream::{SetupError, Upstream};
+use self::worker::{Site, Worker};
+use crate::change::Journal;
+use crate::config::Config;
+use crate::report::Findings;
+
+/// A gateway that holds its port and is ready to serve.
+pub struct Gateway {
+    site: Arc<Site>,
+    listeners: Vec<std::net::TcpListener>,
+    address: SocketAddr,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    drain: Duration,
+}
+
+/// A gateway that serves.
+pub struct Running {
+    stop: signal::Sender<bool>,
+    threads: Vec<JoinHandle<Drained>>,
+}
+
+/// How serving ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// Everything that was admitted was answered.
+    Clean,
+    /// The time for draining ended first.
+    Cut,
+}
+
+/// Why a gateway cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An upstream.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// The listener's certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The port.
+    #[error("gateway.listen: cannot listen on {address}: {error}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+/// What a gateway writes to.
+pub struct Sinks {
+    /// Findings.
+    pub findings: Findings,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Intents and outcomes.
+    pub journal: Arc<dyn Journal>,
+}
+
+// === impl Gateway ===
+
+impl Gateway {
+    /// Sets the upstreams up and takes the port. `mock` is the address of the mock's listener,
+    /// where one runs.
+    pub fn bind(
+        config: &Config,
+        mock: Option<SocketAddr>,
+        sinks: Sinks,
+    ) -> Result<Self, StartError> {
+        let upstreams = config
+            .upstreams
+            .iter()
+            .map(|upstream| Upstream::new(upstream.clone(), mock).map(Arc::new))
+            .collect::<Result<Vec<_>, _>>()?;
+        let tls = config.gateway.tls.as_ref().map(tls::server).transpose()?;
+        let address = config.gateway.listen;
+        let bind_error = |error| StartError::Bind { address, error };
+        let listeners = listen::bind(address, config.gateway.threads).map_err(bind_error)?;
+        let address = listeners
+            .first()
+            .map_or(Ok(address), std::net::TcpListener::local_addr)
+            .map_err(bind_error)?;
+        let site = Arc::new(Site {
+            routes: Routes::new(&upstreams),
+            clients: Clients::new(config),
+            limits: config.limits.clone(),
+            findings: sinks.findings,
+            metrics: sinks.metrics,
+            journal: sinks.journal,
+        });
+        Ok(Self { site, listeners, address, tls, drain: config.gateway.drain })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves, on threads of its own.
+    pub fn start(self) -> io::Result<Running> {
+        let (stop, stopping) = signal::channel(false);
+        let mut threads = Vec::new();
+        for (number, listener) in self.listeners.into_iter().enumerate() {
+            let (site, tls, stopping) =
+                (Arc::clone(&self.site), self.tls.clone(), stopping.clone());
+            let drain = self.drain;
+            let thread = std::thread::Builder::new()
+                .name(format!("gateway-{number}"))
+                .spawn(move || event_loop(site, listener, tls, stopping, drain))?;
+            threads.push(thread);
+        }
+        Ok(Running { stop, threads })
+    }
+}
+
+// === impl Running ===
+
+impl Running {
+    /// Stops accepting, lets what was admitted end, and waits for it. Blocks.
+    #[must_use]
+    pub fn drain(self) -> Drained {
+        let _ = self.stop.send(true);
+        let ended = self.threads.into_iter().map(|thread| thread.join().unwrap_or(Drained::Cut));
+        ended.fold(Drained::Clean, |so_far, drained| match drained {
+            Drained::Clean => so_far,
+            Drained::Cut => Drained::Cut,
+        })
+    }
+}
+
+/// One thread: a single-threaded runtime and everything that runs on it.
+fn event_loop(
+    site: Arc<Site>,
+    listener: std::net::TcpListener,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    mut stopping: signal::Receiver<bool>,
+    drain: Duration,
+) -> Drained {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "an event loop cannot start");
+            return Drained::Cut;
+        }
+    };
+    let local = LocalSet::new();
+    local.block_on(&runtime, async move {
+        let listener = match tokio::net::TcpListener::from_std(listener) {
+            Ok(listener) => listener,
+            Err(error) => {
+                tracing::error!(%error, "a listener cannot be used");
+                return Drained::Cut;
+            }
+        };
+        let worker = Rc::new(Worker::new(site, stopping.clone()));
+        let serving = listen::serve(worker, listener, tls, stopping.clone());
+        let too_long = async {
+            let _ = stopping.wait_for(|stop| *stop).await;
+            tokio::time::sleep(drain).await;
+        };
+        tokio::select! {
+            () = serving => Drained::Clean,
+            () = too_long => Drained::Cut,
+        }
+    })
+}

@@ -1,0 +1,195 @@
+//! The bodies that go through: one concrete enum, no boxed body on the plain path.
+//!
+//! A body that was collected goes on as the bytes it was; a body that was not streams, frame by
+//! frame, trailers included. Nothing here looks inside.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use super::connection::Streaming;
+
+/// A body on its way.
+#[derive(Default)]
+pub(crate) enum Body {
+    /// None.
+    #[default]
+    Empty,
+    /// All of it; taken when it has been sent.
+    Whole(Option<Bytes>),
+    /// From the client, as it comes.
+    Client(Watched),
+    /// From the upstream, as it comes, with the connection it comes over.
+    Upstream(Box<Streaming>),
+    /// The part that was read before the limit was met, then the rest.
+    Resumed(Option<Bytes>, Box<Self>),
+}
+
+/// A client's body that notes when it last moved, so that a slow upload is not taken for an
+/// upstream that does not answer.
+pub(crate) struct Watched {
+    inner: Incoming,
+    moved: Rc<Cell<Instant>>,
+}
+
+/// What came of reading a body up to a limit.
+pub(crate) enum Collected {
+    /// All of it.
+    Whole(Bytes),
+    /// Longer than the limit: what was read and what is left, as one body.
+    Longer(Body),
+}
+
+// === impl Body ===
+
+impl Body {
+    /// A body that is known.
+    pub(crate) fn whole(bytes: Bytes) -> Self {
+        if bytes.is_empty() { Self::Empty } else { Self::Whole(Some(bytes)) }
+    }
+
+    /// When the client's part of this body last moved.
+    pub(crate) fn moved(&self) -> Rc<Cell<Instant>> {
+        match self {
+            Self::Client(watched) => Rc::clone(&watched.moved),
+            Self::Resumed(_, rest) => rest.moved(),
+            Self::Empty | Self::Whole(_) | Self::Upstream(_) => Rc::new(Cell::new(Instant::now())),
+        }
+    }
+
+    /// Reads up to `limit` bytes. A body that is longer is handed back unread in effect: nothing
+    /// of it is lost.
+    pub(crate) async fn collect_up_to(mut self, limit: usize) -> Result<Collected, hyper::Error> {
+        match self {
+            Self::Empty => return Ok(Collected::Whole(Bytes::new())),
+            Self::Whole(bytes) => return Ok(Collected::Whole(bytes.unwrap_or_default())),
+            _ if self.size_hint().lower() > limit as u64 => return Ok(Collected::Longer(self)),
+            _ => {}
+        }
+        let mut first: Option<Bytes> = None;
+        let mut rest = BytesMut::new();
+        while let Some(frame) = self.frame().await {
+            // Trailers of a collected body are dropped with its framing.
+            let Ok(data) = frame?.into_data() else { continue };
+            let read = first.as_ref().map_or(0, Bytes::len) + rest.len();
+            let longer = read + data.len() > limit;
+            match &first {
+                None => first = Some(data),
+                Some(head) => {
+                    if rest.is_empty() {
+                        rest.extend_from_slice(head);
+                        first = Some(Bytes::new());
+                    }
+                    rest.extend_from_slice(&data);
+                }
+            }
+            if longer {
+                let read = joined(first, rest);
+                return Ok(Collected::Longer(Self::Resumed(Some(read), Box::new(self))));
+            }
+        }
+        Ok(Collected::Whole(joined(first, rest)))
+    }
+}
+
+/// One chunk stays the chunk it was; several have been joined in `rest`.
+fn joined(first: Option<Bytes>, rest: BytesMut) -> Bytes {
+    if rest.is_empty() { first.unwrap_or_default() } else { rest.freeze() }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut *self {
+            Self::Empty => Poll::Ready(None),
+            Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Client(watched) => Pin::new(watched).poll_frame(cx),
+            Self::Upstream(streaming) => Pin::new(&mut **streaming).poll_frame(cx),
+            Self::Resumed(read, rest) => match read.take() {
+                Some(read) => Poll::Ready(Some(Ok(Frame::data(read)))),
+                None => Pin::new(&mut **rest).poll_frame(cx),
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Whole(bytes) => bytes.is_none(),
+            Self::Client(watched) => watched.inner.is_end_stream(),
+            Self::Upstream(streaming) => streaming.is_end_stream(),
+            Self::Resumed(read, rest) => read.is_none() && rest.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Self::Client(watched) => watched.inner.size_hint(),
+            Self::Upstream(streaming) => streaming.size_hint(),
+            Self::Resumed(read, rest) => {
+                let read = read.as_ref().map_or(0, |bytes| bytes.len() as u64);
+                let rest = rest.size_hint();
+                let mut hint = SizeHint::new();
+                hint.set_lower(read + rest.lower());
+                if let Some(upper) = rest.upper() {
+                    hint.set_upper(read + upper);
+                }
+                hint
+            }
+        }
+    }
+}
+
+// === impl Watched ===
+
+impl Watched {
+    /// Watches a body.
+    pub(crate) fn new(inner: Incoming) -> Self {
+        Self { inner, moved: Rc::new(Cell::new(Instant::now())) }
+    }
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        if polled.is_ready() {
+            self.moved.set(Instant::now());
+        }
+        polled
+    }
+}
+
+/// Waits for `work`, at most until `moved` has stood still for `patience`.
+pub(crate) async fn while_moving<T>(
+    work: impl Future<Output = T>,
+    moved: &Cell<Instant>,
+    patience: std::time::Duration,
+) -> Option<T> {
+    let mut work = std::pin::pin!(work);
+    loop {
+        let until = moved.get() + patience;
+        match tokio::time::timeout_at(until, &mut work).await {
+            Ok(done) => return Some(done),
+            Err(_) if moved.get() + patience > until => {}
+            Err(_) => return None,
+        }
+    }
+}

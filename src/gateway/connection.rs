@@ -1,0 +1,151 @@
+//! One HTTP/1.1 connection to an upstream, driven by whoever needs it.
+//!
+//! No task is spawned for a connection: it is polled from the request's own future and, while the
+//! answer streams, from the answer's body. When the body has ended it goes back to its pool; on
+//! any error it is dropped, and with it the socket.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Weak;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::time::Instant;
+
+use super::body::Body;
+use super::pool::Pool;
+use super::stream::Stream;
+
+type Driver = http1::Connection<TokioIo<Stream>, Body>;
+
+/// A connection and the right to send on it.
+pub(crate) struct Connection {
+    sender: http1::SendRequest<Body>,
+    driver: Pin<Box<Driver>>,
+    /// Whether it has carried an exchange before: then it may have been closed meanwhile.
+    pub(crate) used: bool,
+    /// When it went back to the pool.
+    pub(crate) idle_since: Instant,
+}
+
+/// Why there is no answer.
+pub(crate) enum Broken {
+    /// The request was never sent; here it is.
+    Unsent(Box<Request<Body>>),
+    /// It was sent, in part at least.
+    Sent(hyper::Error),
+}
+
+/// An answer's body and the connection it comes over.
+pub(crate) struct Streaming {
+    body: Incoming,
+    connection: Option<Connection>,
+    home: Weak<Pool>,
+}
+
+// === impl Connection ===
+
+impl Connection {
+    /// Speaks HTTP/1.1 over `stream`.
+    pub(crate) async fn handshake(stream: Stream) -> hyper::Result<Self> {
+        let (sender, driver) = http1::Builder::new()
+            .preserve_header_case(true)
+            .handshake(TokioIo::new(stream))
+            .await?;
+        Ok(Self { sender, driver: Box::pin(driver), used: false, idle_since: Instant::now() })
+    }
+
+    /// Whether it can take a request. Notices a peer that has closed while it was idle.
+    pub(crate) fn is_ready(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.driver.as_mut().poll(&mut cx).is_pending() && self.sender.is_ready()
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    pub(crate) async fn send(
+        mut self,
+        request: Request<Body>,
+        home: Weak<Pool>,
+    ) -> Result<Response<Body>, Broken> {
+        let mut sending = std::pin::pin!(self.sender.try_send_request(request));
+        let mut driver = Some(&mut self.driver);
+        let sent = std::future::poll_fn(|cx| {
+            // A closed connection is polled no more; what it had for us is in the channel.
+            if driver.as_mut().is_some_and(|driver| driver.as_mut().poll(cx).is_ready()) {
+                driver = None;
+            }
+            sending.as_mut().poll(cx)
+        })
+        .await;
+        let open = driver.is_some();
+        match sent {
+            Ok(response) => {
+                self.used = true;
+                let connection = open.then_some(self);
+                Ok(response.map(|body| {
+                    let mut streaming = Streaming { body, connection, home };
+                    if streaming.body.is_end_stream() {
+                        streaming.finish();
+                        return Body::Empty;
+                    }
+                    Body::Upstream(Box::new(streaming))
+                }))
+            }
+            Err(mut error) => match error.take_message() {
+                Some(request) => Err(Broken::Unsent(Box::new(request))),
+                None => Err(Broken::Sent(error.into_error())),
+            },
+        }
+    }
+}
+
+// === impl Streaming ===
+
+impl Streaming {
+    pub(crate) fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+
+    pub(crate) fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let mut polled = Pin::new(&mut self.body).poll_frame(cx);
+        if polled.is_pending() {
+            // The body's bytes come only when the connection is driven.
+            let closed = self
+                .connection
+                .as_mut()
+                .is_some_and(|connection| connection.driver.as_mut().poll(cx).is_ready());
+            if closed {
+                self.connection = None;
+            }
+            polled = Pin::new(&mut self.body).poll_frame(cx);
+        }
+        match &polled {
+            Poll::Ready(None) => self.finish(),
+            Poll::Ready(Some(Err(_))) => self.connection = None,
+            Poll::Ready(Some(Ok(_))) if self.body.is_end_stream() => self.finish(),
+            _ => {}
+        }
+        polled
+    }
+
+    /// The body has ended: the connection goes home, if it can be used again.
+    fn finish(&mut self) {
+        if let Some(connection) = self.connection.take()
+            && let Some(home) = self.home.upgrade()
+        {
+            home.check_in(connection);
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Hop-by-hop headers (RFC 9110 §7.6.1): taken off both ways; everything else keeps its bytes, its
+//! order and its duplicates.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+/// `Keep-Alive` and `Proxy-Connection`: hop-by-hop by custom, and unknown to the `http` crate.
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Headers of one connection, whatever `Connection` says.
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        *name,
+        header::CONNECTION
+            | header::TE
+            | header::TRANSFER_ENCODING
+            | header::UPGRADE
+            | header::PROXY_AUTHENTICATE
+            | header::PROXY_AUTHORIZATION
+    ) || *name == KEEP_ALIVE
+        || *name == PROXY_CONNECTION
+}
+
+/// Takes the headers of one connection off. Those that `Connection` names go too, except
+/// `Host`, `Authorization`, `Content-Length` and recgate's own, which no client may strip.
+///
+/// The map is built anew where something has to go: removing in place would move the last header
+/// to the gap, and the order would not survive.
+pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    if !headers.keys().any(is_hop_by_hop) {
+        return;
+    }
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .filter(|name| !is_protected(name))
+        .collect();
+    let goes = |name: &HeaderName| is_hop_by_hop(name) || named.contains(name);
+    *headers = retained(std::mem::take(headers), |name| !goes(name));
+}
+
+/// The headers whose names pass, in their order.
+pub(crate) fn retained(headers: HeaderMap, keep: impl Fn(&HeaderName) -> bool) -> HeaderMap {
+    let mut kept = HeaderMap::with_capacity(headers.len());
+    let mut current = None;
+    for (name, value) in headers {
+        // `HeaderMap` gives a name once, before the first of its values.
+        if let Some(name) = name {
+            current = keep(&name).then_some(name);
+        }
+        if let Some(name) = &current {
+            kept.append(name.clone(), value);
+        }
+    }
+    kept
+}
+
+fn is_protected(name: &HeaderName) -> bool {
+    matches!(*name, header::HOST | header::AUTHORIZATION | header::CONTENT_LENGTH)
+        || name.as_str().starts_with("recgate-")
+}
+
+/// One `Cookie` header: HTTP/2 may split it (RFC 9113 §8.2.3), HTTP/1.1 may not.
+pub(crate) fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(header::COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let crumbs: Vec<&[u8]> =
+        headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        headers.insert(header::COOKIE, joined);
+    }
+}
+
+/// Whether a request asks for a WebSocket on this connection. No other protocol is tunnelled: over
+/// `h2c` requests would go on that nobody routes or checks, and Java's client asks for it with
+/// every request. Such a request is answered as if it had not asked (RFC 9110 §7.8).
+pub(crate) fn asks_for_upgrade(headers: &HeaderMap) -> bool {
+    let websocket =
+        |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket");
+    headers.contains_key(header::UPGRADE)
+        && headers.get_all(header::UPGRADE).iter().all(websocket)
+        && headers
+            .get_all(header::CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .any(|token| token.trim().eq_ignore_ascii_case("upgrade"))
+}

@@ -1,0 +1,224 @@
+//! From an accepted connection to requests: TLS, the choice of protocol, deadlines, draining.
+//!
+//! Each thread has a listener of its own on the same port (`SO_REUSEPORT`). HTTP/2 is chosen by
+//! ALPN or, in clear, by its preface: the first bytes are looked at under a deadline and given
+//! again. hyper's own builders for the two protocols follow.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::AsyncReadExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+
+use super::pipeline;
+use super::stream::{Rewound, Stream};
+use super::worker::Worker;
+
+/// The first bytes of HTTP/2 in clear (RFC 9113 §3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// How often idle upstream connections are looked at.
+const REAP_EVERY: Duration = Duration::from_secs(10);
+
+/// Connections waiting to be accepted, a listener.
+const BACKLOG: i32 = 1_024;
+
+/// Spawns HTTP/2 streams on the thread they belong to.
+#[derive(Clone, Copy)]
+struct OnThisThread;
+
+/// Opens `count` listeners on one address. A port that another process listens on is an error,
+/// also where that process would share it.
+pub(crate) fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<std::net::TcpListener>> {
+    if address.port() != 0 {
+        drop(listener(address, Sharing::Alone)?);
+    }
+    let first = listener(address, Sharing::Threads)?;
+    let bound = first.local_addr()?;
+    let mut listeners = vec![first];
+    for _ in 1..count {
+        listeners.push(listener(bound, Sharing::Threads)?);
+    }
+    Ok(listeners)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sharing {
+    Alone,
+    Threads,
+}
+
+fn listener(address: SocketAddr, sharing: Sharing) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if sharing == Sharing::Threads {
+        socket.set_reuse_port(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Serves until `stop` says so, then lets connections end.
+pub(crate) async fn serve(
+    worker: Rc<Worker>,
+    listener: TcpListener,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    stop: watch::Receiver<bool>,
+) {
+    let mut stopping = std::pin::pin!(stopped(stop.clone()));
+    let mut reap = tokio::time::interval(REAP_EVERY);
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((tcp, _)) => {
+                    let (of, tls, stop) = (Rc::clone(&worker), tls.clone(), stop.clone());
+                    worker.connection(connection(of, tcp, tls, stop));
+                }
+                Err(error) => {
+                    // Out of descriptors, or the peer has gone already: neither ends the service.
+                    tracing::warn!(%error, "a connection was not accepted");
+                    tokio::task::yield_now().await;
+                }
+            },
+            _ = reap.tick() => worker.reap(),
+            () = &mut stopping => break,
+        }
+    }
+    drop(listener);
+    worker.idle().await;
+}
+
+/// One client connection.
+async fn connection(
+    worker: Rc<Worker>,
+    tcp: TcpStream,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    stop: watch::Receiver<bool>,
+) {
+    let metrics = Arc::clone(&worker.site.metrics);
+    metrics.connections.inc();
+    let first_byte = Duration::from_millis(worker.site.limits.first_byte_ms);
+    match tokio::time::timeout(first_byte, opened(tcp, tls)).await {
+        Ok(Ok((stream, Speaks::Http1))) => http1(worker, stream, stop).await,
+        Ok(Ok((stream, Speaks::Http2))) => http2(worker, stream, stop).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a connection ended before its first request"),
+        Err(_) => tracing::debug!("a connection sent nothing in time"),
+    }
+    metrics.connections.dec();
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Speaks {
+    Http1,
+    Http2,
+}
+
+/// The stream and the protocol the client speaks on it.
+async fn opened(
+    tcp: TcpStream,
+    tls: Option<Arc<rustls::ServerConfig>>,
+) -> io::Result<(Rewound, Speaks)> {
+    tcp.set_nodelay(true)?;
+    if let Some(tls) = tls {
+        let stream = TlsAcceptor::from(tls).accept(tcp).await?;
+        let speaks = match stream.get_ref().1.alpn_protocol() {
+            Some(b"h2") => Speaks::Http2,
+            _ => Speaks::Http1,
+        };
+        let stream = Stream::TlsServer(Box::new(stream));
+        return Ok((Rewound::new(Bytes::new(), stream), speaks));
+    }
+    let mut stream = Stream::Tcp(tcp);
+    let mut first = BytesMut::with_capacity(PREFACE.len());
+    while first.len() < PREFACE.len() && PREFACE.starts_with(&first) {
+        // A client that closes here has said all it will: HTTP/1 makes of it what it can.
+        if (&mut stream).take((PREFACE.len() - first.len()) as u64).read_buf(&mut first).await? == 0
+        {
+            break;
+        }
+    }
+    let speaks = if first == PREFACE { Speaks::Http2 } else { Speaks::Http1 };
+    Ok((Rewound::new(first.freeze(), stream), speaks))
+}
+
+async fn http1(worker: Rc<Worker>, stream: Rewound, stop: watch::Receiver<bool>) {
+    let limits = worker.site.limits.clone();
+    let service = service_fn(move |request| {
+        let worker = Rc::clone(&worker);
+        async move { Ok::<_, Infallible>(pipeline::exchange(worker, request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_millis(limits.head_ms))
+        .max_buf_size(limits.header_bytes)
+        .max_headers(limits.header_count)
+        .preserve_header_case(true)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stopped(stop) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended");
+    }
+}
+
+async fn http2(worker: Rc<Worker>, stream: Rewound, stop: watch::Receiver<bool>) {
+    let limits = worker.site.limits.clone();
+    let service = service_fn(move |request| {
+        let worker = Rc::clone(&worker);
+        async move { Ok::<_, Infallible>(pipeline::exchange(worker, request).await) }
+    });
+    let header_bytes = u32::try_from(limits.header_bytes).unwrap_or(u32::MAX);
+    let connection = http2::Builder::new(OnThisThread)
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(header_bytes)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stopped(stop) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended");
+    }
+}
+
+/// Resolves when the gateway stops.
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    // An error means that the gateway is gone: that is a stop, too.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+// === impl OnThisThread ===
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for OnThisThread {
+    fn execute(&self, work: F) {
+        tokio::task::spawn_local(async move {
+            work.await;
+        });
+    }
+}

@@ -1,0 +1,123 @@
+//! What is counted, in Prometheus' form. Labels come out of the configuration and the contract
+//! only, never out of a message.
+
+use std::sync::Arc;
+
+use http::{Method, StatusCode};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use super::watch::Seen;
+use crate::error::Code;
+use crate::report::Hop;
+
+/// The counters of a gateway.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    exchanges: Family<ExchangeLabels, Counter>,
+    verdicts: Family<VerdictLabels, Counter>,
+    failures: Family<FailureLabels, Counter>,
+    changes: Family<ChangeLabels, Counter>,
+    unknown: Family<UpstreamLabels, Counter>,
+    /// Client connections that are open.
+    pub(crate) connections: Gauge,
+    /// Exchanges that have not been answered, and work that goes on after an answer.
+    pub(crate) in_flight: Gauge,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ExchangeLabels {
+    upstream: String,
+    method: &'static str,
+    status: u16,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct VerdictLabels {
+    hop: &'static str,
+    verdict: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct FailureLabels {
+    code: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ChangeLabels {
+    change: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct UpstreamLabels {
+    upstream: String,
+}
+
+// === impl Metrics ===
+
+impl Metrics {
+    /// New counters, registered under `recgate_`.
+    #[must_use]
+    pub fn register(registry: &mut Registry) -> Arc<Self> {
+        let metrics = Arc::new(Self::default());
+        let registry = registry.sub_registry_with_prefix("recgate");
+        registry.register("exchanges", "Answers to clients", metrics.exchanges.clone());
+        registry.register("verdicts", "Messages by hop and verdict", metrics.verdicts.clone());
+        registry.register("failures", "Answers that recgate made", metrics.failures.clone());
+        registry.register("changes", "Exchanges a change adapted", metrics.changes.clone());
+        registry.register(
+            "unknown_operations",
+            "Requests that no contract knows",
+            metrics.unknown.clone(),
+        );
+        registry.register("connections", "Open client connections", metrics.connections.clone());
+        registry.register("in_flight", "Unfinished exchanges", metrics.in_flight.clone());
+        metrics
+    }
+
+    pub(crate) fn answered(&self, upstream: &str, method: &Method, status: StatusCode) {
+        let labels = ExchangeLabels {
+            upstream: upstream.to_owned(),
+            method: known(method),
+            status: status.as_u16(),
+        };
+        self.exchanges.get_or_create(&labels).inc();
+    }
+
+    pub(crate) fn judged(&self, hop: Hop, seen: Seen) {
+        let (verdict, reason) = seen.words();
+        let labels =
+            VerdictLabels { hop: hop.as_str(), verdict, reason: reason.unwrap_or_default() };
+        self.verdicts.get_or_create(&labels).inc();
+    }
+
+    pub(crate) fn failed(&self, code: Code) {
+        self.failures.get_or_create(&FailureLabels { code: code.as_str() }).inc();
+    }
+
+    pub(crate) fn adapted(&self, change: &str) {
+        self.changes.get_or_create(&ChangeLabels { change: change.to_owned() }).inc();
+    }
+
+    pub(crate) fn unknown_operation(&self, upstream: &str) {
+        self.unknown.get_or_create(&UpstreamLabels { upstream: upstream.to_owned() }).inc();
+    }
+}
+
+/// A method of the standard, or `other`: clients must not make labels.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}

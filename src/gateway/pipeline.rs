@@ -1,0 +1,162 @@
+//! The path of an exchange. Read [`exchange`] from top to bottom and you know the program.
+//!
+//! Routing comes before everything that can fail, because it tells in whose words a failure is
+//! said. A request that a contract or a change speaks of is read whole; from the moment it is
+//! admitted a mutation runs detached from its client, who may hang up without stopping it half
+//! way. Everything else streams.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{Request, Response, header};
+use hyper::body::{Body as _, Incoming};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::body::{Body, Collected, Watched};
+use super::forward::{Forward, Head};
+use super::route::Route;
+use super::visit::Visit;
+use super::worker::Worker;
+use super::{authority, cors, headers, respond, upgrade};
+use crate::change::{Call, Exchange};
+use crate::contract::{BodyView, Unread};
+use crate::dialect::Dialect;
+use crate::error::{Blame, Code, Failure};
+
+/// One request in, one response out. Never fails: what goes wrong is said in the client's dialect.
+pub(crate) async fn exchange(worker: Rc<Worker>, request: Request<Incoming>) -> Response<Body> {
+    let started = Instant::now();
+    let id = Uuid::now_v7();
+
+    // Which upstream, and so which API and which dialect.
+    let route = match route(&worker, &request) {
+        Ok(route) => route,
+        Err(failure) => {
+            worker.site.metrics.failed(failure.code);
+            return respond::failure(&failure, Dialect::Problem, id);
+        }
+    };
+    // Who is calling, and so what was promised.
+    let terms = Arc::clone(worker.site.clients.identify(request.headers()));
+    let visit = Rc::new(Visit::new(worker, id, terms, &route, request.method().clone()));
+    let origin = cors::origin(request.headers());
+
+    let response = if let Some(answered) = cors::preflight(&visit.upstream, &request) {
+        answered
+    } else if headers::asks_for_upgrade(request.headers()) && !visit.is_contracted() {
+        // What a contract or a change speaks of is no socket, whatever its headers ask for.
+        let tunnelled = upgrade::tunnel(&visit, &route, request).await;
+        tunnelled.unwrap_or_else(|failure| visit.refuse(&failure))
+    } else {
+        carry(Rc::clone(&visit), route, request).await
+    };
+
+    let response = cors::allow(&visit.upstream, origin, response);
+    let upstream = &visit.upstream.config.name;
+    visit.worker.site.metrics.answered(upstream, &visit.method, response.status());
+    tracing::info!(
+        target: "recgate::access",
+        exchange = %id, client = %visit.terms.client, %upstream,
+        method = %visit.method, path = visit.path, status = response.status().as_u16(),
+        ms = started.elapsed().as_millis(),
+        "answered"
+    );
+    response
+}
+
+/// From a request that has a place to go to its answer.
+async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let head = head(parts, route.target);
+    let forward = |author| Forward {
+        visit: Rc::clone(&visit),
+        // The deadline runs from the end of the request: from here, or from where it is admitted.
+        deadline: Instant::now() + visit.terms.deadline,
+        author,
+    };
+
+    // A body that nobody speaks of streams; everything else of the request is judged.
+    if !visit.reads_request() && !body.is_end_stream() {
+        let unread = BodyView::Unread(Unread::Streamed);
+        if let Err(failure) = visit.admit(&head.headers, &head.target, unread) {
+            return visit.refuse(&failure);
+        }
+        let body = Body::Client(Watched::new(body));
+        return visit.answer(forward(Blame::Client).streaming(head, body).await);
+    }
+
+    // Read it, up to the limit. What is longer streams, too.
+    let limit = visit.worker.site.limits.body_bytes;
+    let body = match Body::Client(Watched::new(body)).collect_up_to(limit).await {
+        Ok(Collected::Whole(bytes)) => bytes,
+        Ok(Collected::Longer(body)) => {
+            let unread = BodyView::Unread(Unread::OverLimit);
+            if let Err(failure) = visit.admit(&head.headers, &head.target, unread) {
+                return visit.refuse(&failure);
+            }
+            return visit.answer(forward(Blame::Client).streaming(head, body).await);
+        }
+        Err(error) => {
+            return visit.refuse(&Failure::new(Code::RequestBody, error.to_string()));
+        }
+    };
+
+    // Hop 1.
+    let Head { method, target, headers, extensions } = head;
+    let call = Call { method, target, headers, body, patience: None };
+    if let Err(failure) = visit.admit_call(&call) {
+        return visit.refuse(&failure);
+    }
+
+    // Admitted: adapt, call (hops 2 and 3), and answer (hop 4).
+    let admitted = {
+        let visit = Rc::clone(&visit);
+        let (client, change) = (forward(Blame::Client), forward(Blame::Change));
+        async move {
+            let exchange = Rc::new(Exchange::new(
+                visit.id,
+                Arc::clone(&visit.terms),
+                Arc::clone(&visit.upstream.config.name),
+                visit.dialect(),
+                change.deadline,
+                Arc::clone(&visit.worker.site.journal),
+            ));
+            let changes = &visit.upstream.changes;
+            if visit.may_change() && changes.concerns(&call, &exchange) {
+                let result = changes.carry(Rc::clone(&exchange), call, Rc::new(change)).await;
+                visit.adapted(result, &exchange)
+            } else {
+                visit.answer(client.whole(call, extensions).await)
+            }
+        }
+    };
+    if visit.method.is_safe() {
+        admitted.await
+    } else {
+        visit.worker.detach(admitted, visit.id, visit.dialect()).await
+    }
+}
+
+fn route(worker: &Worker, request: &Request<Incoming>) -> Result<Route, Failure> {
+    let host = authority::of(request)?;
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    worker
+        .site
+        .routes
+        .find(&host, target)
+        .ok_or_else(|| Failure::new(Code::NoRoute, "no upstream serves this path"))
+}
+
+/// A request's head without what belongs to the client's connection.
+fn head(parts: Parts, target: String) -> Head {
+    let mut headers = parts.headers;
+    headers::strip_hop_by_hop(&mut headers);
+    headers::join_cookies(&mut headers);
+    // hyper has answered `Expect: 100-continue` by the time a body is read.
+    if headers.contains_key(header::EXPECT) {
+        headers = headers::retained(headers, |name| name != header::EXPECT);
+    }
+    Head { method: parts.method, target, headers, extensions: parts.extensions }
+}

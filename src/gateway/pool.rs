@@ -1,0 +1,182 @@
+//! A thread's connections to one server: last in, first out, bounded, reaped when idle too long.
+//!
+//! A pool belongs to one thread; nothing in it is shared or locked. A connection that closed while
+//! it was idle is noticed when it is taken out. A request goes out again only where it was never
+//! sent, or where it is safe, has no body and met a connection that was used before: then the
+//! server closed it under our hands, as HTTP/1.1 allows (RFC 9110 §9.2.2).
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response, Version};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
+
+use super::body::Body;
+use super::connection::{Broken, Connection};
+use super::stream::Stream;
+use super::tls;
+use crate::error::{Code, Failure};
+
+/// A server, with what is needed to reach it.
+#[derive(Clone)]
+pub(crate) struct Server {
+    /// Host and port as `Host` spells them.
+    pub(crate) authority: http::uri::Authority,
+    /// Set where TLS is spoken.
+    pub(crate) tls: Option<Arc<rustls::ClientConfig>>,
+}
+
+/// Connections of one thread to one server.
+pub(crate) struct Pool {
+    server: Server,
+    idle: RefCell<Vec<Connection>>,
+    bounds: Bounds,
+}
+
+/// What bounds a pool.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Idle connections kept.
+    pub(crate) connections: usize,
+    /// How long one is kept.
+    pub(crate) idle: Duration,
+    /// From the look-up of the name to the end of the TLS handshake.
+    pub(crate) connect: Duration,
+}
+
+// === impl Server ===
+
+impl Server {
+    /// Opens a connection.
+    pub(crate) async fn connect(&self, within: Duration) -> Result<Stream, Failure> {
+        let connecting = async {
+            let host = self.authority.host();
+            let port = self.authority.port_u16().unwrap_or(match self.tls {
+                Some(_) => 443,
+                None => 80,
+            });
+            let bare = host.trim_start_matches('[').trim_end_matches(']');
+            let tcp = TcpStream::connect((bare, port)).await?;
+            tcp.set_nodelay(true)?;
+            let Some(config) = &self.tls else { return Ok(Stream::Tcp(tcp)) };
+            let name = tls::server_name(bare)?;
+            let stream = TlsConnector::from(Arc::clone(config)).connect(name, tcp).await?;
+            Ok::<_, std::io::Error>(Stream::TlsClient(Box::new(stream)))
+        };
+        match tokio::time::timeout(within, connecting).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) => Err(Failure::new(
+                Code::UpstreamUnreachable,
+                format!("cannot connect to {}: {error}", self.authority),
+            )),
+            Err(_) => Err(Failure::new(
+                Code::UpstreamUnreachable,
+                format!("no connection to {} within {within:?}", self.authority),
+            )),
+        }
+    }
+}
+
+// === impl Pool ===
+
+impl Pool {
+    pub(crate) fn new(server: Server, bounds: Bounds) -> Self {
+        Self { server, idle: RefCell::default(), bounds }
+    }
+
+    /// Where it leads.
+    pub(crate) const fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    pub(crate) async fn send(
+        self: &Rc<Self>,
+        mut request: Request<Body>,
+    ) -> Result<Response<Body>, Failure> {
+        *request.version_mut() = Version::HTTP_11;
+        loop {
+            let connection = match self.check_out() {
+                Some(connection) => connection,
+                None => self.open().await?,
+            };
+            let used = connection.used;
+            let again = repeatable(&request);
+            match connection.send(request, Rc::downgrade(self)).await {
+                Ok(response) => return Ok(response),
+                Err(Broken::Unsent(unsent)) if used => request = *unsent,
+                Err(Broken::Unsent(_)) => {
+                    return Err(Failure::new(
+                        Code::UpstreamUnreachable,
+                        format!("{} closed a new connection", self.server.authority),
+                    ));
+                }
+                Err(Broken::Sent(error)) => match again {
+                    Some(repeat) if used && !error.is_timeout() => request = repeat,
+                    _ => {
+                        return Err(Failure::new(
+                            Code::UpstreamBroke,
+                            format!("{} broke off: {error}", self.server.authority),
+                        ));
+                    }
+                },
+            }
+        }
+    }
+
+    /// Takes a connection back, if it can be used again.
+    pub(crate) fn check_in(&self, mut connection: Connection) {
+        let mut idle = self.idle.borrow_mut();
+        if connection.is_ready() && idle.len() < self.bounds.connections {
+            connection.idle_since = Instant::now();
+            idle.push(connection);
+        }
+    }
+
+    /// Closes connections that nobody has used for too long.
+    pub(crate) fn reap(&self) {
+        let now = Instant::now();
+        self.idle
+            .borrow_mut()
+            .retain_mut(|it| now - it.idle_since < self.bounds.idle && it.is_ready());
+    }
+
+    fn check_out(&self) -> Option<Connection> {
+        let mut idle = self.idle.borrow_mut();
+        while let Some(mut connection) = idle.pop() {
+            if connection.idle_since.elapsed() < self.bounds.idle && connection.is_ready() {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    async fn open(&self) -> Result<Connection, Failure> {
+        let stream = self.server.connect(self.bounds.connect).await?;
+        Connection::handshake(stream).await.map_err(|error| {
+            Failure::new(
+                Code::UpstreamUnreachable,
+                format!("no HTTP with {}: {error}", self.server.authority),
+            )
+        })
+    }
+}
+
+/// A copy of a request that may be sent twice: a safe method and no body.
+fn repeatable(request: &Request<Body>) -> Option<Request<Body>> {
+    let bare = matches!(request.body(), Body::Empty);
+    if !(request.method().is_safe() && bare) {
+        return None;
+    }
+    let mut copy = Request::new(Body::Empty);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    *copy.extensions_mut() = request.extensions().clone();
+    Some(copy)
+}

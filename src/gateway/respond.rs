@@ -1,0 +1,45 @@
+//! The one place where a failure becomes an answer, and where answers get recgate's headers.
+
+use http::{HeaderName, HeaderValue, Response, header};
+use uuid::Uuid;
+
+use super::body::Body;
+use crate::change::{Answer, Payload};
+use crate::dialect::Dialect;
+use crate::error::{Blame, Failure};
+
+/// `Recgate-Error`: the stable code of a failure that recgate answers.
+const ERROR: HeaderName = HeaderName::from_static("recgate-error");
+
+/// A failure as the client's API would say it.
+pub(crate) fn failure(failure: &Failure, dialect: Dialect, exchange: Uuid) -> Response<Body> {
+    let code = failure.code.as_str();
+    if failure.code.blame() == Blame::Client {
+        tracing::info!(%exchange, code, inside = %failure.inside, "refused");
+    } else {
+        tracing::warn!(%exchange, code, inside = %failure.inside, "failed");
+    }
+    let rendered = dialect.render(&failure.answer(), &exchange.to_string());
+    let mut response = Response::new(Body::whole(rendered.body));
+    *response.status_mut() = rendered.status;
+    *response.headers_mut() = rendered.headers;
+    response.headers_mut().insert(ERROR, HeaderValue::from_static(code));
+    if let Some(wait) = failure.retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, wait.as_secs().into());
+    }
+    response
+}
+
+/// An answer as a response.
+pub(crate) fn answer(answer: Answer) -> Response<Body> {
+    let body = match answer.payload {
+        Payload::Whole(bytes) => Body::whole(bytes),
+        // Only `forward` makes streaming payloads, and it makes them of bodies.
+        Payload::Streaming(opaque) => opaque.downcast::<Body>().map_or(Body::Empty, |body| *body),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = answer.status;
+    *response.headers_mut() = answer.headers;
+    *response.extensions_mut() = answer.extensions;
+    response
+}

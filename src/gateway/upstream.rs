@@ -1,0 +1,178 @@
+//! An upstream, ready to be called: its contract by date, its changes, its servers.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::pool::Server;
+use super::route::Leg;
+use super::tls::{self, TlsError};
+use crate::change::Registry;
+use crate::config::checked::{self, Address, Scheme};
+use crate::config::raw::{BuiltIn, ContractChoice};
+use crate::contract::{DatedOverlay, DocumentError, Source, Timeline};
+
+/// An upstream.
+pub(crate) struct Upstream {
+    /// Its settings.
+    pub(crate) config: checked::Upstream,
+    /// What it says, by date; `None` where it has no contract.
+    pub(crate) timeline: Option<Timeline>,
+    /// The changes of its API.
+    pub(crate) changes: Registry,
+    api: Server,
+    login: Server,
+}
+
+/// Why an upstream cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// Its contract.
+    #[error("upstream {upstream}: {error}")]
+    Contract {
+        /// Its name.
+        upstream: Arc<str>,
+        /// The fault.
+        error: DocumentError,
+    },
+    /// A file of its contract.
+    #[error("upstream {upstream}: {file} cannot be read: {error}")]
+    File {
+        /// Its name.
+        upstream: Arc<str>,
+        /// Which file.
+        file: String,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// An override for an operation that its contract does not have.
+    #[error(
+        "upstream {upstream}: check_overrides names the operation `{operation}`, which its contract does not have"
+    )]
+    Operation {
+        /// Its name.
+        upstream: Arc<str>,
+        /// The name in the configuration.
+        operation: String,
+    },
+    /// Certificates.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The mock is wanted and not there.
+    #[error("upstream {0}: its url is \"mock\", and no mock runs here")]
+    NoMock(Arc<str>),
+}
+
+/// Whether an upstream's contract, operations and certificates can be used. Opens no port.
+pub fn check(config: &checked::Upstream) -> Result<(), SetupError> {
+    let anywhere = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+    Upstream::new(config.clone(), Some(anywhere)).map(drop)
+}
+
+// === impl Upstream ===
+
+impl Upstream {
+    /// Sets an upstream up. `mock` is the address of the mock's listener, where one runs.
+    pub(crate) fn new(
+        config: checked::Upstream,
+        mock: Option<std::net::SocketAddr>,
+    ) -> Result<Self, SetupError> {
+        let timeline = timeline(&config)?;
+        if let Some(timeline) = &timeline {
+            let known = timeline.at(config.as_of).operations();
+            let unknown = config
+                .overrides
+                .iter()
+                .find(|entry| !known.iter().any(|it| it.id() == entry.operation));
+            if let Some(entry) = unknown {
+                return Err(SetupError::Operation {
+                    upstream: Arc::clone(&config.name),
+                    operation: entry.operation.clone(),
+                });
+            }
+        }
+        let server = |address: &Address| server(&config, address, mock);
+        let (api, login) = (server(&config.address)?, server(&config.login)?);
+        let changes = Registry::of(config.dialect);
+        Ok(Self { config, timeline, changes, api, login })
+    }
+
+    /// The server of a leg.
+    pub(crate) const fn server(&self, leg: Leg) -> &Server {
+        match leg {
+            Leg::Api => &self.api,
+            Leg::Login => &self.login,
+        }
+    }
+}
+
+fn server(
+    config: &checked::Upstream,
+    address: &Address,
+    mock: Option<std::net::SocketAddr>,
+) -> Result<Server, SetupError> {
+    let no_mock = || SetupError::NoMock(Arc::clone(&config.name));
+    let (authority, scheme) = match address {
+        Address::Mock => (mock.ok_or_else(no_mock)?.to_string(), Scheme::Http),
+        Address::Server { scheme, authority } => (authority.clone(), *scheme),
+    };
+    let authority = authority.parse().map_err(|_| no_mock())?;
+    let tls = match scheme {
+        Scheme::Http => None,
+        Scheme::Https => Some(tls::client(config.ca_file.as_deref())?),
+    };
+    Ok(Server { authority, tls })
+}
+
+fn timeline(config: &checked::Upstream) -> Result<Option<Timeline>, SetupError> {
+    let (head, overlays) = match &config.contract {
+        ContractChoice::BuiltIn(BuiltIn::None) => return Ok(None),
+        ContractChoice::BuiltIn(BuiltIn::Genesys) => genesys(),
+        ContractChoice::BuiltIn(BuiltIn::Webex) => webex(),
+        ContractChoice::Files(files) => {
+            let read = |path: &Path| {
+                let text = fs::read_to_string(path).map_err(|error| SetupError::File {
+                    upstream: Arc::clone(&config.name),
+                    file: path.display().to_string(),
+                    error,
+                })?;
+                Ok::<_, SetupError>(Source { name: path.display().to_string(), text: text.into() })
+            };
+            let head = read(&files.document)?;
+            let overlays = files
+                .overlays
+                .iter()
+                .map(|it| Ok(DatedOverlay { before: it.before, source: read(&it.file)? }))
+                .collect::<Result<_, SetupError>>()?;
+            (head, overlays)
+        }
+    };
+    Timeline::load(&head, &overlays)
+        .map(Some)
+        .map_err(|error| SetupError::Contract { upstream: Arc::clone(&config.name), error })
+}
+
+/// The built-in contract of Genesys Cloud, with its one date.
+fn genesys() -> (Source, Vec<DatedOverlay>) {
+    let head = Source {
+        name: "specs/genesys.openapi.yaml (built in)".to_owned(),
+        text: include_str!("../../specs/genesys.openapi.yaml").into(),
+    };
+    let overlay = DatedOverlay {
+        before: crate::change::deletion_protection::EFFECTIVE,
+        source: Source {
+            name: "specs/genesys/before-2026-09-21.overlay.yaml (built in)".to_owned(),
+            text: include_str!("../../specs/genesys/before-2026-09-21.overlay.yaml").into(),
+        },
+    };
+    (head, vec![overlay])
+}
+
+/// The built-in contract of Webex recordings.
+fn webex() -> (Source, Vec<DatedOverlay>) {
+    let head = Source {
+        name: "specs/webex.openapi.yaml (built in)".to_owned(),
+        text: include_str!("../../specs/webex.openapi.yaml").into(),
+    };
+    (head, Vec::new())
+}

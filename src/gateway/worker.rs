@@ -1,0 +1,150 @@
+//! One thread of the gateway: its event loop, its upstream connections, the work it has left.
+//!
+//! Nothing a request touches on its plain way is shared between threads but the [`Site`], which
+//! does not change.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::LocalBoxFuture;
+use http::Response;
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use super::body::Body;
+use super::identify::Clients;
+use super::metrics::Metrics;
+use super::pool::{Bounds, Pool};
+use super::respond;
+use super::route::{Leg, Routes};
+use super::upstream::Upstream;
+use crate::change::Journal;
+use crate::config::raw::Limits;
+use crate::dialect::Dialect;
+use crate::error::{Code, Failure};
+use crate::report::Findings;
+
+/// What all threads share: one configuration, ready to be used.
+pub(crate) struct Site {
+    pub(crate) routes: Routes,
+    pub(crate) clients: Clients,
+    pub(crate) limits: Limits,
+    pub(crate) findings: Findings,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) journal: Arc<dyn Journal>,
+}
+
+/// One thread.
+pub(crate) struct Worker {
+    pub(crate) site: Arc<Site>,
+    pools: RefCell<Pools>,
+    tasks: TaskTracker,
+    stop: watch::Receiver<bool>,
+}
+
+/// Connections by upstream and leg.
+type Pools = HashMap<(Arc<str>, Leg), Rc<Pool>>;
+
+/// Counts as in flight while it lives.
+struct InFlight(Arc<Metrics>);
+
+// === impl Worker ===
+
+impl Worker {
+    pub(crate) fn new(site: Arc<Site>, stop: watch::Receiver<bool>) -> Self {
+        Self { site, pools: RefCell::default(), tasks: TaskTracker::new(), stop }
+    }
+
+    /// This thread's connections to a server.
+    pub(crate) fn pool(&self, upstream: &Upstream, leg: Leg) -> Rc<Pool> {
+        let mut pools = self.pools.borrow_mut();
+        let key = (Arc::clone(&upstream.config.name), leg);
+        let limits = &self.site.limits;
+        let pool = pools.entry(key).or_insert_with(|| {
+            let bounds = Bounds {
+                connections: limits.pool_connections,
+                idle: Duration::from_millis(limits.idle_ms),
+                connect: Duration::from_millis(limits.connect_ms),
+            };
+            Rc::new(Pool::new(upstream.server(leg).clone(), bounds))
+        });
+        Rc::clone(pool)
+    }
+
+    /// Runs an admitted mutation to its end, whether or not anyone waits for its answer.
+    pub(crate) async fn detach(
+        &self,
+        work: impl Future<Output = Response<Body>> + 'static,
+        exchange: Uuid,
+        dialect: Dialect,
+    ) -> Response<Body> {
+        let counted = InFlight::new(&self.site.metrics);
+        let task = self.tasks.spawn_local(async move {
+            let response = work.await;
+            drop(counted);
+            response
+        });
+        match task.await {
+            Ok(response) => response,
+            Err(error) => {
+                let failure = Failure::new(Code::Internal, format!("an exchange ended: {error}"));
+                self.site.metrics.failed(failure.code);
+                respond::failure(&failure, dialect, exchange)
+            }
+        }
+    }
+
+    /// Runs what is left to do after an answer.
+    pub(crate) fn follow_up(&self, work: LocalBoxFuture<'static, ()>) {
+        let counted = InFlight::new(&self.site.metrics);
+        self.tasks.spawn_local(async move {
+            work.await;
+            drop(counted);
+        });
+    }
+
+    /// Runs a connection.
+    pub(crate) fn connection(&self, work: impl Future<Output = ()> + 'static) {
+        self.tasks.spawn_local(work);
+    }
+
+    /// Resolves when the gateway stops.
+    pub(crate) fn stopped(&self) -> impl Future<Output = ()> + 'static {
+        let mut stop = self.stop.clone();
+        // An error means that the gateway is gone: that is a stop, too.
+        async move { drop(stop.wait_for(|stop| *stop).await) }
+    }
+
+    /// Resolves when every connection, exchange and follow-up has ended.
+    pub(crate) async fn idle(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Closes upstream connections that nobody has used for too long.
+    pub(crate) fn reap(&self) {
+        for pool in self.pools.borrow().values() {
+            pool.reap();
+        }
+    }
+}
+
+// === impl InFlight ===
+
+impl InFlight {
+    fn new(metrics: &Arc<Metrics>) -> Self {
+        metrics.in_flight.inc();
+        Self(Arc::clone(metrics))
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.dec();
+    }
+}

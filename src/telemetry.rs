@@ -1,0 +1,29 @@
+//! Logs: to standard error, as text or JSON. Secrets and bodies never reach them: no type that
+//! holds one prints it.
+
+use std::io::{self, IsTerminal};
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt;
+
+use crate::config::raw::{Log, LogFormat, LogLevel};
+
+/// Starts logging. A second call changes nothing.
+pub fn log_to_stderr(log: &Log) {
+    let level = match log.level {
+        LogLevel::Error => "error",
+        LogLevel::Warn => "warn",
+        LogLevel::Info => "info",
+        LogLevel::Debug => "debug",
+        LogLevel::Trace => "trace",
+    };
+    // Libraries stay quiet unless everything is wanted: at trace they print what passes by.
+    let filter = EnvFilter::new(format!("warn,recgate={level}"));
+    let subscriber =
+        fmt().with_env_filter(filter).with_ansi(io::stderr().is_terminal()).with_writer(io::stderr);
+    // It fails where logging has been started before, which is what was wanted.
+    let _ = match log.format {
+        LogFormat::Text => subscriber.try_init(),
+        LogFormat::Json => subscriber.json().try_init(),
+    };
+}
