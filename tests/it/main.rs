@@ -1,1 +1,18 @@
-//! x
+//! The promises of recgate, judged from outside: the built binary, through sockets, as a client.
+//!
+//! One file a promise; [`harness`] starts the gateway, plays upstreams and clients byte for byte,
+//! and speaks to the mock's control plane. Ports are always 0, nothing waits without a deadline,
+//! nothing is tried again to make it pass, and no pause stands in for a condition.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, clippy::print_stdout)]
+
+mod harness;
+
+mod big_bodies;
+mod commands;
+mod dialects;
+mod pass_through;
+mod rules;
+mod serving;
+mod tls;
+mod upgrade;

@@ -1,0 +1,506 @@
+//! A command, once admitted, is carried to its end; and the last one that was admitted wins.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use reqwest::{Client, Response};
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::harness::upstream::{config, response};
+use crate::harness::{Mock, RawClient, Recgate, Step, Upstream, http, soon, until};
+
+const MEDIA: [(&str, &str); 9] = [
+    ("calls", "Call"),
+    ("callbacks", "Callback"),
+    ("chats", "Chat"),
+    ("cobrowsesessions", "Cobrowsesession"),
+    ("emails", "Email"),
+    ("messages", "Message"),
+    ("screenshares", "Screenshare"),
+    ("socials", "Social"),
+    ("videos", "Video"),
+];
+/// Pauses; sees the conversation.
+const DEE: &str = "supervisor-dee";
+/// Resumes by the same permission, so that a fault can strike resumes alone.
+const ELI: &str = "agent-eli";
+/// Resumes at the end of a round.
+const CRM: &str = "crm-service";
+
+fn conversation(number: usize) -> String {
+    format!("c0000000-0000-4000-8000-0000000000{number:02}")
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Legacy,
+    Put,
+    Agnostic,
+}
+
+/// One command for the conversation with this number (1 to 9).
+#[derive(Clone, Copy, Debug)]
+struct Command {
+    form: Form,
+    number: usize,
+    state: &'static str,
+    token: &'static str,
+}
+
+// === impl Command ===
+
+impl Command {
+    const fn pause(form: Form, number: usize) -> Self {
+        Self { form, number, state: "PAUSED", token: DEE }
+    }
+
+    const fn resume(form: Form, number: usize) -> Self {
+        Self { form, number, state: "ACTIVE", token: ELI }
+    }
+
+    fn put_path(self) -> String {
+        let (media, _) = MEDIA[self.number - 1];
+        format!("/api/v2/conversations/{media}/{}/recordingstate", conversation(self.number))
+    }
+
+    /// Sends it in a task of its own.
+    fn send(self, client: &Client, recgate: &Recgate) -> JoinHandle<Response> {
+        let (media, _) = MEDIA[self.number - 1];
+        let id = conversation(self.number);
+        let request = match self.form {
+            Form::Legacy => {
+                client.patch(recgate.url(&format!("/api/v2/conversations/{media}/{id}")))
+            }
+            Form::Put => client.put(recgate.url(&self.put_path())),
+            Form::Agnostic => {
+                client.patch(recgate.url(&format!("/api/v2/conversations/{id}/recordingstate")))
+            }
+        };
+        let body = json!({ "recordingState": self.state });
+        let request = request.bearer_auth(self.token).json(&body);
+        tokio::spawn(async move { request.send().await.unwrap() })
+    }
+}
+
+/// `PUT calls/01` with these bodies, in the order in which the mock got them.
+async fn states_put(mock: &Mock, command: Command) -> Vec<(String, Value)> {
+    let path = command.put_path();
+    let journal = mock.journal().await;
+    journal
+        .into_iter()
+        .filter(|it| it["method"] == "PUT" && it["path"] == *path)
+        .map(|it| (it["body"]["recordingState"].as_str().unwrap().to_owned(), it["status"].clone()))
+        .collect()
+}
+
+/// Resolves when nothing is under way any more, what goes on after an answer included.
+async fn all_quiet(recgate: &Recgate) {
+    until("an end of everything under way", || async {
+        (recgate.metric("recgate_in_flight", &[]).await < 0.5).then_some(())
+    })
+    .await;
+}
+
+async fn answered(task: JoinHandle<Response>) -> Response {
+    soon("an answer", task).await.unwrap()
+}
+
+// --- a client that leaves ---
+
+/// The upstream holds the first call until the client has gone; then the second still comes.
+async fn second_call_after_the_client_left(first_answer: &'static str, second: &str, leave: Leave) {
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&gate);
+    let upstream = Upstream::scripted(move |request| {
+        if request.start.starts_with("PUT ") {
+            let lines = [first_answer, "Content-Type: application/json"];
+            return vec![
+                Step::Await(Arc::clone(&held)),
+                Step::Send(response(&lines, "\"PAUSED\"")),
+            ];
+        }
+        vec![Step::Send(response(&["HTTP/1.1 200 OK", "Content-Type: application/json"], "{}"))]
+    })
+    .await;
+    let recgate = Recgate::with_config(&config("genesys", "genesys", &upstream.address)).await;
+    let path = "/api/v2/conversations/calls/c1";
+    let body = r#"{"recordingState": "paused"}"#;
+    match leave {
+        Leave::Http1 => {
+            let mut client = RawClient::connect(recgate.address).await;
+            let head = format!(
+                "PATCH {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer t\r\n\
+                 Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            client.send(head).await;
+            upstream.has_received(1).await;
+        }
+        Leave::Http2 => {
+            let client = http().http2_prior_knowledge().build().unwrap();
+            let request = client.patch(recgate.url(path)).bearer_auth("t");
+            let request = request.header("content-type", "application/json").body(body);
+            let task = tokio::spawn(request.send());
+            upstream.has_received(1).await;
+            // The stream is reset, and as the client goes, its connection closed.
+            task.abort();
+            drop(client);
+        }
+    }
+    // The gateway has seen the client go, and only then may the first call be answered.
+    until("the end of the client's connection", || async {
+        (recgate.metric("recgate_connections", &[]).await < 0.5).then_some(())
+    })
+    .await;
+    assert_eq!(upstream.received().len(), 1);
+    gate.add_permits(8);
+    upstream.has_received(2).await;
+    let calls = upstream.received();
+    assert!(calls[0].start.starts_with("PUT /api/v2/conversations/calls/c1/recordingstate "));
+    assert!(calls[1].start.starts_with(second), "{}", calls[1].start);
+    recgate.stop().await;
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Leave {
+    Http1,
+    Http2,
+}
+
+#[tokio::test]
+async fn both_calls_happen_although_the_client_left() {
+    for leave in [Leave::Http1, Leave::Http2] {
+        // Act and read back; act and fall back.
+        let read = "GET /api/v2/conversations/c1 ";
+        second_call_after_the_client_left("HTTP/1.1 200 OK", read, leave).await;
+        let legacy = "PATCH /api/v2/conversations/calls/c1 ";
+        second_call_after_the_client_left("HTTP/1.1 403 Forbidden", legacy, leave).await;
+    }
+}
+
+/// A client that leaves while its resume is tried again does not leave it half done.
+#[tokio::test]
+async fn tries_go_on_although_the_client_left() {
+    let recgate = Recgate::built_in(&[]).await;
+    let mock = recgate.mock();
+    let client = http().build().unwrap();
+    let pause = Command::pause(Form::Put, 1);
+    mock.faults(
+        json!([{ "operation": "putConversationsCallRecordingstate", "status": 503, "count": 2 }]),
+    )
+    .await;
+    let task = pause.send(&client, &recgate);
+    mock.received("PUT", &pause.put_path(), 1).await;
+    task.abort();
+    drop(client);
+    mock.received("PUT", &pause.put_path(), 3).await;
+    all_quiet(&recgate).await;
+    assert_eq!(mock.recording_state(&conversation(1)).await, "PAUSED");
+}
+
+// --- one queue a conversation ---
+
+/// The pause does not wait for a resume that hangs, and holds although that resume lands late.
+#[tokio::test]
+async fn a_pause_goes_past_a_resume_that_hangs_and_holds() {
+    let recgate = Recgate::built_in(&[]).await;
+    let mock = recgate.mock();
+    let client = http().build().unwrap();
+    let (pause, resume) = (Command::pause(Form::Legacy, 1), Command::resume(Form::Legacy, 1));
+    let late = json!([{ "operation": "putConversationsCallRecordingstate", "principal": ELI, "delayMs": 2500 }]);
+    mock.faults(late).await;
+    let hanging = resume.send(&client, &recgate);
+    mock.received("PUT", &resume.put_path(), 1).await;
+
+    let asked = Instant::now();
+    let answer = answered(pause.send(&client, &recgate)).await;
+    assert_eq!(answer.status(), 202);
+    assert!(!hanging.is_finished(), "the pause waited: {:?}", asked.elapsed());
+    let states = states_put(&mock, pause).await;
+    assert_eq!(states[0], ("ACTIVE".to_owned(), Value::Null), "the resume had landed: {states:?}");
+    assert_eq!(states[1], ("PAUSED".to_owned(), json!(200)));
+    assert_eq!(mock.recording_state(&conversation(1)).await, "PAUSED");
+
+    answered(hanging).await;
+    all_quiet(&recgate).await;
+    let states = states_put(&mock, pause).await;
+    assert_eq!(mock.recording_state(&conversation(1)).await, "PAUSED", "{states:?}");
+    assert_eq!(states.last().unwrap().0, "PAUSED", "{states:?}");
+    assert!(states.len() > 2, "it was not sent again: {states:?}");
+    let ledger = recgate.admin("/ledger").await.to_string();
+    assert!(ledger.contains("overtook-resume") && ledger.contains("pause-repeated"), "{ledger}");
+}
+
+/// A resume whose answer never came, and whose effect comes after the pause.
+#[tokio::test]
+async fn a_pause_holds_against_a_resume_of_unknown_outcome() {
+    let patience = "default_client.deadline_ms=600";
+    let recgate = Recgate::built_in(&[patience]).await;
+    let mock = recgate.mock();
+    let client = http().build().unwrap();
+    let (pause, resume) = (Command::pause(Form::Put, 1), Command::resume(Form::Put, 1));
+    let late = json!([{ "operation": "putConversationsCallRecordingstate", "principal": ELI, "delayMs": 1500, "count": 9 }]);
+    mock.faults(late).await;
+    let lost = answered(resume.send(&client, &recgate)).await;
+    assert_eq!(lost.status(), 504);
+    assert_eq!(lost.headers()["recgate-error"], "upstream.timeout");
+    let answer = answered(pause.send(&client, &recgate)).await;
+    assert_eq!(answer.status(), 200);
+    until("the late resume", || async {
+        let journal = mock.journal().await;
+        journal.iter().all(|it| !it["status"].is_null()).then_some(())
+    })
+    .await;
+    all_quiet(&recgate).await;
+    let states = states_put(&mock, pause).await;
+    assert_eq!(mock.recording_state(&conversation(1)).await, "PAUSED", "{states:?}");
+}
+
+#[tokio::test]
+async fn a_pause_ends_the_tries_of_an_older_resume() {
+    let recgate = Recgate::built_in(&[]).await;
+    let mock = recgate.mock();
+    for (form, client) in [
+        (Form::Legacy, http().build().unwrap()),
+        (Form::Put, http().http2_prior_knowledge().build().unwrap()),
+    ] {
+        mock.reset().await;
+        let (pause, resume) = (Command::pause(form, 1), Command::resume(form, 1));
+        let busy = json!([{ "operation": "putConversationsCallRecordingstate", "principal": ELI, "status": 503, "retryAfter": 4, "count": 9 }]);
+        mock.faults(busy).await;
+        let asked = Instant::now();
+        let retried = resume.send(&client, &recgate);
+        until("the first answer to the resume", || async {
+            (states_put(&mock, resume).await == [("ACTIVE".to_owned(), json!(503))]).then_some(())
+        })
+        .await;
+        assert!(answered(pause.send(&client, &recgate)).await.status().is_success());
+        let superseded = answered(retried).await;
+        assert!(asked.elapsed() < Duration::from_secs(4), "it waited out its Retry-After");
+        assert_eq!(superseded.status(), 409);
+        assert_eq!(superseded.headers()["recgate-error"], "queue.superseded");
+        let body: Value = superseded.json().await.unwrap();
+        assert_eq!((&body["code"], &body["status"]), (&json!("conflict"), &json!(409)), "{body}");
+        all_quiet(&recgate).await;
+        let states = states_put(&mock, pause).await;
+        let names: Vec<&str> = states.iter().map(|(state, _)| &**state).collect();
+        assert_eq!(names, ["ACTIVE", "PAUSED"], "{form:?}");
+        assert_eq!(mock.recording_state(&conversation(1)).await, "PAUSED");
+    }
+}
+
+/// A resume waits for an older pause in every pair of forms: the native PUT, the agnostic PATCH
+/// and the adapted one share the queue. The pause takes effect late, so a resume that had not
+/// waited would be lost.
+#[tokio::test]
+async fn every_form_waits_its_turn_in_the_same_queue() {
+    let recgate = Recgate::built_in(&[]).await;
+    let mock = recgate.mock();
+    let clients = [http().build().unwrap(), http().http2_prior_knowledge().build().unwrap()];
+    let forms = [Form::Legacy, Form::Put, Form::Agnostic];
+    let mut number = 0;
+    let mut pairs = JoinSet::new();
+    let faults: Vec<Value> = ["patchConversationRecordingstate".to_owned()]
+        .into_iter()
+        .chain(MEDIA.map(|(_, name)| format!("putConversations{name}Recordingstate")))
+        .map(|operation| json!({ "operation": operation, "principal": DEE, "delayMs": 700, "count": 9 }))
+        .collect();
+    mock.faults(Value::Array(faults)).await;
+    let mut resumes = Vec::new();
+    for first in forms {
+        for second in forms {
+            number += 1;
+            let (pause, resume) = (Command::pause(first, number), Command::resume(second, number));
+            let client = &clients[number % 2];
+            pairs.spawn(answered(pause.send(client, &recgate)));
+            let id = conversation(number);
+            // The pause is under way before the resume is sent.
+            until("the pause at the mock", || async {
+                let journal = mock.journal().await;
+                let sets = |it: &Value| it["path"].as_str().is_some_and(|path| path.contains(&id));
+                journal.iter().any(sets).then_some(())
+            })
+            .await;
+            resumes.push(resume);
+            pairs.spawn(answered(resume.send(&clients[(number + 1) % 2], &recgate)));
+        }
+    }
+    while let Some(answer) = pairs.join_next().await {
+        let answer = answer.unwrap();
+        assert!(answer.status().is_success(), "{} {:?}", answer.status(), answer.headers());
+    }
+    for resume in resumes {
+        assert_eq!(
+            mock.recording_state(&conversation(resume.number)).await,
+            "ACTIVE",
+            "{resume:?}"
+        );
+    }
+}
+
+/// Conversations do not wait for one another.
+#[tokio::test]
+async fn another_conversation_does_not_wait() {
+    let recgate = Recgate::built_in(&[]).await;
+    let mock = recgate.mock();
+    let client = http().build().unwrap();
+    let slow = json!([{ "operation": "putConversationsCallRecordingstate", "delayMs": 5000 }]);
+    mock.faults(slow).await;
+    let waiting = Command::pause(Form::Put, 1);
+    let slow = waiting.send(&client, &recgate);
+    mock.received("PUT", &waiting.put_path(), 1).await;
+    let quick = answered(Command::resume(Form::Put, 2).send(&client, &recgate)).await;
+    assert_eq!(quick.status(), 200);
+    assert!(!slow.is_finished());
+}
+
+// --- many rounds ---
+
+/// A generator of rounds that a seed makes again.
+struct Seeded(u64);
+
+// === impl Seeded ===
+
+impl Seeded {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 33).unwrap() % end
+    }
+}
+
+/// Faults for one medium: some for pauses, which stay inside their patience; some for resumes,
+/// which may outlast it and take effect when nobody waits any more.
+fn troubles(random: &mut Seeded, operation: &str) -> Vec<Value> {
+    let mut faults = Vec::new();
+    for principal in [DEE, ELI, CRM] {
+        for _ in 0..random.below(3) {
+            let delay = 20 + 60 * random.below(5);
+            let mut fault = match random.below(6) {
+                0 => json!({ "status": 503 }),
+                1 => json!({ "status": 429, "retryAfter": 0 }),
+                2 => json!({ "delayMs": delay }),
+                3 => json!({ "delayMs": delay, "delayBefore": "answer" }),
+                4 => json!({ "delayMs": delay, "cut": true }),
+                _ if principal == ELI => json!({ "delayMs": 900 }),
+                _ => json!({ "cut": true, "effect": false }),
+            };
+            fault["operation"] = operation.into();
+            fault["principal"] = principal.into();
+            faults.push(fault);
+        }
+    }
+    faults
+}
+
+/// Rounds for nine conversations at once: in each, commands of every form from many connections,
+/// interleaved, retried and late; then one last command, sent when all others have been admitted.
+async fn the_last_command_wins(seed: u64, steps: usize) {
+    // Resumes but the last are given up early, so that their outcome is unknown and their effect
+    // late.
+    let impatient = format!(
+        "client=[{{ name = \"eli\", deadline_ms = 900, match = {{ header = {{ name = \"authorization\", equals = \"Bearer {ELI}\" }} }} }}]"
+    );
+    let recgate = Recgate::built_in(&[&impatient]).await;
+    let mock = recgate.mock();
+    let clients = [http().build().unwrap(), http().http2_prior_knowledge().build().unwrap()];
+    let mut random = Seeded(seed);
+    let mut admitted = 0.0;
+    let (mut superseded, mut lost) = (0, 0);
+    for step in 0..steps {
+        mock.reset().await;
+        let faults: Vec<Value> = MEDIA
+            .iter()
+            .flat_map(|(_, name)| {
+                troubles(&mut random, &format!("putConversations{name}Recordingstate"))
+            })
+            .collect();
+        mock.faults(Value::Array(faults)).await;
+
+        let mut early = JoinSet::new();
+        for _ in 0..4 {
+            for number in 1..=9 {
+                if random.below(4) == 0 {
+                    continue;
+                }
+                let form = [Form::Legacy, Form::Put, Form::Agnostic][random.below(3)];
+                let command = match random.below(2) {
+                    0 => Command::pause(form, number),
+                    _ => Command::resume(form, number),
+                };
+                early.spawn(answered(command.send(&clients[random.below(2)], &recgate)));
+                admitted += 1.0;
+            }
+        }
+        // Hop 1 is judged in the same breath in which a command is admitted.
+        let judged = ["hop=\"client-request\""];
+        until("the admission of every early command", || async {
+            (recgate.metric("recgate_verdicts_total", &judged).await >= admitted).then_some(())
+        })
+        .await;
+        // Both event loops have turned since.
+        for _ in 0..8 {
+            let answer = http().build().unwrap().get(recgate.url("/nobody")).send().await.unwrap();
+            assert_eq!(answer.status(), 404);
+        }
+        let mut last = Vec::new();
+        for number in 1..=9 {
+            let form = [Form::Legacy, Form::Put][random.below(2)];
+            let command = match random.below(2) {
+                0 => Command::pause(form, number),
+                _ => Command { token: CRM, ..Command::resume(form, number) },
+            };
+            last.push((command, command.send(&clients[random.below(2)], &recgate)));
+            admitted += 1.0;
+        }
+        let mut wanted = Vec::new();
+        for (command, task) in last {
+            let answer = answered(task).await;
+            let status = answer.status();
+            assert!(status.is_success(), "seed {seed:#x} step {step}: {command:?} got {status}");
+            wanted.push(command);
+        }
+        while let Some(answer) = early.join_next().await {
+            match answer.unwrap().status().as_u16() {
+                200 | 202 => {}
+                409 => superseded += 1,
+                502..=504 | 429 => lost += 1,
+                other => panic!("seed {seed:#x} step {step}: an early command got {other}"),
+            }
+        }
+        all_quiet(&recgate).await;
+        // A call that was given up, or cut, may still take effect for as long as its delay.
+        until("the last effect at the mock", || async {
+            let journal = mock.journal().await;
+            let past = |it: &Value| {
+                let at: jiff::Timestamp = it["at"].as_str().unwrap().parse().unwrap();
+                !it["status"].is_null()
+                    || jiff::Timestamp::now().as_millisecond() - at.as_millisecond() > 1_000
+            };
+            journal.iter().all(past).then_some(())
+        })
+        .await;
+        let state = mock.state().await;
+        for command in wanted {
+            let found = &state["conversations"][conversation(command.number)]["recordingState"];
+            let calls = states_put(&mock, command).await;
+            assert_eq!(found, command.state, "seed {seed:#x} step {step}: {command:?}: {calls:?}");
+        }
+    }
+    println!("seed {seed:#x}: {} rounds, {superseded} superseded, {lost} lost", steps * 9);
+    recgate.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_last_admitted_command_wins() {
+    let mut gateways = JoinSet::new();
+    for seed in [0x5EED_0001, 0x5EED_0002, 0x5EED_0003] {
+        gateways.spawn(the_last_command_wins(seed, 6));
+    }
+    while let Some(done) = gateways.join_next().await {
+        done.unwrap();
+    }
+}

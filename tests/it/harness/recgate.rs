@@ -1,0 +1,232 @@
+//! The built binary as a process: started with free ports, waited for, stopped.
+//!
+//! A process that is dropped is killed, so that a failed test leaves nothing behind; a test that
+//! is about ending calls [`Recgate::stop`], which sends SIGTERM and hands back the exit code.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
+
+use super::{Mock, http, soon, until};
+
+/// A gateway that serves.
+pub(crate) struct Recgate {
+    /// Where clients go.
+    pub(crate) address: SocketAddr,
+    /// Where the operator looks.
+    pub(crate) admin: SocketAddr,
+    mock: Option<SocketAddr>,
+    /// Process id.
+    pub(crate) pid: u32,
+    /// What it has printed so far.
+    pub(crate) greeting: Vec<String>,
+    exited: watch::Receiver<Option<ExitStatus>>,
+    errors: Arc<Mutex<String>>,
+    client: reqwest::Client,
+}
+
+/// A process that has ended.
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) errors: String,
+}
+
+/// The binary, without any variable of its own from the surroundings.
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_recgate"));
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("RECGATE_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs the binary until it ends by itself.
+pub(crate) async fn run_to_end(arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
+    let mut command = command(arguments);
+    command.envs(variables.iter().copied());
+    let mut child = command.spawn().unwrap();
+    let mut streams = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let pid = child.id();
+    let errors = std::thread::spawn(move || text_of(&mut streams.1));
+    let out = std::thread::spawn(move || text_of(&mut streams.0));
+    let waiting = tokio::task::spawn_blocking(move || child.wait().unwrap());
+    let status = tokio::time::timeout(super::PATIENCE, waiting).await;
+    let Ok(status) = status else {
+        signal(pid, "-KILL");
+        panic!("recgate {arguments:?} did not end by itself");
+    };
+    Ended { code: status.unwrap().code(), out: out.join().unwrap(), errors: errors.join().unwrap() }
+}
+
+fn text_of(stream: &mut impl Read) -> String {
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+fn signal(pid: u32, name: &str) {
+    let sent = Command::new("kill").args([name, &pid.to_string()]).status();
+    assert!(sent.is_ok(), "kill is missing");
+}
+
+// === impl Recgate ===
+
+impl Recgate {
+    /// `recgate serve` with the built-in configuration and these keys set.
+    pub(crate) async fn built_in(set: &[&str]) -> Self {
+        Self::start(None, set).await
+    }
+
+    /// `recgate serve` with a configuration of this text.
+    pub(crate) async fn with_config(text: &str) -> Self {
+        Self::start(Some(text), &[]).await
+    }
+
+    /// `recgate serve`, every port a free one. Resolves when it is ready.
+    pub(crate) async fn start(config: Option<&str>, set: &[&str]) -> Self {
+        let mut arguments = vec!["serve".to_owned()];
+        if let Some(text) = config {
+            arguments.push("--config".to_owned());
+            arguments.push(super::file("config.toml", text).display().to_string());
+        }
+        let ports = ["gateway.listen", "admin.listen", "mock.listen"]
+            .map(|key| format!("{key}=127.0.0.1:0"));
+        // Two threads, so that what they share is shared.
+        let usual = ["gateway.threads=2", "log.level=warn"].map(str::to_owned);
+        for key in ports.into_iter().chain(usual).chain(set.iter().map(|&set| set.to_owned())) {
+            arguments.extend(["--set".to_owned(), key]);
+        }
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let mut child = command(&arguments).spawn().unwrap();
+        let pid = child.id();
+        let (out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let (lines, mut printed) = mpsc::unbounded_channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(out).lines().map_while(Result::ok) {
+                let _ = lines.send(line);
+            }
+        });
+        let errors = Arc::new(Mutex::new(String::new()));
+        let collected = Arc::clone(&errors);
+        std::thread::spawn(move || {
+            let mut chunk = [0; 4096];
+            while let Ok(read @ 1..) = err.read(&mut chunk) {
+                collected.lock().unwrap().push_str(&String::from_utf8_lossy(&chunk[..read]));
+            }
+        });
+        let (exit, exited) = watch::channel(None);
+        std::thread::spawn(move || {
+            let status = child.wait().unwrap();
+            let _ = exit.send(Some(status));
+        });
+
+        let (mut gateway, mut mock, mut admin, mut greeting) = (None, None, None, Vec::new());
+        while admin.is_none() {
+            let Some(line) = soon("an address line of recgate", printed.recv()).await else {
+                panic!("recgate ended: {}", errors.lock().unwrap());
+            };
+            let address = |line: &str| line.rsplit_once("//")?.1.parse::<SocketAddr>().ok();
+            match line.split_whitespace().next() {
+                Some("gateway") => gateway = address(&line),
+                Some("mock") => mock = address(&line),
+                Some("admin") => admin = address(&line),
+                _ => {}
+            }
+            greeting.push(line);
+        }
+        while let Ok(line) = printed.try_recv() {
+            greeting.push(line);
+        }
+        let this = Self {
+            address: gateway.unwrap(),
+            admin: admin.unwrap(),
+            mock,
+            pid,
+            greeting,
+            exited,
+            errors,
+            client: http().build().unwrap(),
+        };
+        until("readiness", || async {
+            let answer = this.client.get(format!("http://{}/readyz", this.admin)).send().await;
+            answer.ok().filter(|answer| answer.status() == 200)
+        })
+        .await;
+        this
+    }
+
+    /// The address of a path on the client side, in clear.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// The mock's control plane.
+    pub(crate) fn mock(&self) -> Mock {
+        Mock::at(self.mock.expect("no mock runs"))
+    }
+
+    /// One of the admin side's JSON documents.
+    pub(crate) async fn admin(&self, path: &str) -> Value {
+        let url = format!("http://{}{path}", self.admin);
+        self.client.get(url).send().await.unwrap().json().await.unwrap()
+    }
+
+    /// One counter of the metrics: the sum over the lines that begin with `name` and hold every
+    /// one of `labels`.
+    pub(crate) async fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        let url = format!("http://{}/metrics", self.admin);
+        let text = self.client.get(url).send().await.unwrap().text().await.unwrap();
+        text.lines()
+            .filter(|line| line.starts_with(name) && labels.iter().all(|it| line.contains(it)))
+            .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
+            .sum()
+    }
+
+    /// Sends a signal (`-TERM`, `-INT`).
+    pub(crate) fn signal(&self, name: &str) {
+        signal(self.pid, name);
+    }
+
+    /// The exit code, once it has ended.
+    pub(crate) async fn ended(&mut self) -> Option<i32> {
+        let status = soon("the end of recgate", self.exited.wait_for(Option::is_some)).await;
+        status.unwrap().and_then(|status| status.code())
+    }
+
+    /// SIGTERM, and the end that is promised: exit 0.
+    pub(crate) async fn stop(mut self) {
+        self.signal("-TERM");
+        let code = self.ended().await;
+        assert_eq!(code, Some(0), "{}", self.errors());
+    }
+
+    /// What it has written to standard error.
+    pub(crate) fn errors(&self) -> String {
+        self.errors.lock().unwrap().clone()
+    }
+
+    /// A size out of `/proc/PID/status`, in bytes: `VmRSS`, `VmHWM`.
+    pub(crate) fn memory(&self, key: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap();
+        let line = status.lines().find(|line| line.starts_with(key)).unwrap();
+        let kibibytes: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kibibytes * 1024
+    }
+}
+
+impl Drop for Recgate {
+    fn drop(&mut self) {
+        if self.exited.borrow().is_none() {
+            signal(self.pid, "-KILL");
+        }
+        if std::thread::panicking() {
+            eprintln!("--- recgate wrote:\n{}", self.errors());
+        }
+    }
+}

@@ -1,0 +1,470 @@
+//! What recgate does not understand passes byte for byte, both ways.
+
+use serde_json::Value;
+
+use crate::harness::raw::ask;
+use crate::harness::upstream::{config, ok, response};
+use crate::harness::{RawClient, Recgate, Step, Upstream, soon};
+
+/// Lines joined to a request; `Host` comes first.
+fn request(line: &str, headers: &[&str], body: &str) -> String {
+    let headers: String = headers.iter().flat_map(|it| [*it, "\r\n"]).collect();
+    format!("{line}\r\nHost: gateway.example\r\n{headers}\r\n{body}")
+}
+
+#[tokio::test]
+async fn request_headers_keep_order_case_and_duplicates() {
+    let upstream = Upstream::scripted(|_| vec![ok()]).await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let sent = [
+        "X-First: 1",
+        "x-SECOND: two words  and   spaces",
+        "X-Twice: b",
+        "X-Twice: a",
+        "Accept: */*",
+        "AUTHORIZATION: Bearer abc",
+        "X-Empty:",
+        "Cookie: a=1; b=\"2\"",
+        "X-Latin: caf\u{e9}",
+        "zz-last: ~!@#$%^&*()",
+    ];
+    let bytes: Vec<u8> = request("GET /things HTTP/1.1", &sent, "")
+        .chars()
+        .map(|char| u8::try_from(u32::from(char)).unwrap())
+        .collect();
+    let answer = ask(recgate.address, bytes).await;
+    assert_eq!(answer.status(), 200);
+
+    let got = upstream.only();
+    let got: Vec<&str> = got
+        .headers
+        .iter()
+        .map(|line| line.trim_end())
+        .filter(|line| !line.to_ascii_lowercase().starts_with("host:"))
+        .collect();
+    assert_eq!(got, sent);
+    recgate.stop().await;
+}
+
+#[tokio::test]
+async fn response_headers_reason_and_cookies_come_back_as_they_were() {
+    let lines = [
+        "HTTP/1.1 299 Rather Fine Indeed",
+        "Set-Cookie: a=1; Path=/",
+        "Set-Cookie: b=2; HttpOnly",
+        "set-cookie: a=3",
+        "X-Dup: 2",
+        "X-Dup: 1",
+        "X-Dup: 2",
+        "ETag: W/\"x\"",
+        "x-LOWER-and-UPPER: v",
+        "Date: Mon, 21 Sep 2026 12:00:00 GMT",
+        "Server: of its own",
+        "Content-Type: text/plain;charset=\"x\"",
+    ];
+    let upstream = Upstream::answering(response(&lines, "seven77")).await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let answer = ask(recgate.address, request("GET / HTTP/1.1", &[], "")).await;
+    assert_eq!(answer.start, lines[0]);
+    let mut got: Vec<&str> = answer.headers.iter().map(String::as_str).collect();
+    got.retain(|line| !line.starts_with("Content-Length"));
+    assert_eq!(got, &lines[1..]);
+    assert_eq!(answer.one("content-length"), Some("7"));
+    assert_eq!(answer.text(), "seven77");
+}
+
+#[tokio::test]
+async fn targets_arrive_byte_for_byte() {
+    let upstream = Upstream::scripted(|_| vec![ok()]).await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let targets = [
+        "/",
+        "/?",
+        "/x?",
+        "/a%2fb%2Fc",
+        "/%7Euser/~user",
+        "/mail/ana%40example.com/ana@example.com",
+        "/a+b?c+d=%2B+%20",
+        "/a//b///c/",
+        "/a/../b/./c",
+        "/semi;v=1;w/x",
+        "/q?a=1&a=2&&b&=c&d==e",
+        "/q?x=%zz&y=%&z=[]{}|^`\\",
+        "/q?next=/a/b?c=d",
+        "/q?'()*!$,:@/?-._~",
+        "/%E2%82%AC?%E2%82%AC=%ff",
+        "/api/v2/%63onversations?x",
+    ];
+    let mut client = RawClient::connect(recgate.address).await;
+    for target in targets {
+        client.send(request(&format!("GET {target} HTTP/1.1"), &[], "")).await;
+        assert_eq!(client.response().await.status(), 200, "{target}");
+    }
+    let got = upstream.received();
+    assert_eq!(got.iter().map(|it| it.target()).collect::<Vec<_>>(), targets);
+    // What no URI can hold (RFC 3986) is refused: it is never repaired.
+    for target in ["/q?a=\"b\"", "/q?<x>", "/a b", "/\u{1}"] {
+        let answer =
+            ask(recgate.address, request(&format!("GET {target} HTTP/1.1"), &[], "")).await;
+        assert_eq!(answer.status(), 400, "{target}");
+    }
+    assert_eq!(upstream.received().len(), targets.len());
+}
+
+#[tokio::test]
+async fn a_prefix_is_taken_off_and_the_rest_is_left_alone() {
+    let upstream = Upstream::scripted(|_| vec![ok()]).await;
+    let config = upstream.config().replace(r#"paths = ["/"]"#, r#"prefixes = ["/pre"]"#);
+    let recgate = Recgate::with_config(&config).await;
+    let mut client = RawClient::connect(recgate.address).await;
+    for (sent, wanted) in [
+        ("/pre/a%2Fb?x=%20", "/a%2Fb?x=%20"),
+        ("/pre", "/"),
+        ("/pre?", "/?"),
+        ("/pre?x", "/?x"),
+        ("/pre/", "/"),
+        ("/pre//a", "//a"),
+        ("/pre/pre/a?", "/pre/a?"),
+    ] {
+        client.send(request(&format!("GET {sent} HTTP/1.1"), &[], "")).await;
+        assert_eq!(client.response().await.status(), 200, "{sent}");
+        assert_eq!(upstream.received().last().unwrap().target(), wanted, "{sent}");
+    }
+    let before = upstream.received().len();
+    for unserved in ["/prefix", "/", "/PRE/a", "/%70re/a"] {
+        client.send(request(&format!("GET {unserved} HTTP/1.1"), &[], "")).await;
+        assert_eq!(client.response().await.status(), 404, "{unserved}");
+    }
+    assert_eq!(upstream.received().len(), before);
+}
+
+#[tokio::test]
+async fn methods_and_bodies_of_any_kind_pass() {
+    let upstream = Upstream::scripted(|_| vec![ok()]).await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let mut client = RawClient::connect(recgate.address).await;
+    for method in [
+        "GET",
+        "DELETE",
+        "OPTIONS",
+        "PATCH",
+        "PROPFIND",
+        "REPORT",
+        "PURGE",
+        "x-own",
+        "M!#$%&'*+-.^_`|~",
+    ] {
+        let length = format!("Content-Length: {}", method.len());
+        client.send(request(&format!("{method} /m HTTP/1.1"), &[&length], method)).await;
+        assert_eq!(client.response().await.status(), 200, "{method}");
+        let got = upstream.received().pop().unwrap();
+        assert_eq!(got.start, format!("{method} /m HTTP/1.1"));
+        assert_eq!(got.text(), method, "{method}");
+        assert_eq!(got.one("content-length"), Some(&*method.len().to_string()), "{method}");
+    }
+    // A body of no bytes is said to be one, or is not said at all: as the client had it.
+    client.send(request("POST /m HTTP/1.1", &["Content-Length: 0"], "")).await;
+    assert_eq!(client.response().await.status(), 200);
+    assert_eq!(upstream.received().pop().unwrap().one("content-length"), Some("0"));
+}
+
+#[tokio::test]
+async fn binary_and_compressed_bodies_are_not_touched() {
+    let every: Vec<u8> = (0..=255).cycle().take(70_000).collect();
+    let lines = ["HTTP/1.1 200 OK", "Content-Type: audio/wav", "Content-Encoding: gzip"];
+    let upstream = Upstream::answering(response(&lines, &every)).await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let head = [
+        "Content-Type: application/octet-stream",
+        "Content-Encoding: gzip, br",
+        "Content-Length: 70000",
+        "Accept-Encoding: zstd",
+    ];
+    let mut bytes = request("PUT /media HTTP/1.1", &head, "").into_bytes();
+    bytes.extend_from_slice(&every);
+    let answer = ask(recgate.address, bytes).await;
+    assert_eq!(answer.one("content-encoding"), Some("gzip"));
+    assert!(answer.body == every, "the answer's bytes");
+    let got = upstream.only();
+    assert_eq!(got.one("content-encoding"), Some("gzip, br"));
+    assert_eq!(got.one("accept-encoding"), Some("zstd"));
+    assert!(got.body == every, "the request's bytes");
+}
+
+#[tokio::test]
+async fn numbers_and_duplicate_keys_of_json_stay_as_they_are() {
+    const JSON: &str = "{ \"a\":9007199254740993,\"b\":1.0, \"c\":1e400,\"d\":-0.0,\"a\":[1E+2 ],\"\\u0065\":null}\n";
+    let lines = ["HTTP/1.1 200 OK", "Content-Type: application/json"];
+    let upstream = Upstream::answering(response(&lines, JSON)).await;
+    // Without a contract, and through an operation of one: there both bodies are read and checked.
+    for contract in ["none", "genesys"] {
+        let vendor = if contract == "none" { "other" } else { "genesys" };
+        let recgate = Recgate::with_config(&config(vendor, contract, &upstream.address)).await;
+        let line = "PATCH /api/v2/conversations/calls/c1 HTTP/1.1";
+        let length = format!("Content-Length: {}", JSON.len());
+        let head = ["Content-Type: application/json", &length];
+        let answer = ask(recgate.address, request(line, &head, JSON)).await;
+        assert_eq!(answer.status(), 200, "{contract}");
+        assert_eq!(answer.text(), JSON, "{contract}");
+        let got = upstream.received().pop().unwrap();
+        assert_eq!(got.target(), "/api/v2/conversations/calls/c1");
+        assert_eq!(got.text(), JSON, "{contract}");
+    }
+}
+
+#[tokio::test]
+async fn a_checked_answer_keeps_its_headers_and_numbers() {
+    const JSON: &str =
+        "{\"id\":\"c1\", \"maxParticipants\":9007199254740993,\"x\":1.0,\"y\":1e400}";
+    let lines = [
+        "HTTP/1.1 200 Very OK",
+        "Content-Type: application/json",
+        "X-Dup: 2",
+        "X-Dup: 1",
+        "Set-Cookie: a=1",
+        "Set-Cookie: b=2",
+        "inin-ratelimit-COUNT: 7",
+    ];
+    let upstream = Upstream::answering(response(&lines, JSON)).await;
+    let recgate = Recgate::with_config(&config("genesys", "genesys", &upstream.address)).await;
+    let line = "GET /api/v2/conversations/c1 HTTP/1.1";
+    let answer = ask(recgate.address, request(line, &["Authorization: Bearer x"], "")).await;
+    assert_eq!(answer.start, lines[0]);
+    assert_eq!(answer.text(), JSON);
+    assert_eq!(answer.lines("x-dup"), ["X-Dup: 2", "X-Dup: 1"]);
+    assert_eq!(answer.lines("set-cookie"), ["Set-Cookie: a=1", "Set-Cookie: b=2"]);
+    assert_eq!(answer.lines("inin"), ["inin-ratelimit-COUNT: 7"]);
+    let verdicts = answer.one("recgate-conformance").unwrap();
+    assert!(verdicts.contains("upstream-response=conforms"), "{verdicts}");
+}
+
+#[tokio::test]
+async fn answers_without_a_body_keep_what_they_say_of_it() {
+    let upstream = Upstream::scripted(|request| {
+        let bytes = match request.target() {
+            "/head" => "HTTP/1.1 200 OK\r\nContent-Length: 12345\r\nETag: \"h\"\r\n\r\n",
+            "/304" => "HTTP/1.1 304 Not Modified\r\nETag: \"n\"\r\nContent-Length: 999\r\n\r\n",
+            "/204" => "HTTP/1.1 204 No Content\r\nX-Done: yes\r\n\r\n",
+            _ => "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        };
+        vec![Step::Send(bytes.into())]
+    })
+    .await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let mut client = RawClient::connect(recgate.address).await;
+
+    client.send(request("HEAD /head HTTP/1.1", &[], "")).await;
+    let head = client.response_to_head().await;
+    assert_eq!(head.one("content-length"), Some("12345"));
+    assert_eq!(head.one("etag"), Some("\"h\""));
+
+    client.send(request("GET /304 HTTP/1.1", &["If-None-Match: \"n\""], "")).await;
+    let unchanged = client.response().await;
+    assert_eq!((unchanged.status(), unchanged.one("etag")), (304, Some("\"n\"")));
+    assert_eq!(unchanged.one("transfer-encoding"), None);
+
+    client.send(request("DELETE /204 HTTP/1.1", &[], "")).await;
+    let done = client.response().await;
+    assert_eq!((done.status(), done.one("x-done")), (204, Some("yes")));
+    assert_eq!((done.one("content-length"), done.one("transfer-encoding")), (None, None));
+
+    // The same connection still works: no stray byte was left on it.
+    client.send(request("GET /empty HTTP/1.1", &[], "")).await;
+    let empty = client.response().await;
+    assert_eq!((empty.status(), empty.one("content-length")), (200, Some("0")));
+}
+
+#[tokio::test]
+async fn chunks_and_trailers_pass_both_ways() {
+    let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, X-Two\r\n\r\n\
+                  5\r\nhello\r\n6;ext=1\r\n world\r\n0\r\nX-Sum: 11\r\nX-Two: 2\r\n\r\n";
+    let upstream = Upstream::answering(answer.into()).await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let head = ["Transfer-Encoding: chunked", "Trailer: X-Check", "TE: trailers", "Connection: TE"];
+    let body = "3\r\nabc\r\n4\r\ndefg\r\n0\r\nX-Check: 7\r\n\r\n";
+    let got = ask(recgate.address, request("POST /chunks HTTP/1.1", &head, body)).await;
+    assert_eq!(got.text(), "hello world");
+    assert_eq!(got.one("content-length"), None);
+    let trailers: Vec<String> = got.trailers.iter().map(|it| it.to_ascii_lowercase()).collect();
+    assert_eq!(trailers, ["x-sum: 11", "x-two: 2"]);
+
+    let sent = upstream.only();
+    assert_eq!(sent.text(), "abcdefg");
+    let trailers: Vec<String> = sent.trailers.iter().map(|it| it.to_ascii_lowercase()).collect();
+    assert_eq!(trailers, ["x-check: 7"]);
+}
+
+#[tokio::test]
+async fn an_answer_without_a_length_ends_with_its_connection() {
+    let upstream = Upstream::scripted(|_| {
+        vec![Step::Send(b"HTTP/1.1 200 OK\r\n\r\nuntil the end".to_vec()), Step::Close]
+    })
+    .await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let answer = ask(recgate.address, request("GET / HTTP/1.1", &[], "")).await;
+    assert_eq!(answer.text(), "until the end");
+}
+
+#[tokio::test]
+async fn a_cut_answer_is_not_made_whole() {
+    let upstream = Upstream::scripted(|request| {
+        let bytes: &[u8] = match request.target() {
+            "/length" => b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
+            _ => b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+        };
+        vec![Step::Send(bytes.to_vec()), Step::Close]
+    })
+    .await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    for target in ["/length", "/chunked"] {
+        let mut client = RawClient::connect(recgate.address).await;
+        client.send(request(&format!("GET {target} HTTP/1.1"), &[], "")).await;
+        let whole = client.response_or_end().await;
+        assert!(whole.is_none(), "{target}: {whole:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_is_not_held_back() {
+    let gate = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
+    let held = std::sync::Arc::clone(&gate);
+    let upstream = Upstream::scripted(move |_| {
+        vec![
+            Step::Send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 11\r\n\r\nfirst".to_vec()),
+            Step::Await(std::sync::Arc::clone(&held)),
+            Step::Send(b"second".to_vec()),
+        ]
+    })
+    .await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let http = crate::harness::http().build().unwrap();
+    let mut answer = http.get(recgate.url("/events")).send().await.unwrap();
+    // The second part is sent only once the first has been seen here.
+    let first = soon("the first part", answer.chunk()).await.unwrap().unwrap();
+    assert_eq!(&first[..], b"first");
+    gate.add_permits(1);
+    let second = soon("the second part", answer.chunk()).await.unwrap().unwrap();
+    assert_eq!(&second[..], b"second");
+}
+
+#[tokio::test]
+async fn hop_by_hop_headers_end_here_in_both_directions() {
+    let lines = [
+        "HTTP/1.1 200 OK",
+        "Connection: keep-alive, X-Their-Hop",
+        "Keep-Alive: timeout=5",
+        "X-Their-Hop: secret",
+        "Proxy-Authenticate: Basic",
+        "Proxy-Connection: keep-alive",
+        "Upgrade: h2c",
+        "X-Stays: yes",
+    ];
+    let upstream = Upstream::answering(response(&lines, "ok")).await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let sent = [
+        "Connection: close, X-Our-Hop , x-other-hop",
+        "Connection: authorization, host, content-length",
+        "Keep-Alive: 300",
+        "X-Our-Hop: 1",
+        "X-Other-Hop: 2",
+        "TE: trailers, deflate",
+        "Proxy-Connection: close",
+        "Proxy-Authorization: Basic eDp5",
+        "Authorization: Bearer stays",
+        "X-Stays: yes",
+        "Content-Length: 2",
+    ];
+    let answer = ask(recgate.address, request("POST / HTTP/1.1", &sent, "hi")).await;
+    assert_eq!((answer.status(), answer.text()), (200, "ok"));
+    for gone in ["keep-alive", "x-their-hop", "proxy-authenticate", "proxy-connection", "upgrade"] {
+        assert_eq!(answer.all(gone), [""; 0], "{gone} came back");
+    }
+    assert_eq!(answer.one("x-stays"), Some("yes"));
+
+    let got = upstream.only();
+    for gone in
+        ["keep-alive", "x-our-hop", "x-other-hop", "proxy-connection", "proxy-authorization"]
+    {
+        assert_eq!(got.all(gone), [""; 0], "{gone} went on");
+    }
+    assert!(!got.all("te").iter().any(|it| it.contains("deflate")), "{:?}", got.headers);
+    assert!(!got.all("connection").iter().any(|it| it.contains("Hop")), "{:?}", got.headers);
+    // What no client may have stripped by naming it.
+    assert_eq!(got.one("authorization"), Some("Bearer stays"));
+    assert_eq!(got.one("content-length"), Some("2"));
+    assert_eq!(got.one("x-stays"), Some("yes"));
+    assert_eq!(got.one("host"), Some(&*upstream.address.to_string()));
+}
+
+#[tokio::test]
+async fn preflights_reach_the_upstream_unless_configured() {
+    let lines = ["HTTP/1.1 204 No Content", "Access-Control-Allow-Origin: https://theirs.example"];
+    let bytes = format!("{}\r\n\r\n", lines.join("\r\n"));
+    let upstream = Upstream::answering(bytes.into_bytes()).await;
+    let preflight = |origin: &str| {
+        let origin = format!("Origin: {origin}");
+        let wanted = [
+            "Access-Control-Request-Method: PATCH",
+            "Access-Control-Request-Headers: authorization",
+        ];
+        request("OPTIONS /api/v2/users/me HTTP/1.1", &[&origin, wanted[0], wanted[1]], "")
+    };
+
+    let plain = Recgate::with_config(&upstream.config()).await;
+    let answer = ask(plain.address, preflight("https://crm.example")).await;
+    assert_eq!(answer.one("access-control-allow-origin"), Some("https://theirs.example"));
+    assert_eq!(answer.one("vary"), None);
+    assert_eq!(upstream.only().start, "OPTIONS /api/v2/users/me HTTP/1.1");
+
+    let cors = "cors = { allow_origins = [\"https://crm.example\"] }\n";
+    let answering = Recgate::with_config(&format!("{}{cors}", upstream.config())).await;
+    let answer = ask(answering.address, preflight("https://crm.example")).await;
+    assert_eq!(answer.status(), 204);
+    assert_eq!(answer.one("access-control-allow-origin"), Some("https://crm.example"));
+    assert_eq!(answer.one("access-control-allow-methods"), Some("PATCH"));
+    assert_eq!(answer.one("access-control-allow-headers"), Some("authorization"));
+    let other = ask(answering.address, preflight("https://evil.example")).await;
+    assert_eq!(other.one("access-control-allow-origin"), None);
+    assert_eq!(upstream.received().len(), 1, "answered preflights went upstream");
+    // What is no preflight still goes upstream, and may be read by the page.
+    let plain_options = request("OPTIONS / HTTP/1.1", &["Origin: https://crm.example"], "");
+    assert_eq!(ask(answering.address, plain_options).await.status(), 204);
+    assert_eq!(upstream.received().len(), 2);
+}
+
+#[tokio::test]
+async fn an_upload_waits_for_continue_and_gets_it() {
+    let upstream = Upstream::scripted(|_| vec![ok()]).await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let mut client = RawClient::connect(recgate.address).await;
+    let head = ["Expect: 100-continue", "Content-Length: 4"];
+    client.send(request("PUT /large HTTP/1.1", &head, "")).await;
+    assert_eq!(client.response().await.status(), 100);
+    client.send("body").await;
+    assert_eq!(client.response().await.status(), 200);
+    let got = upstream.only();
+    assert_eq!(got.text(), "body");
+    assert_eq!(got.one("expect"), None);
+}
+
+#[tokio::test]
+async fn unknown_operations_pass_and_are_counted() {
+    let upstream = Upstream::answering(response(
+        &["HTTP/1.1 200 OK", "Content-Type: application/json"],
+        "[1.0]",
+    ))
+    .await;
+    let recgate = Recgate::with_config(&config("genesys", "genesys", &upstream.address)).await;
+    let line = "GET /api/v2/analytics/queues?x=%2C HTTP/1.1";
+    let answer = ask(recgate.address, request(line, &[], "")).await;
+    assert_eq!((answer.status(), answer.text()), (200, "[1.0]"));
+    assert_eq!(upstream.only().start, line);
+    let verdicts = answer.one("recgate-conformance").unwrap();
+    assert!(
+        verdicts.contains("client-request=unverifiable;reason=unknown-operation"),
+        "{verdicts}"
+    );
+    let counted = recgate.metric("recgate_unknown_operations_total", &["upstream=\"it\""]).await;
+    assert!((counted - 1.0).abs() < f64::EPSILON, "{counted}");
+    assert_eq!(recgate.admin("/findings").await, Value::Array(Vec::new()));
+}

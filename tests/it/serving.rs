@@ -1,0 +1,316 @@
+//! `recgate serve` starts whole or not at all, says what is wrong, and ends clean.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use crate::harness::raw::ask;
+use crate::harness::upstream::{config, ok};
+use crate::harness::{RawClient, Recgate, Step, Upstream, file, http, run_to_end, until};
+
+const GET: &str = "GET /x HTTP/1.1\r\nHost: x\r\n\r\n";
+
+#[tokio::test]
+async fn it_greets_and_shows_its_state() {
+    let recgate = Recgate::built_in(&[]).await;
+    let greeting = recgate.greeting.join("\n");
+    assert!(greeting.contains(&format!("gateway  http://{}", recgate.address)), "{greeting}");
+    assert_eq!(recgate.admin("/healthz").await["status"], "ok");
+    assert_eq!(recgate.admin("/readyz").await["status"], "ready");
+    let http = http().build().unwrap();
+    let call = http.get(recgate.url("/api/v2/users/me")).bearer_auth("agent-ana");
+    assert_eq!(call.send().await.unwrap().status(), 200);
+    let counted = recgate
+        .metric("recgate_exchanges_total", &["upstream=\"genesys\"", "status=\"200\""])
+        .await;
+    assert!((counted - 1.0).abs() < f64::EPSILON, "{counted}");
+    let unknown = http.get(format!("http://{}/nothing", recgate.admin)).send().await.unwrap();
+    assert_eq!(unknown.status(), 404);
+    assert_eq!(unknown.headers()["content-type"], "application/problem+json");
+    recgate.stop().await;
+}
+
+/// A signal lets what was admitted end: the request in flight is answered, then exit 0.
+#[tokio::test]
+async fn signals_drain() {
+    for signal in ["-TERM", "-INT"] {
+        let gate = Arc::new(Semaphore::new(0));
+        let held = Arc::clone(&gate);
+        let upstream =
+            Upstream::scripted(move |_| vec![Step::Await(Arc::clone(&held)), ok()]).await;
+        let mut recgate = Recgate::with_config(&upstream.config()).await;
+        let mut idle = RawClient::connect(recgate.address).await;
+        let mut client = RawClient::connect(recgate.address).await;
+        client.send(GET).await;
+        upstream.has_received(1).await;
+        recgate.signal(signal);
+        // An idle connection is closed at once; the one in flight is not.
+        assert_eq!(idle.rest().await, b"");
+        until("a port that takes nobody", || async {
+            tokio::net::TcpStream::connect(recgate.address).await.is_err().then_some(())
+        })
+        .await;
+        gate.add_permits(1);
+        assert_eq!(client.response().await.status(), 200, "{signal}");
+        assert_eq!(client.rest().await, b"", "{signal}: kept alive after the last answer");
+        assert_eq!(recgate.ended().await, Some(0), "{signal}: {}", recgate.errors());
+    }
+}
+
+#[tokio::test]
+async fn a_drain_that_takes_too_long_is_cut_and_says_so() {
+    let upstream = Upstream::scripted(|_| vec![Step::Hang]).await;
+    let text = format!("{}[gateway]\ndrain_ms = 200\n", upstream.config());
+    let mut recgate = Recgate::with_config(&text).await;
+    let mut client = RawClient::connect(recgate.address).await;
+    client.send(GET).await;
+    upstream.has_received(1).await;
+    recgate.signal("-TERM");
+    assert_eq!(recgate.ended().await, Some(1));
+    assert!(recgate.errors().contains("drain_ms"), "{}", recgate.errors());
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_one_clear_line() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken: SocketAddr = taken
+        .local_addr()
+        .map(|address| (taken, address))
+        .map(|(listener, address)| {
+            // Held for the rest of the test process.
+            std::mem::forget(listener);
+            address
+        })
+        .unwrap();
+    let free =
+        ["gateway.listen", "admin.listen", "mock.listen"].map(|key| format!("{key}=127.0.0.1:0"));
+    for key in ["gateway.listen", "admin.listen", "mock.listen"] {
+        let set = format!("{key}={taken}");
+        let ended = run_to_end(
+            &["serve", "--set", &free[0], "--set", &free[1], "--set", &free[2], "--set", &set],
+            &[],
+        )
+        .await;
+        assert_eq!(ended.code, Some(1), "{key}: {}", ended.errors);
+        assert_eq!(ended.errors.lines().count(), 1, "{}", ended.errors);
+        assert!(ended.errors.contains(key), "{}", ended.errors);
+        assert!(ended.errors.contains(&taken.to_string()), "{}", ended.errors);
+        assert_eq!(ended.out, "", "{key}: something was opened");
+    }
+    let ended = run_to_end(&["mock", "--set", &format!("mock.listen={taken}")], &[]).await;
+    assert_eq!((ended.code, ended.errors.lines().count()), (Some(1), 1), "{}", ended.errors);
+}
+
+/// Another gateway shares nothing, although its own threads share the port.
+#[tokio::test]
+async fn a_second_gateway_does_not_join_the_first_ones_port() {
+    let upstream = Upstream::scripted(|_| vec![ok()]).await;
+    let first = Recgate::with_config(&upstream.config()).await;
+    let set = format!("gateway.listen={}", first.address);
+    let text = file("second.toml", upstream.config());
+    let ended = run_to_end(
+        &[
+            "serve",
+            "--config",
+            text.to_str().unwrap(),
+            "--set",
+            &set,
+            "--set",
+            "admin.listen=127.0.0.1:0",
+        ],
+        &[],
+    )
+    .await;
+    assert_eq!(ended.code, Some(1), "{}", ended.errors);
+    assert!(ended.errors.contains("gateway.listen"), "{}", ended.errors);
+    assert_eq!(ask(first.address, GET).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_bad_key_is_named_with_its_place_and_what_is_allowed() {
+    let upstream = "[[upstream]]\nname = \"u\"\nurl = \"http://127.0.0.1:1\"\npaths = [\"/\"]\n";
+    // Text, place, and words that the line must hold.
+    let cases: [(&str, &str, &[&str]); 8] = [
+        ("[gateway]\nlistne = \"127.0.0.1:0\"\n", ":2:1", &["listne", "listen"]),
+        ("[log]\nlevel = \"loud\"\n", ":2:9", &["log.level", "loud", "debug"]),
+        ("[gateway]\nlisten = \"nowhere\"\n", ":2:10", &["gateway.listen"]),
+        ("[limits]\nbody_bytes = 0\n", ":2:14", &["limits.body_bytes", "at least 1"]),
+        ("[limits]\nbody_bytes = \n", ":2:", &[]),
+        ("[default_client]\ndeadline_ms = -1\n", ":2:15", &["default_client.deadline_ms"]),
+        (
+            "[default_client]\nfallback = \"other\"\n",
+            ":2:12",
+            &["fallback", "agnostic", "legacy", "none"],
+        ),
+        ("[mock]\ndate = \"yesterday\"\n", ":2:8", &["mock.date", "2026-09-20"]),
+    ];
+    for (text, place, words) in cases {
+        let path = file("bad.toml", format!("{text}{upstream}"));
+        let path = path.to_str().unwrap();
+        for arguments in [vec!["serve", "--config", path], vec!["config", "check", path]] {
+            let ended = run_to_end(&arguments, &[]).await;
+            assert_eq!(ended.code, Some(2), "{text}: {}", ended.errors);
+            assert!(ended.errors.contains(&format!("{path}{place}")), "{text}: {}", ended.errors);
+            for word in words {
+                assert!(ended.errors.contains(word), "{text}: {word}: {}", ended.errors);
+            }
+            assert_eq!(ended.out, "");
+        }
+    }
+}
+
+#[tokio::test]
+async fn overrides_are_named_where_they_are_wrong() {
+    let good = file("good.toml", config("other", "none", &"127.0.0.1:1".parse().unwrap()));
+    let check = ["config", "check", good.to_str().unwrap()];
+    for (name, value, words) in [
+        ("RECGATE_GATEWAY__LISTNE", "127.0.0.1:0", ["RECGATE_GATEWAY__LISTNE", "listen"]),
+        ("RECGATE_NOTHING", "1", ["RECGATE_NOTHING", "gateway"]),
+        ("RECGATE_LIMITS__BODY_BYTES", "many", ["RECGATE_LIMITS__BODY_BYTES", "limits.body_bytes"]),
+        ("RECGATE_UPSTREAM__OTHER__URL", "mock", ["RECGATE_UPSTREAM__OTHER__URL", "it"]),
+    ] {
+        let ended = run_to_end(&check, &[(name, value)]).await;
+        assert_eq!(ended.code, Some(2), "{name}: {}", ended.errors);
+        for word in words {
+            assert!(ended.errors.contains(word), "{name}: {}", ended.errors);
+        }
+    }
+    // A flag lies over a variable.
+    let set = [check[0], check[1], check[2], "--set", "log.level=debug"];
+    let ended = run_to_end(&set, &[("RECGATE_LOG__LEVEL", "trace")]).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.errors);
+    assert!(ended.out.contains("level = \"debug\""), "{}", ended.out);
+    let ended = run_to_end(&check, &[("RECGATE_LOG__LEVEL", "trace")]).await;
+    assert!(ended.out.contains("level = \"trace\""), "{}", ended.out);
+}
+
+#[tokio::test]
+async fn a_spec_that_cannot_be_used_stops_the_start() {
+    let address = "127.0.0.1:1".parse().unwrap();
+    for (name, text, word) in [
+        ("broken.yaml", "openapi: 3.0.3\ninfo: [", "broken.yaml"),
+        ("none.yaml", "hello: world\n", "none.yaml"),
+        (
+            "ref.yaml",
+            "openapi: 3.0.3\ninfo: {title: t, version: v}\npaths:\n  /x:\n    get:\n      responses:\n        '200': {$ref: '#/nowhere'}\n",
+            "nowhere",
+        ),
+    ] {
+        let spec = file(name, text);
+        let document = format!("{{ document = \"{}\" }}", spec.display());
+        let text = config("genesys", "none", &address).replace("\"none\"", &document);
+        let path = file("spec.toml", text);
+        for arguments in [
+            vec![
+                "serve",
+                "--config",
+                path.to_str().unwrap(),
+                "--set",
+                "gateway.listen=127.0.0.1:0",
+                "--set",
+                "admin.listen=127.0.0.1:0",
+            ],
+            vec!["config", "check", path.to_str().unwrap()],
+        ] {
+            let ended = run_to_end(&arguments, &[]).await;
+            assert_eq!(ended.code, Some(1), "{name}: {}", ended.errors);
+            assert_eq!(ended.errors.lines().count(), 1, "{name}: {}", ended.errors);
+            assert!(ended.errors.contains(word), "{name}: {}", ended.errors);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_manual_is_a_configuration_and_help_names_the_commands() {
+    let manual = run_to_end(&["config", "default"], &[]).await;
+    assert_eq!(manual.code, Some(0));
+    let path = file("manual.toml", &manual.out);
+    let checked = run_to_end(&["config", "check", path.to_str().unwrap()], &[]).await;
+    assert_eq!(checked.code, Some(0), "{}", checked.errors);
+    // What is printed is a configuration again, and the same one.
+    let again = file("again.toml", &checked.out);
+    let again = run_to_end(&["config", "check", again.to_str().unwrap()], &[]).await;
+    assert_eq!((again.code, &again.out), (Some(0), &checked.out), "{}", again.errors);
+
+    let help = run_to_end(&["--help"], &[]).await;
+    assert_eq!(help.code, Some(0));
+    for word in ["serve", "mock", "config", "Examples"] {
+        assert!(help.out.contains(word), "{}", help.out);
+    }
+    let wrong = run_to_end(&["sevre"], &[]).await;
+    assert_eq!(wrong.code, Some(2));
+    assert!(wrong.errors.contains("serve"), "{}", wrong.errors);
+    let missing = run_to_end(&["serve", "--config", "/nowhere/x.toml"], &[]).await;
+    assert_eq!(missing.code, Some(2));
+    assert!(missing.errors.contains("/nowhere/x.toml"), "{}", missing.errors);
+}
+
+/// The mock's control plane is the tester's, never a client's: in no spelling.
+#[tokio::test]
+async fn the_control_plane_is_not_reachable_through_the_gateway() {
+    let recgate = Recgate::built_in(&[]).await;
+    let everything = config("genesys", "none", &recgate.mock().address);
+    let proxy = Recgate::with_config(&everything).await;
+    let spellings = [
+        "/_mock/journal",
+        "/_mock",
+        "/%5fmock/journal",
+        "/%5Fmock/journal",
+        "/_%6dock/journal",
+        "/%255fmock/journal",
+        "//_mock/journal",
+        "/_MOCK/journal",
+        "/./_mock/journal",
+        "/x/../_mock/journal",
+        "/_mock;v=1/journal",
+        "/;/_mock/journal",
+        "/_mock%2fjournal",
+        "/x%2f..%2f_mock%2fjournal",
+        "/x\\_mock\\journal",
+        "/_mock%20/journal",
+        "/_mock?x",
+    ];
+    for spelling in spellings {
+        for (gateway, prefix) in [
+            (&recgate, "/genesys"),
+            (&recgate, "/webex"),
+            (&recgate, "/genesys-login"),
+            (&recgate, ""),
+            (&proxy, ""),
+        ] {
+            let line = format!("GET {prefix}{spelling} HTTP/1.1\r\nHost: x\r\n\r\n");
+            let answer = ask(gateway.address, line).await;
+            assert_eq!(answer.status(), 404, "{prefix}{spelling}");
+            assert_eq!(answer.one("recgate-error"), Some("route.none"), "{prefix}{spelling}");
+        }
+    }
+    // In absolute form too, and it is really there for those who may.
+    let absolute = format!(
+        "GET http://{}/genesys/_mock/journal HTTP/1.1\r\nHost: {}\r\n\r\n",
+        recgate.address, recgate.address
+    );
+    assert_eq!(ask(recgate.address, absolute).await.status(), 404);
+    assert_eq!(recgate.mock().journal().await.len(), 0);
+    // Nor is the admin side.
+    for path in ["/findings", "/metrics", "/ledger", "/healthz"] {
+        let answer = ask(recgate.address, format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")).await;
+        assert_eq!(answer.status(), 404, "{path}");
+    }
+}
+
+/// HTTP/2 in clear, by its preface: the same gateway, the same answers.
+#[tokio::test]
+async fn http_2_in_clear_is_served() {
+    let recgate = Recgate::built_in(&[]).await;
+    let client = http().http2_prior_knowledge().build().unwrap();
+    let url = recgate.url("/api/v2/conversations/calls/c0000000-0000-4000-8000-000000000001");
+    let call = client.patch(url).bearer_auth("supervisor-dee");
+    let answer = call.json(&serde_json::json!({"recordingState": "PAUSED"})).send().await.unwrap();
+    assert_eq!(answer.version(), reqwest::Version::HTTP_2);
+    assert_eq!(answer.status(), 202);
+    assert_eq!(answer.headers()["recgate-changes"], "WEM-449");
+    let calls = recgate.mock().calls().await;
+    assert!(calls[0].starts_with("PUT ") && calls[0].ends_with("/recordingstate"), "{calls:?}");
+    recgate.stop().await;
+}

@@ -1,0 +1,164 @@
+//! `Upgrade` is tunnelled both ways, and is no way around anything.
+
+use serde_json::json;
+
+use crate::harness::raw::ask;
+use crate::harness::upstream::{config, ok, response};
+use crate::harness::{RawClient, Recgate, Step, Upstream, until};
+
+const ASK: &str = "GET /socket?room=1 HTTP/1.1\r\nHost: gateway.example\r\nConnection: keep-alive, Upgrade\r\n\
+                   Upgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+                   Sec-WebSocket-Protocol: a, b\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+#[tokio::test]
+async fn a_websocket_is_a_tunnel_both_ways() {
+    let upstream = Upstream::scripted(|_| {
+        let agreed = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                      Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+        // The first bytes come right behind the 101; the rest answer what the client sends.
+        let first = [agreed.as_bytes(), b"\x81\x02hi"].concat();
+        vec![Step::Send(first), Step::Read(5), Step::Send(b"\x00\xff\r\n\r\n".to_vec()), Step::Read(3), Step::Close]
+    })
+    .await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let mut client = RawClient::connect(recgate.address).await;
+    client.send(ASK).await;
+    let agreed = client.response().await;
+    assert_eq!(agreed.status(), 101);
+    assert_eq!(agreed.one("upgrade"), Some("websocket"));
+    assert_eq!(agreed.one("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+    assert!(agreed.one("connection").unwrap().eq_ignore_ascii_case("upgrade"));
+    assert_eq!(client.bytes(4).await, b"\x81\x02hi");
+    client.send(b"GET /").await;
+    assert_eq!(client.bytes(6).await, b"\x00\xff\r\n\r\n");
+    client.send(b"\x88\x00\n").await;
+    // The upstream closes: so does the tunnel.
+    assert_eq!(client.rest().await, b"");
+    assert_eq!(upstream.read(), b"GET /\x88\x00\n");
+
+    let asked = upstream.only();
+    assert_eq!(asked.start, "GET /socket?room=1 HTTP/1.1");
+    assert_eq!(asked.one("upgrade"), Some("websocket"));
+    assert!(asked.one("connection").unwrap().eq_ignore_ascii_case("upgrade"));
+    assert_eq!(asked.one("sec-websocket-protocol"), Some("a, b"));
+    assert_eq!(asked.one("host"), Some(&*upstream.address.to_string()));
+}
+
+/// A socket can stay open for days; nothing that was admitted waits for it.
+#[tokio::test]
+async fn an_open_tunnel_does_not_hold_a_drain_up() {
+    let upstream = Upstream::scripted(|_| {
+        let agreed =
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+        vec![Step::Send(agreed.into()), Step::Hang]
+    })
+    .await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let mut client = RawClient::connect(recgate.address).await;
+    client.send(ASK).await;
+    assert_eq!(client.response().await.status(), 101);
+    recgate.stop().await;
+    assert_eq!(client.rest().await, b"");
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_ends_the_tunnel() {
+    let upstream = Upstream::scripted(|_| {
+        let agreed =
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+        vec![Step::Send(agreed.into()), Step::Read(4), Step::Read(1)]
+    })
+    .await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let mut client = RawClient::connect(recgate.address).await;
+    client.send(ASK).await;
+    assert_eq!(client.response().await.status(), 101);
+    client.send(b"last").await;
+    client.finish().await;
+    // The scripted upstream drops its side when its read ends; then both are gone.
+    assert_eq!(client.rest().await, b"");
+    assert_eq!(upstream.read(), b"last");
+    until("no connection", || async {
+        (recgate.metric("recgate_in_flight", &[]).await < 0.5).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refused_upgrade_passes() {
+    let lines = ["HTTP/1.1 426 Upgrade Required", "Sec-WebSocket-Version: 13", "X-Why: version"];
+    let upstream = Upstream::answering(response(&lines, "no")).await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let mut client = RawClient::connect(recgate.address).await;
+    client.send(ASK).await;
+    let refused = client.response().await;
+    assert_eq!(refused.start, lines[0]);
+    assert_eq!((refused.one("x-why"), refused.text()), (Some("version"), "no"));
+    // The connection goes on in HTTP.
+    client.send(ASK).await;
+    assert_eq!(client.response().await.status(), 426);
+}
+
+#[tokio::test]
+async fn an_upgrade_without_an_answer_ends_at_the_deadline() {
+    let upstream = Upstream::scripted(|_| vec![Step::Hang]).await;
+    let text = format!("{}[default_client]\ndeadline_ms = 300\n", upstream.config());
+    let recgate = Recgate::with_config(&text).await;
+    let answer = ask(recgate.address, ASK).await;
+    assert_eq!(answer.status(), 504);
+    assert_eq!(answer.one("recgate-error"), Some("upstream.timeout"));
+}
+
+/// Java's client asks for `h2c` with every request in clear. That must neither let a request past
+/// the checks and the changes, nor open a tunnel of unchecked requests to an upstream that agrees.
+#[tokio::test]
+async fn an_upgrade_is_no_way_around_checks_and_changes() {
+    let recgate = Recgate::built_in(&[]).await;
+    let mock = recgate.mock();
+    let h2c = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQBAAAAAAIAAAAA";
+    for upgrade in [h2c, "Connection: Upgrade\r\nUpgrade: websocket"] {
+        let pause = |body: &str| {
+            format!(
+                "PATCH /api/v2/conversations/calls/c0000000-0000-4000-8000-000000000001 HTTP/1.1\r\n\
+                 Host: x\r\nAuthorization: Bearer supervisor-dee\r\nContent-Type: application/json\r\n\
+                 {upgrade}\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            )
+        };
+        let broken = ask(recgate.address, pause(r#"{"recordingState": 7}"#)).await;
+        assert_eq!(broken.status(), 400, "{upgrade}");
+        assert_eq!(mock.calls().await, [""; 0], "{upgrade}");
+        let carried = ask(recgate.address, pause(r#"{"recordingState": "paused"}"#)).await;
+        assert_eq!(carried.status(), 202, "{upgrade}: {}", carried.text());
+        assert_eq!(carried.one("recgate-changes"), Some("WEM-449"), "{upgrade}");
+        mock.forget().await;
+    }
+    let findings = recgate.admin("/findings").await;
+    assert_eq!(findings[0]["hop"], json!("client-request"), "{findings}");
+}
+
+#[tokio::test]
+async fn no_tunnel_of_http_2_is_opened() {
+    let upstream = Upstream::scripted(|request| {
+        if request.all("upgrade").is_empty() {
+            return vec![ok()];
+        }
+        let agreed =
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n";
+        vec![Step::Send(agreed.into()), Step::Hang]
+    })
+    .await;
+    let recgate = Recgate::with_config(&config("genesys", "genesys", &upstream.address)).await;
+    let ask_for = |protocol: &str| {
+        format!(
+            "GET /free HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: {protocol}\r\nHTTP2-Settings: AAMAAABk\r\n\r\n"
+        )
+    };
+    for protocol in ["h2c", "H2C", "websocket, h2c", "h2", "TLS/1.3", "HTTP/2.0"] {
+        let answer = ask(recgate.address, ask_for(protocol)).await;
+        assert_eq!(answer.status(), 200, "{protocol}");
+        let got = upstream.received().pop().unwrap();
+        assert_eq!(got.all("upgrade"), [""; 0], "{protocol}");
+        assert_eq!(got.all("http2-settings"), [""; 0], "{protocol}");
+    }
+}
