@@ -9,6 +9,9 @@ pub const JSON_DEPTH: usize = 128;
 /// Findings reported for one message; the rest are counted in the last one.
 pub const FINDINGS_PER_MESSAGE: usize = 32;
 
+/// Header lines of an upstream's answer. The library's own 100 would break talkative vendors.
+pub const ANSWER_HEADERS: usize = 1_024;
+
 /// Entries the ledger keeps in memory.
 pub const LEDGER_ENTRIES: usize = 10_000;
 

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use super::body::Body;
 use super::pool::Pool;
 use super::stream::Stream;
+use crate::limits;
 
 type Driver = http1::Connection<TokioIo<Stream>, Body>;
 
@@ -55,6 +56,7 @@ impl Connection {
     pub(crate) async fn handshake(stream: Stream) -> hyper::Result<Self> {
         let (sender, driver) = http1::Builder::new()
             .preserve_header_case(true)
+            .max_headers(limits::ANSWER_HEADERS)
             .handshake(TokioIo::new(stream))
             .await?;
         Ok(Self { sender, driver: Box::pin(driver), used: false, idle_since: Instant::now() })

@@ -35,7 +35,10 @@ pub(crate) async fn exchange(worker: Rc<Worker>, request: Request<Incoming>) -> 
         Ok(route) => route,
         Err(failure) => {
             worker.site.metrics.failed(failure.code);
-            return respond::failure(&failure, Dialect::Problem, id);
+            // Whose API was meant, as far as the path alone tells.
+            let meant = worker.site.routes.find("", target(&request));
+            let dialect = meant.map_or(Dialect::Problem, |it| it.upstream.config.dialect);
+            return respond::failure(&failure, dialect, id);
         }
     };
     // Who is calling, and so what was promised.
@@ -141,12 +144,16 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
 
 fn route(worker: &Worker, request: &Request<Incoming>) -> Result<Route, Failure> {
     let host = authority::of(request)?;
-    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
     worker
         .site
         .routes
-        .find(&host, target)
+        .find(&host, target(request))
         .ok_or_else(|| Failure::new(Code::NoRoute, "no upstream serves this path"))
+}
+
+/// Raw path and query, as they came.
+fn target(request: &Request<Incoming>) -> &str {
+    request.uri().path_and_query().map_or("/", |target| target.as_str())
 }
 
 /// A request's head without what belongs to the client's connection.

@@ -31,6 +31,7 @@ pub(crate) async fn tunnel(
     };
     let (mut sender, connection) = http1::Builder::new()
         .preserve_header_case(true)
+        .max_headers(crate::limits::ANSWER_HEADERS)
         .handshake::<_, Body>(TokioIo::new(stream))
         .await
         .map_err(broke)?;

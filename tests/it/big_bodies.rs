@@ -58,7 +58,7 @@ impl Random {
 }
 
 fn hex(hash: Sha256) -> String {
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.finalize().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }
 
 /// Reads a head from a raw stream; gives its text and the bytes behind it.
@@ -179,9 +179,9 @@ async fn up_and_down(spoken: Spoken, vendor: &str, path: &str) {
 
     let grown = seen.max(recgate.memory("VmHWM")).saturating_sub(before);
     println!(
-        "{spoken:?} {path}: 200 MB up and down, resident set {:.1} MB before, grown by {:.1} MB at most",
-        before as f64 / MB as f64,
-        grown as f64 / MB as f64
+        "{spoken:?} {path}: 200 MB up and down, resident set {} kB before, grown by {} kB at most",
+        before / 1_000,
+        grown / 1_000
     );
     assert!(grown < GROWTH, "{grown} bytes");
     recgate.stop().await;

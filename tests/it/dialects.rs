@@ -60,7 +60,8 @@ async fn an_upstream_that_fails_is_told_in_each_dialect() {
         assert_dialect(vendor, &answer, 503, "upstream.unreachable");
 
         let text = format!(
-            "{}[default_client]\ndeadline_ms = 400\n",
+            "{}[[client]]\nname = \"hurried\"\ndeadline_ms = 400\n\
+             match = {{ header = {{ name = \"x-target\", equals = \"hang\" }} }}\n",
             config(vendor, "none", &upstream.address)
         );
         let recgate = Recgate::with_config(&text).await;
@@ -73,7 +74,8 @@ async fn an_upstream_that_fails_is_told_in_each_dialect() {
         ] {
             for method in ["GET", "POST"] {
                 let line = format!(
-                    "{method} /api/v2/{target} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+                    "{method} /api/v2/{target} HTTP/1.1\r\nHost: x\r\nX-Target: {target}\r\n\
+                     Content-Length: 0\r\n\r\n"
                 );
                 let answer = ask(recgate.address, line).await;
                 assert_dialect(vendor, &answer, status, code);
@@ -169,7 +171,7 @@ async fn no_route_and_a_wrong_host_are_refused_before_anything_is_sent() {
 async fn what_a_client_can_make_grow_has_an_end() {
     let upstream = Upstream::scripted(|_| vec![ok()]).await;
     let limits =
-        "[limits]\nheader_bytes = 8192\nheader_count = 20\nfirst_byte_ms = 300\nhead_ms = 300\n";
+        "[limits]\nheader_bytes = 8192\nheader_count = 20\nfirst_byte_ms = 1000\nhead_ms = 1000\n";
     let recgate = Recgate::with_config(&format!("{}{limits}", upstream.config())).await;
     let long = format!("GET / HTTP/1.1\r\nHost: x\r\nX-Long: {}\r\n\r\n", "y".repeat(20_000));
     let many = format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "X-Many: y\r\n".repeat(30));
@@ -225,4 +227,26 @@ async fn requests_that_could_be_smuggled_are_refused() {
         }
         more => panic!("{more:?}"),
     }
+}
+
+/// The path tells whose API is meant, also where the host does not.
+#[tokio::test]
+async fn a_wrong_host_is_told_in_the_dialect_of_the_path() {
+    let recgate = Recgate::built_in(&[]).await;
+    for (path, vendor) in [
+        ("/api/v2/users/me", "genesys"),
+        ("/genesys/api/v2/users/me", "genesys"),
+        ("/oauth/token", "genesys"),
+        ("/v1/recordings", "webex"),
+        ("/webex/v1/recordings", "webex"),
+        ("/elsewhere", "other"),
+    ] {
+        for host in ["", "Host: a\r\nHost: a\r\n", "Host: a b\r\n"] {
+            let answer = ask(recgate.address, format!("GET {path} HTTP/1.1\r\n{host}\r\n")).await;
+            assert_dialect(vendor, &answer, 400, "request.host");
+        }
+    }
+    let nowhere = ask(recgate.address, "GET /elsewhere HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_dialect("other", &nowhere, 404, "route.none");
+    assert!(recgate.mock().calls().await.is_empty());
 }

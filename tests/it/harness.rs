@@ -30,10 +30,8 @@ pub(crate) fn soon<T>(what: &str, work: impl Future<Output = T>) -> impl Future<
     let what = what.to_owned();
     let caller = std::panic::Location::caller();
     async move {
-        match tokio::time::timeout(PATIENCE, work).await {
-            Ok(done) => done,
-            Err(late) => panic!("{what} did not come within {PATIENCE:?}: {late} ({caller})"),
-        }
+        let done = tokio::time::timeout(PATIENCE, work).await;
+        done.unwrap_or_else(|_| panic!("{what} did not come within {PATIENCE:?} ({caller})"))
     }
 }
 

@@ -12,6 +12,7 @@ mod big_bodies;
 mod commands;
 mod dialects;
 mod pass_through;
+mod protection;
 mod rules;
 mod serving;
 mod tls;

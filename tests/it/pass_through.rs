@@ -2,9 +2,12 @@
 
 use serde_json::Value;
 
+use tokio::io::AsyncWriteExt;
+
+use crate::harness::message::Buffer;
 use crate::harness::raw::ask;
 use crate::harness::upstream::{config, ok, response};
-use crate::harness::{RawClient, Recgate, Step, Upstream, soon};
+use crate::harness::{Message, RawClient, Recgate, Step, Upstream, soon, until};
 
 /// Lines joined to a request; `Host` comes first.
 fn request(line: &str, headers: &[&str], body: &str) -> String {
@@ -101,7 +104,7 @@ async fn targets_arrive_byte_for_byte() {
         assert_eq!(client.response().await.status(), 200, "{target}");
     }
     let got = upstream.received();
-    assert_eq!(got.iter().map(|it| it.target()).collect::<Vec<_>>(), targets);
+    assert_eq!(got.iter().map(Message::target).collect::<Vec<_>>(), targets);
     // What no URI can hold (RFC 3986) is refused: it is never repaired.
     for target in ["/q?a=\"b\"", "/q?<x>", "/a b", "/\u{1}"] {
         let answer =
@@ -467,4 +470,130 @@ async fn unknown_operations_pass_and_are_counted() {
     let counted = recgate.metric("recgate_unknown_operations_total", &["upstream=\"it\""]).await;
     assert!((counted - 1.0).abs() < f64::EPSILON, "{counted}");
     assert_eq!(recgate.admin("/findings").await, Value::Array(Vec::new()));
+}
+
+#[tokio::test]
+async fn http_2_in_and_http_1_out_are_one_exchange() {
+    let lines = ["HTTP/1.1 200 OK", "Set-Cookie: a=1", "Set-Cookie: b=2", "Keep-Alive: timeout=5"];
+    let upstream = Upstream::answering(response(&lines, "ok")).await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let client = crate::harness::http().http2_prior_knowledge().build().unwrap();
+    let request = client
+        .delete(recgate.url("/a%2Fb?x=%20&&y"))
+        .header("cookie", "a=1")
+        .header("cookie", "b=2")
+        .header("x-twice", "2")
+        .header("x-twice", "1")
+        .body("a body of a DELETE");
+    let answer = request.send().await.unwrap();
+    assert_eq!((answer.version(), answer.status().as_u16()), (reqwest::Version::HTTP_2, 200));
+    let cookies: Vec<_> = answer.headers().get_all("set-cookie").iter().collect();
+    assert_eq!(cookies, ["a=1", "b=2"]);
+    assert!(!answer.headers().contains_key("keep-alive"));
+    assert_eq!(answer.text().await.unwrap(), "ok");
+
+    let got = upstream.only();
+    assert_eq!(got.start, "DELETE /a%2Fb?x=%20&&y HTTP/1.1");
+    assert_eq!(got.one("host"), Some(&*upstream.address.to_string()));
+    // HTTP/1.1 knows one Cookie line only (RFC 9113 §8.2.3).
+    assert_eq!(got.one("cookie"), Some("a=1; b=2"));
+    assert_eq!(got.all("x-twice"), ["2", "1"]);
+    assert_eq!(got.text(), "a body of a DELETE");
+    assert!(got.headers.iter().all(|line| !line.starts_with(':')), "{:?}", got.headers);
+}
+
+/// A client of 1996 gets no chunks, and an end it understands.
+#[tokio::test]
+async fn http_1_0_is_answered_in_its_own_terms() {
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    let upstream = Upstream::answering(chunked.into()).await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let mut client = RawClient::connect(recgate.address).await;
+    client.send("GET /old HTTP/1.0\r\n\r\n").await;
+    let said = String::from_utf8(client.rest().await).unwrap();
+    let (head, body) = said.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.0 200 "), "{head}");
+    assert!(!head.to_ascii_lowercase().contains("transfer-encoding"), "{head}");
+    assert_eq!(body, "hello");
+    assert_eq!(upstream.only().start, "GET /old HTTP/1.1");
+}
+
+/// An upload that ends early never becomes a whole request, streamed or read.
+#[tokio::test]
+async fn a_cut_upload_is_not_made_whole() {
+    let upstream = Upstream::scripted(|_| vec![ok()]).await;
+    let recgate = Recgate::with_config(&config("genesys", "genesys", &upstream.address)).await;
+    for (target, framing, part) in [
+        ("POST /media", "Content-Length: 100", "half"),
+        ("POST /media", "Transfer-Encoding: chunked", "4\r\nhalf\r\n"),
+        ("PATCH /api/v2/conversations/calls/c1", "Content-Length: 100", "{}"),
+        ("PATCH /api/v2/conversations/calls/c1", "Transfer-Encoding: chunked", "2\r\n{}\r\n"),
+    ] {
+        let mut client = RawClient::connect(recgate.address).await;
+        let head = [framing, "Content-Type: application/json"];
+        client.send(request(&format!("{target} HTTP/1.1"), &head, part)).await;
+        client.finish().await;
+        let answer = client.response_or_end().await.map_or(0, |answer| answer.status());
+        assert!(answer == 0 || answer >= 400, "{target} {framing}: {answer}");
+        until("the end of the connection", || async {
+            (recgate.metric("recgate_connections", &[]).await < 0.5).then_some(())
+        })
+        .await;
+        assert!(upstream.received().is_empty(), "{target} {framing}");
+    }
+}
+
+/// An upstream may answer before it has read the request: then that is the answer.
+#[tokio::test]
+async fn an_answer_that_comes_before_the_upload_has_ended_is_the_answer() {
+    let upstream = Upstream::serving(|mut stream| async move {
+        let mut buffer = Buffer::default();
+        let head = Message::read_head(&mut stream, &mut buffer).await;
+        let early = response(&["HTTP/1.1 413 Content Too Large", "Connection: close"], "no");
+        if matches!(head, Ok(Some(_))) && stream.write_all(&early).await.is_ok() {
+            std::future::pending::<()>().await;
+        }
+    })
+    .await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let mut client = RawClient::connect(recgate.address).await;
+    let head = ["Content-Length: 100000000"];
+    client.send(request("PUT /large HTTP/1.1", &head, "the first bytes")).await;
+    let answer = client.response().await;
+    assert_eq!((answer.status(), answer.text()), (413, "no"));
+}
+
+#[tokio::test]
+async fn requests_in_one_packet_are_answered_in_their_order() {
+    let upstream = Upstream::scripted(|request| {
+        vec![Step::Send(response(&["HTTP/1.1 200 OK"], request.target()))]
+    })
+    .await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let mut client = RawClient::connect(recgate.address).await;
+    let packet: String = (0..20)
+        .map(|number| match number % 2 {
+            0 => request(&format!("GET /{number} HTTP/1.1"), &[], ""),
+            _ => request(&format!("POST /{number} HTTP/1.1"), &["Content-Length: 3"], "abc"),
+        })
+        .collect();
+    client.send(packet).await;
+    for number in 0..20 {
+        assert_eq!(client.response().await.text(), format!("/{number}"));
+    }
+}
+
+/// Only what a client can make grow is counted closely; a vendor may be talkative.
+#[tokio::test]
+async fn an_answer_may_have_many_headers() {
+    let many: Vec<String> = (0..300).map(|number| format!("X-Header-{number}: {number}")).collect();
+    let long = format!("X-Long: {}", "y".repeat(100_000));
+    let lines: Vec<&str> =
+        ["HTTP/1.1 200 OK", &*long].into_iter().chain(many.iter().map(|it| &**it)).collect();
+    let upstream = Upstream::answering(response(&lines, "ok")).await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let answer = ask(recgate.address, request("GET / HTTP/1.1", &[], "")).await;
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    assert_eq!(answer.lines("x-header-"), many);
+    assert_eq!(answer.lines("x-long"), [long]);
 }

@@ -1,6 +1,6 @@
 //! `recgate serve` starts whole or not at all, says what is wrong, and ends clean.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
@@ -73,16 +73,8 @@ async fn a_drain_that_takes_too_long_is_cut_and_says_so() {
 
 #[tokio::test]
 async fn a_port_in_use_is_one_clear_line() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let taken: SocketAddr = taken
-        .local_addr()
-        .map(|address| (taken, address))
-        .map(|(listener, address)| {
-            // Held for the rest of the test process.
-            std::mem::forget(listener);
-            address
-        })
-        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = listener.local_addr().unwrap();
     let free =
         ["gateway.listen", "admin.listen", "mock.listen"].map(|key| format!("{key}=127.0.0.1:0"));
     for key in ["gateway.listen", "admin.listen", "mock.listen"] {
@@ -313,4 +305,28 @@ async fn http_2_in_clear_is_served() {
     let calls = recgate.mock().calls().await;
     assert!(calls[0].starts_with("PUT ") && calls[0].ends_with("/recordingstate"), "{calls:?}");
     recgate.stop().await;
+}
+
+/// A drain ends HTTP/2 as it ends HTTP/1.1: streams under way are answered, new ones not taken.
+#[tokio::test]
+async fn http_2_is_drained_too() {
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&gate);
+    let upstream = Upstream::scripted(move |_| vec![Step::Await(Arc::clone(&held)), ok()]).await;
+    let mut recgate = Recgate::with_config(&upstream.config()).await;
+    let client = http().http2_prior_knowledge().build().unwrap();
+    let under_way: Vec<_> = (0..5)
+        .map(|number| tokio::spawn(client.get(recgate.url(&format!("/{number}"))).send()))
+        .collect();
+    upstream.has_received(5).await;
+    recgate.signal("-TERM");
+    until("a port that takes nobody", || async {
+        tokio::net::TcpStream::connect(recgate.address).await.is_err().then_some(())
+    })
+    .await;
+    gate.add_permits(5);
+    for task in under_way {
+        assert_eq!(task.await.unwrap().unwrap().status(), 200);
+    }
+    assert_eq!(recgate.ended().await, Some(0), "{}", recgate.errors());
 }

@@ -22,14 +22,15 @@ async fn a_websocket_is_a_tunnel_both_ways() {
     .await;
     let recgate = Recgate::with_config(&upstream.config()).await;
     let mut client = RawClient::connect(recgate.address).await;
-    client.send(ASK).await;
+    // The client's first bytes come right behind its request.
+    client.send(format!("{ASK}GET")).await;
     let agreed = client.response().await;
     assert_eq!(agreed.status(), 101);
     assert_eq!(agreed.one("upgrade"), Some("websocket"));
     assert_eq!(agreed.one("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
     assert!(agreed.one("connection").unwrap().eq_ignore_ascii_case("upgrade"));
     assert_eq!(client.bytes(4).await, b"\x81\x02hi");
-    client.send(b"GET /").await;
+    client.send(b" /").await;
     assert_eq!(client.bytes(6).await, b"\x00\xff\r\n\r\n");
     client.send(b"\x88\x00\n").await;
     // The upstream closes: so does the tunnel.
