@@ -156,10 +156,12 @@ fn check_recordings(body: &[u8]) -> Result<(), Failure> {
     let Some(Node::Array(ids)) = body.get("recordingIds") else { return Ok(()) };
     // "All" is asked for with an empty list.
     let all = ["restoreAll", "purgeAll"].iter().any(|key| body.get(key) == Some(&Node::Bool(true)));
-    if ids.len() > RECORDINGS || (ids.is_empty() && !all) {
-        return Err(broken("/recordingIds", "maxItems", format!("1 to {RECORDINGS} recordings")));
-    }
-    Ok(())
+    let rule = match ids.len() {
+        0 if !all => "minItems",
+        1.. if ids.len() > RECORDINGS => "maxItems",
+        _ => return Ok(()),
+    };
+    Err(broken("/recordingIds", rule, format!("1 to {RECORDINGS} recordings")))
 }
 
 /// The body, where it is JSON. Duplicate keys are refused: which of two comments counts, or which

@@ -112,7 +112,15 @@ async fn connection(
     let metrics = Arc::clone(&worker.site.metrics);
     metrics.connections.inc();
     let first_byte = Duration::from_millis(worker.site.limits.first_byte_ms);
-    match tokio::time::timeout(first_byte, opened(tcp, tls)).await {
+    let opened = tokio::select! {
+        opened = tokio::time::timeout(first_byte, opened(tcp, tls)) => opened,
+        // Nothing was admitted here, and a drain does not wait for the silent.
+        () = stopped(stop.clone()) => {
+            metrics.connections.dec();
+            return;
+        }
+    };
+    match opened {
         Ok(Ok((stream, Speaks::Http1))) => http1(worker, stream, stop).await,
         Ok(Ok((stream, Speaks::Http2))) => http2(worker, stream, stop).await,
         Ok(Err(error)) => tracing::debug!(%error, "a connection ended before its first request"),

@@ -11,6 +11,7 @@ mod harness;
 mod big_bodies;
 mod commands;
 mod dialects;
+mod framing;
 mod pass_through;
 mod protection;
 mod rules;

@@ -37,16 +37,32 @@ async fn signals_drain() {
     for signal in ["-TERM", "-INT"] {
         let gate = Arc::new(Semaphore::new(0));
         let held = Arc::clone(&gate);
-        let upstream =
-            Upstream::scripted(move |_| vec![Step::Await(Arc::clone(&held)), ok()]).await;
-        let mut recgate = Recgate::with_config(&upstream.config()).await;
-        let mut idle = RawClient::connect(recgate.address).await;
+        let upstream = Upstream::scripted(move |request| match request.target() {
+            "/quick" => vec![ok()],
+            _ => vec![Step::Await(Arc::clone(&held)), ok()],
+        })
+        .await;
+        let far = "[limits]\nfirst_byte_ms = 7200000\nhead_ms = 7200000\n";
+        let mut recgate = Recgate::with_config(&format!("{}{far}", upstream.config())).await;
+        // One that never said a word, and one that was served before.
+        let mut idle = Vec::new();
+        for said in ["", "GET /quick HTTP/1.1\r\nHost: x\r\n\r\n"] {
+            let mut client = RawClient::connect(recgate.address).await;
+            client.send(said).await;
+            if said.ends_with("\r\n\r\n") {
+                assert_eq!(client.response().await.status(), 200);
+            }
+            idle.push(client);
+        }
         let mut client = RawClient::connect(recgate.address).await;
         client.send(GET).await;
-        upstream.has_received(1).await;
+        upstream.has_received(2).await;
         recgate.signal(signal);
-        // An idle connection is closed at once; the one in flight is not.
-        assert_eq!(idle.rest().await, b"");
+        // Idle connections are closed, by no deadline: theirs are hours away. The one in flight
+        // is not.
+        for mut client in idle {
+            assert_eq!(client.rest().await, b"");
+        }
         until("a port that takes nobody", || async {
             tokio::net::TcpStream::connect(recgate.address).await.is_err().then_some(())
         })

@@ -1,0 +1,217 @@
+//! Where a message begins and ends is kept: lengths, chunks, trailers, early and broken ends.
+
+use std::sync::Arc;
+
+use tokio::io::AsyncWriteExt;
+use tokio::sync::Semaphore;
+
+use crate::harness::message::Buffer;
+use crate::harness::raw::ask;
+use crate::harness::upstream::{config, ok, response};
+use crate::harness::{Message, RawClient, Recgate, Step, Upstream, soon, until};
+use crate::pass_through::request;
+
+#[tokio::test]
+async fn answers_without_a_body_keep_what_they_say_of_it() {
+    let upstream = Upstream::scripted(|request| {
+        let bytes = match request.target() {
+            "/head" => "HTTP/1.1 200 OK\r\nContent-Length: 12345\r\nETag: \"h\"\r\n\r\n",
+            "/304" => "HTTP/1.1 304 Not Modified\r\nETag: \"n\"\r\nContent-Length: 999\r\n\r\n",
+            "/204" => "HTTP/1.1 204 No Content\r\nX-Done: yes\r\n\r\n",
+            _ => "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        };
+        vec![Step::Send(bytes.into())]
+    })
+    .await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let mut client = RawClient::connect(recgate.address).await;
+
+    client.send(request("HEAD /head HTTP/1.1", &[], "")).await;
+    let head = client.response_to_head().await;
+    assert_eq!(head.one("content-length"), Some("12345"));
+    assert_eq!(head.one("etag"), Some("\"h\""));
+
+    client.send(request("GET /304 HTTP/1.1", &["If-None-Match: \"n\""], "")).await;
+    let unchanged = client.response().await;
+    assert_eq!((unchanged.status(), unchanged.one("etag")), (304, Some("\"n\"")));
+    assert_eq!(unchanged.one("transfer-encoding"), None);
+
+    client.send(request("DELETE /204 HTTP/1.1", &[], "")).await;
+    let done = client.response().await;
+    assert_eq!((done.status(), done.one("x-done")), (204, Some("yes")));
+    assert_eq!((done.one("content-length"), done.one("transfer-encoding")), (None, None));
+
+    // The same connection still works: no stray byte was left on it.
+    client.send(request("GET /empty HTTP/1.1", &[], "")).await;
+    let empty = client.response().await;
+    assert_eq!((empty.status(), empty.one("content-length")), (200, Some("0")));
+}
+
+#[tokio::test]
+async fn chunks_and_trailers_pass_both_ways() {
+    let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, X-Two\r\n\r\n\
+                  5\r\nhello\r\n6;ext=1\r\n world\r\n0\r\nX-Sum: 11\r\nX-Two: 2\r\n\r\n";
+    let upstream = Upstream::answering(answer.into()).await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let head = ["Transfer-Encoding: chunked", "Trailer: X-Check", "TE: trailers", "Connection: TE"];
+    let body = "3\r\nabc\r\n4\r\ndefg\r\n0\r\nX-Check: 7\r\n\r\n";
+    let got = ask(recgate.address, request("POST /chunks HTTP/1.1", &head, body)).await;
+    assert_eq!(got.text(), "hello world");
+    assert_eq!(got.one("content-length"), None);
+    let trailers: Vec<String> = got.trailers.iter().map(|it| it.to_ascii_lowercase()).collect();
+    assert_eq!(trailers, ["x-sum: 11", "x-two: 2"]);
+
+    let sent = upstream.only();
+    assert_eq!(sent.text(), "abcdefg");
+    let trailers: Vec<String> = sent.trailers.iter().map(|it| it.to_ascii_lowercase()).collect();
+    assert_eq!(trailers, ["x-check: 7"]);
+}
+
+#[tokio::test]
+async fn an_answer_without_a_length_ends_with_its_connection() {
+    let upstream = Upstream::scripted(|_| {
+        vec![Step::Send(b"HTTP/1.1 200 OK\r\n\r\nuntil the end".to_vec()), Step::Close]
+    })
+    .await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let answer = ask(recgate.address, request("GET / HTTP/1.1", &[], "")).await;
+    assert_eq!(answer.text(), "until the end");
+}
+
+#[tokio::test]
+async fn a_cut_answer_is_not_made_whole() {
+    let upstream = Upstream::scripted(|request| {
+        let bytes: &[u8] = match request.target() {
+            "/length" => b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
+            _ => b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+        };
+        vec![Step::Send(bytes.to_vec()), Step::Close]
+    })
+    .await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    for target in ["/length", "/chunked"] {
+        let mut client = RawClient::connect(recgate.address).await;
+        client.send(request(&format!("GET {target} HTTP/1.1"), &[], "")).await;
+        let whole = client.response_or_end().await;
+        assert!(whole.is_none(), "{target}: {whole:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_is_not_held_back() {
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&gate);
+    let upstream = Upstream::scripted(move |_| {
+        vec![
+            Step::Send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 11\r\n\r\nfirst".to_vec()),
+            Step::Await(Arc::clone(&held)),
+            Step::Send(b"second".to_vec()),
+        ]
+    })
+    .await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let http = crate::harness::http().build().unwrap();
+    let mut answer = http.get(recgate.url("/events")).send().await.unwrap();
+    // The second part is sent only once the first has been seen here.
+    let first = soon("the first part", answer.chunk()).await.unwrap().unwrap();
+    assert_eq!(&first[..], b"first");
+    gate.add_permits(1);
+    let second = soon("the second part", answer.chunk()).await.unwrap().unwrap();
+    assert_eq!(&second[..], b"second");
+}
+
+#[tokio::test]
+async fn an_upload_waits_for_continue_and_gets_it() {
+    let upstream = Upstream::scripted(|_| vec![ok()]).await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let mut client = RawClient::connect(recgate.address).await;
+    let head = ["Expect: 100-continue", "Content-Length: 4"];
+    client.send(request("PUT /large HTTP/1.1", &head, "")).await;
+    assert_eq!(client.response().await.status(), 100);
+    client.send("body").await;
+    assert_eq!(client.response().await.status(), 200);
+    let got = upstream.only();
+    assert_eq!(got.text(), "body");
+    assert_eq!(got.one("expect"), None);
+}
+
+/// A client of 1996 gets no chunks, and an end it understands.
+#[tokio::test]
+async fn http_1_0_is_answered_in_its_own_terms() {
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    let upstream = Upstream::answering(chunked.into()).await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let mut client = RawClient::connect(recgate.address).await;
+    client.send("GET /old HTTP/1.0\r\n\r\n").await;
+    let said = String::from_utf8(client.rest().await).unwrap();
+    let (head, body) = said.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.0 200 "), "{head}");
+    assert!(!head.to_ascii_lowercase().contains("transfer-encoding"), "{head}");
+    assert_eq!(body, "hello");
+    assert_eq!(upstream.only().start, "GET /old HTTP/1.1");
+}
+
+/// An upload that ends early never becomes a whole request, streamed or read.
+#[tokio::test]
+async fn a_cut_upload_is_not_made_whole() {
+    let upstream = Upstream::scripted(|_| vec![ok()]).await;
+    let recgate = Recgate::with_config(&config("genesys", "genesys", &upstream.address)).await;
+    for (target, framing, part) in [
+        ("POST /media", "Content-Length: 100", "half"),
+        ("POST /media", "Transfer-Encoding: chunked", "4\r\nhalf\r\n"),
+        ("PATCH /api/v2/conversations/calls/c1", "Content-Length: 100", "{}"),
+        ("PATCH /api/v2/conversations/calls/c1", "Transfer-Encoding: chunked", "2\r\n{}\r\n"),
+    ] {
+        let mut client = RawClient::connect(recgate.address).await;
+        let head = [framing, "Content-Type: application/json"];
+        client.send(request(&format!("{target} HTTP/1.1"), &head, part)).await;
+        client.finish().await;
+        let answer = client.response_or_end().await.map_or(0, |answer| answer.status());
+        assert!(answer == 0 || answer >= 400, "{target} {framing}: {answer}");
+        until("the end of the connection", || async {
+            (recgate.metric("recgate_connections", &[]).await < 0.5).then_some(())
+        })
+        .await;
+        assert!(upstream.received().is_empty(), "{target} {framing}");
+    }
+}
+
+/// An upstream may answer before it has read the request: then that is the answer.
+#[tokio::test]
+async fn an_answer_that_comes_before_the_upload_has_ended_is_the_answer() {
+    let upstream = Upstream::serving(|mut stream| async move {
+        let mut buffer = Buffer::default();
+        let head = Message::read_head(&mut stream, &mut buffer).await;
+        let early = response(&["HTTP/1.1 413 Content Too Large", "Connection: close"], "no");
+        if matches!(head, Ok(Some(_))) && stream.write_all(&early).await.is_ok() {
+            std::future::pending::<()>().await;
+        }
+    })
+    .await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let mut client = RawClient::connect(recgate.address).await;
+    let head = ["Content-Length: 100000000"];
+    client.send(request("PUT /large HTTP/1.1", &head, "the first bytes")).await;
+    let answer = client.response().await;
+    assert_eq!((answer.status(), answer.text()), (413, "no"));
+}
+
+#[tokio::test]
+async fn requests_in_one_packet_are_answered_in_their_order() {
+    let upstream = Upstream::scripted(|request| {
+        vec![Step::Send(response(&["HTTP/1.1 200 OK"], request.target()))]
+    })
+    .await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let mut client = RawClient::connect(recgate.address).await;
+    let packet: String = (0..20)
+        .map(|number| match number % 2 {
+            0 => request(&format!("GET /{number} HTTP/1.1"), &[], ""),
+            _ => request(&format!("POST /{number} HTTP/1.1"), &["Content-Length: 3"], "abc"),
+        })
+        .collect();
+    client.send(packet).await;
+    for number in 0..20 {
+        assert_eq!(client.response().await.text(), format!("/{number}"));
+    }
+}
