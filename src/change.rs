@@ -40,9 +40,16 @@ pub trait Change: Send + Sync {
     /// What was announced.
     fn announcement(&self) -> &'static Announcement;
 
-    /// Whether a request of this method and raw path can concern this change at all: then its
-    /// body is read. Cheap: it runs for every request.
+    /// Whether a request of this method and path, in its canonical spelling
+    /// ([`call::canonical`]), can concern this change at all: then its body is read. Cheap: it
+    /// runs for every request.
     fn watches(&self, method: &Method, path: &str) -> bool;
+
+    /// Whether this change has to read the body of such a request, because passing it unread would
+    /// pass it unshielded. What is too long to be read is then refused.
+    fn must_read(&self, _: &Method, _: &str) -> bool {
+        false
+    }
 
     /// Whether this change has something to do for this call of this client.
     fn concerns(&self, call: &Call, exchange: &Exchange) -> bool;

@@ -10,11 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::future::LocalBoxFuture;
 use jiff::Timestamp;
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::change::Journal;
 use crate::change::journal::{Intent, IntentId, Outcome, Record, Unwritten};
-use crate::limits::LEDGER_ENTRIES;
+use crate::limits::{LEDGER_ENTRIES, LEDGER_SUBJECT_BYTES, LEDGER_SUBJECTS};
 
 /// A ledger in memory.
 #[derive(Clone, Debug, Default)]
@@ -65,6 +66,7 @@ impl MemoryLedger {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
+    /// Writes one entry; the oldest gives way where there are too many.
     fn push(&self, what: What) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if entries.len() >= LEDGER_ENTRIES {
@@ -77,15 +79,47 @@ impl MemoryLedger {
 impl Journal for MemoryLedger {
     fn intent(&self, intent: Intent) -> LocalBoxFuture<'static, Result<IntentId, Unwritten>> {
         let id = IntentId(Uuid::now_v7());
+        let subjects = intent.subjects.iter().take(LEDGER_SUBJECTS).map(|id| subject(id)).collect();
+        let intent = Intent { subjects, ..intent };
         self.push(What::Intent { id, intent });
         Box::pin(std::future::ready(Ok(id)))
     }
 
     fn outcome(&self, id: IntentId, outcome: Outcome) {
+        let outcome = match outcome {
+            Outcome::Partial { failed } => Outcome::Partial {
+                failed: failed.iter().take(LEDGER_SUBJECTS).map(|id| subject(id)).collect(),
+            },
+            other => other,
+        };
         self.push(What::Outcome { id, outcome });
     }
 
     fn record(&self, record: Record) {
+        let record = Record { subject: subject(&record.subject), ..record };
         self.push(What::Record(record));
+    }
+}
+
+/// An id as the ledger keeps it. What a caller calls an id is a caller's text: where it is too long
+/// for one, or has characters that no id has, its SHA-256 stands for it.
+fn subject(id: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:%=".contains(&byte);
+    if id.len() <= LEDGER_SUBJECT_BYTES && id.bytes().all(plain) {
+        return id.to_owned();
+    }
+    let hash = Sha256::digest(id.as_bytes());
+    hash.iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::subject;
+
+    #[test]
+    fn what_is_no_id_is_kept_as_its_hash() {
+        assert_eq!(subject("c0000000-0000"), "c0000000-0000");
+        assert!(subject("card 4111 1111").starts_with("sha256:"));
+        assert_eq!(subject(&"x".repeat(1_000_000)).len(), 71);
     }
 }

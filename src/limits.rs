@@ -13,7 +13,17 @@ pub const FINDINGS_PER_MESSAGE: usize = 32;
 pub const ANSWER_HEADERS: usize = 1_024;
 
 /// Entries the ledger keeps in memory.
-pub const LEDGER_ENTRIES: usize = 10_000;
+pub const LEDGER_ENTRIES: usize = 2_000;
+
+/// Ids that one entry of the ledger names: as many as a deletion-protection call may.
+pub const LEDGER_SUBJECTS: usize = 100;
+
+/// Bytes of an id in the ledger; a longer one is kept as its hash.
+pub const LEDGER_SUBJECT_BYTES: usize = 128;
+
+/// Bytes of a body that a change reads, whatever the limit for checking: beyond it the request is
+/// refused, because a change that cannot read it would let it pass unshielded.
+pub const CHANGE_BODY_BYTES: usize = 8 * 1024 * 1024;
 
 /// Bytes of an `OpenAPI` or Overlay document.
 pub const DOCUMENT_BYTES: usize = 16 * 1024 * 1024;

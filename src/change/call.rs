@@ -1,9 +1,12 @@
 //! A request and an answer, whole, as a change sees them.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+
+use crate::error::Blame;
 
 /// One request on its way upstream.
 #[derive(Clone, Debug)]
@@ -18,6 +21,9 @@ pub struct Call {
     pub body: Bytes,
     /// How long to wait for its answer; `None`: as long as the exchange's deadline allows.
     pub patience: Option<Duration>,
+    /// What hyper keeps beside a request (the case of its header names), so that a call that
+    /// nobody changes goes out as it came.
+    pub extensions: http::Extensions,
 }
 
 /// One answer on its way back.
@@ -32,6 +38,8 @@ pub struct Answer {
     /// What hyper keeps beside a response (header case, reason phrase), so that an answer that
     /// nobody changes goes out as it came.
     pub extensions: http::Extensions,
+    /// Who made it: the upstream, or a change in its place.
+    pub author: Blame,
 }
 
 /// A body that was read, or one that is too long to be.
@@ -45,7 +53,7 @@ pub enum Payload {
 // === impl Call ===
 
 impl Call {
-    /// The path without the query.
+    /// The raw path without the query.
     #[must_use]
     pub fn path(&self) -> &str {
         self.target.split_once('?').map_or(&*self.target, |(path, _)| path)
@@ -61,6 +69,15 @@ impl Call {
     #[must_use]
     pub fn target_with_path(&self, path: &str) -> String {
         self.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
+    }
+
+    /// The same call without a header. The others keep their order.
+    #[must_use]
+    pub fn without(mut self, name: &HeaderName) -> Self {
+        if self.headers.contains_key(name) {
+            self.headers = retained(std::mem::take(&mut self.headers), |it| it != name);
+        }
+        self
     }
 
     /// The same call, with a limit on the wait for its answer.
@@ -97,7 +114,14 @@ impl Call {
         if json.is_some() {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        Self { method, target, headers, body: json.unwrap_or_default(), patience: None }
+        Self {
+            method,
+            target,
+            headers,
+            body: json.unwrap_or_default(),
+            patience: None,
+            extensions: http::Extensions::new(),
+        }
     }
 }
 
@@ -131,6 +155,7 @@ impl Answer {
             headers,
             payload: Payload::Whole(json.unwrap_or_default()),
             extensions: http::Extensions::new(),
+            author: Blame::Change,
         }
     }
 
@@ -152,6 +177,77 @@ impl std::fmt::Debug for Payload {
         match self {
             Self::Whole(bytes) => write!(f, "Whole({} bytes)", bytes.len()),
             Self::Streaming(_) => f.write_str("Streaming"),
+        }
+    }
+}
+
+/// The headers whose names pass, in their order. Removing in place would move the last header to
+/// the gap.
+#[must_use]
+pub fn retained(headers: HeaderMap, keep: impl Fn(&HeaderName) -> bool) -> HeaderMap {
+    let mut kept = HeaderMap::with_capacity(headers.len());
+    let mut current = None;
+    for (name, value) in headers {
+        // `HeaderMap` gives a name once, before the first of its values.
+        if let Some(name) = name {
+            current = keep(&name).then_some(name);
+        }
+        if let Some(name) = &current {
+            kept.append(name.clone(), value);
+        }
+    }
+    kept
+}
+
+/// A path as every server reads it alike: percent-encodings of unreserved characters are decoded
+/// (RFC 3986 §6.2.2.2), the others stay as they are. For comparing only; what is sent is the path
+/// as it came.
+#[must_use]
+pub fn canonical(path: &str) -> Cow<'_, str> {
+    if !path.contains('%') {
+        return Cow::Borrowed(path);
+    }
+    let bytes = path.as_bytes();
+    let mut text = String::with_capacity(path.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let hex = bytes.get(at + 1..at + 3).and_then(|hex| std::str::from_utf8(hex).ok());
+        let decoded = hex
+            .filter(|_| bytes[at] == b'%')
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok())
+            .filter(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(byte));
+        if let Some(byte) = decoded {
+            text.push(char::from(byte));
+            at += 3;
+        } else {
+            // A path that reached us is ASCII (RFC 3986); anything else is kept as it is.
+            let rest = &path[at..];
+            let next = rest.chars().next().unwrap_or('%');
+            text.push(next);
+            at += next.len_utf8();
+        }
+    }
+    Cow::Owned(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::canonical;
+
+    #[test]
+    fn unreserved_characters_are_decoded_and_no_others() {
+        for (path, read) in [
+            ("/plain", "/plain"),
+            ("/c%61lls/%70", "/calls/p"),
+            ("/a%2Fb%2fc%20", "/a%2Fb%2fc%20"),
+            ("/%2d%7E%5f%2E", "/-~_."),
+            ("/%", "/%"),
+            ("/%4", "/%4"),
+            ("/%zz%41", "/%zzA"),
+            ("/%2570", "/%2570"),
+            ("/%+1", "/%+1"),
+        ] {
+            assert_eq!(canonical(path), read);
         }
     }
 }

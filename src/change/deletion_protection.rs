@@ -20,10 +20,12 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use http::{HeaderValue, Method, StatusCode, header};
 use jiff::civil::{Date, date};
+use percent_encoding::percent_decode_str;
 
 use failures::{Asked, Told};
 
-use super::exchange::PARTIAL;
+use super::call::canonical;
+use super::exchange::{ERROR, PARTIAL};
 use super::journal::{Action, Outcome};
 use super::terms::Policy;
 use super::{Announcement, Answer, Call, Change, Exchange, Next};
@@ -52,6 +54,9 @@ pub struct DeletionProtection;
 enum Direction {
     Apply,
     Revoke,
+    /// Spelt in a way that two readers could take differently. The upstream decides, and the
+    /// client is shielded if it is in either direction.
+    Unclear,
 }
 
 // === impl DeletionProtection ===
@@ -65,10 +70,13 @@ impl Change for DeletionProtection {
         method == Method::PUT && path == PATH
     }
 
+    fn must_read(&self, method: &Method, path: &str) -> bool {
+        self.watches(method, path)
+    }
+
     fn concerns(&self, call: &Call, exchange: &Exchange) -> bool {
-        self.watches(&call.method, call.path())
-            && Direction::of(call)
-                .is_some_and(|direction| direction.policy(exchange) != Policy::Passthrough)
+        self.watches(&call.method, &canonical(call.path()))
+            && Direction::of(call).policy(exchange) != Policy::Passthrough
     }
 
     fn carry(
@@ -82,26 +90,21 @@ impl Change for DeletionProtection {
 }
 
 async fn carry(exchange: Rc<Exchange>, call: Call, next: Rc<dyn Next>) -> Result<Answer, Failure> {
-    // An unreadable direction or body: the upstream refuses it in its own words.
-    let Some(direction) = Direction::of(&call) else { return next.call(call).await };
+    let direction = Direction::of(&call);
     let asked = match Asked::of(&call.body) {
         Ok(asked) => asked,
         Err(failures::Unread::Ambiguous) => {
             return Err(Failure::new(Code::RequestAmbiguous, "duplicate keys in the request"));
         }
+        // The upstream refuses it in its own words.
         Err(failures::Unread::Other) => Asked::default(),
     };
-    let action = match direction {
-        Direction::Apply => Action::Protect,
-        Direction::Revoke => Action::Release,
-    };
-    let intent = exchange.intend(&WEM_1493, action, asked.ids().to_vec()).await?;
+    let subjects = asked.ids().to_vec();
+    let intent = exchange.intend(&WEM_1493, direction.action(), subjects).await?;
     exchange.adapted_by(&WEM_1493);
 
     // The answer has to be read, so it must not come encoded; the rest goes as it came.
-    let mut call = call;
-    call.headers.remove(header::ACCEPT_ENCODING);
-    let answer = match next.call(call).await {
+    let answer = match next.call(call.without(&header::ACCEPT_ENCODING)).await {
         Ok(answer) => answer,
         Err(failure) => {
             let outcome = match failure.code.retry() {
@@ -171,11 +174,12 @@ fn shield(
         })
         .collect();
     let (verb, not) = direction.words();
+    let kind = if done.is_empty() { Code::AllFailed } else { Code::PartialResult };
     let error = if done.is_empty() {
         let agreed = failed.iter().all(|failure| failure.code == failed[0].code);
         let code = if agreed { &*failed[0].code } else { "not.authorized" };
         let message = format!("Deletion protection was {verb} for none of the conversations.");
-        ErrorAnswer::new(Code::AllFailed.status(), code, message)
+        ErrorAnswer::new(kind.status(), code, message)
     } else {
         let message = format!(
             "Deletion protection was {verb} for some of the conversations only. {} {verb}: {}. {not}: {}.",
@@ -183,7 +187,7 @@ fn shield(
             done.join(", "),
             failed.iter().map(|failure| &*failure.id).collect::<Vec<_>>().join(", "),
         );
-        ErrorAnswer::new(Code::PartialResult.status(), "partial.result", message)
+        ErrorAnswer::new(kind.status(), "partial.result", message)
     };
     let correlation = answer
         .headers
@@ -193,6 +197,7 @@ fn shield(
     let rendered = exchange.dialect.render(&error.with_details(details), &correlation);
     let mut shielded = Answer::in_place_of(&answer.headers, rendered.status, Some(rendered.body));
     shielded.headers.extend(rendered.headers);
+    shielded.headers.insert(ERROR, HeaderValue::from_static(kind.as_str()));
     shielded
 }
 
@@ -208,29 +213,40 @@ fn note_partial(exchange: &Exchange, failed: usize, total: usize) {
 // === impl Direction ===
 
 impl Direction {
-    /// The direction that the query asks for; `protect` is true where it is left out. Nothing
-    /// where it is spelt in a way that two readers could take differently.
-    fn of(call: &Call) -> Option<Self> {
+    /// The direction that the query asks for; `protect` is true where it is left out.
+    fn of(call: &Call) -> Self {
+        let text = |encoded: &str| {
+            percent_decode_str(&encoded.replace('+', " ")).decode_utf8_lossy().into_owned()
+        };
         let mut values = call
             .query()
             .unwrap_or_default()
             .split('&')
             .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-            .filter(|(name, _)| name.eq_ignore_ascii_case("protect"))
-            .map(|(_, value)| value);
-        let direction = match values.next() {
-            None => Self::Apply,
-            Some(value) if value.eq_ignore_ascii_case("true") => Self::Apply,
-            Some(value) if value.eq_ignore_ascii_case("false") => Self::Revoke,
-            Some(_) => return None,
-        };
-        values.next().is_none().then_some(direction)
+            .filter(|(name, _)| text(name).eq_ignore_ascii_case("protect"))
+            .map(|(_, value)| text(value).to_ascii_lowercase());
+        match (values.next().as_deref(), values.next()) {
+            (None | Some("true"), None) => Self::Apply,
+            (Some("false"), None) => Self::Revoke,
+            _ => Self::Unclear,
+        }
     }
 
     fn policy(self, exchange: &Exchange) -> Policy {
+        let terms = &exchange.terms;
         match self {
-            Self::Apply => exchange.terms.apply,
-            Self::Revoke => exchange.terms.revoke,
+            Self::Apply => terms.apply,
+            Self::Revoke => terms.revoke,
+            Self::Unclear if terms.apply == terms.revoke => terms.apply,
+            Self::Unclear => Policy::Strict,
+        }
+    }
+
+    const fn action(self) -> Action {
+        match self {
+            Self::Apply => Action::Protect,
+            Self::Revoke => Action::Release,
+            Self::Unclear => Action::ProtectOrRelease,
         }
     }
 
@@ -239,6 +255,7 @@ impl Direction {
         match self {
             Self::Apply => ("applied", "Not applied"),
             Self::Revoke => ("revoked", "Not revoked"),
+            Self::Unclear => ("changed", "Not changed"),
         }
     }
 }

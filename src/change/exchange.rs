@@ -21,6 +21,8 @@ use crate::error::{Code, Failure};
 pub const CHANGES: HeaderName = HeaderName::from_static("recgate-changes");
 /// `Recgate-Partial`: `failed=n, total=m` (RFC 9651 dictionary).
 pub const PARTIAL: HeaderName = HeaderName::from_static("recgate-partial");
+/// `Recgate-Error`: the stable code of an error that recgate made.
+pub const ERROR: HeaderName = HeaderName::from_static("recgate-error");
 /// `Recgate-Ledger: failed`: the answer is true, its record is missing.
 pub const LEDGER: HeaderName = HeaderName::from_static("recgate-ledger");
 

@@ -56,6 +56,7 @@ pub enum Action {
     Resume,
     Protect,
     Release,
+    ProtectOrRelease,
     DeleteRecording,
 }
 

@@ -2,10 +2,12 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 use http::Method;
 
+use super::call::canonical;
 use super::deletion_protection::DeletionProtection;
 use super::secure_pause::SecurePause;
 use super::webex_delete::WebexDelete;
@@ -32,11 +34,12 @@ struct Chain {
 impl Registry {
     /// The changes of the API that speaks `dialect`. Changes that keep state (the queues of
     /// conversations, remembered refusals) keep it for the lifetime of this registry.
+    /// `pause_watch` is how long a pause is watched that an older resume may undo.
     #[must_use]
-    pub fn of(dialect: Dialect) -> Self {
+    pub fn of(dialect: Dialect, pause_watch: Duration) -> Self {
         let changes: Vec<Arc<dyn Change>> = match dialect {
             Dialect::Genesys => {
-                vec![Arc::new(SecurePause::default()), Arc::new(DeletionProtection)]
+                vec![Arc::new(SecurePause::new(pause_watch)), Arc::new(DeletionProtection)]
             }
             Dialect::Webex => vec![Arc::new(WebexDelete)],
             Dialect::Problem => Vec::new(),
@@ -52,7 +55,15 @@ impl Registry {
     /// Whether a request can concern a change, by its method and raw path.
     #[must_use]
     pub fn watches(&self, method: &Method, path: &str) -> bool {
-        self.changes.iter().any(|change| change.watches(method, path))
+        let path = canonical(path);
+        self.changes.iter().any(|change| change.watches(method, &path))
+    }
+
+    /// Whether a change has to read the body of such a request, however long it is.
+    #[must_use]
+    pub fn must_read(&self, method: &Method, path: &str) -> bool {
+        let path = canonical(path);
+        self.changes.iter().any(|change| change.must_read(method, &path))
     }
 
     /// Whether a change has something to do for this call.

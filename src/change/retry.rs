@@ -7,7 +7,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, header};
 use tokio::time::Instant;
 
 use super::{Answer, Call, Next};
@@ -39,21 +39,36 @@ pub enum End {
     Cancelled,
 }
 
-/// Which statuses are tried again.
-pub type Transient = fn(StatusCode) -> bool;
-
-/// 429, 502, 503 and 504: what an idempotent call may meet and outlive.
-#[must_use]
-pub fn transient(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 429 | 502 | 503 | 504)
+/// Which results are tried again.
+#[derive(Clone, Copy)]
+pub struct Patience {
+    /// Answers that another try may change.
+    pub again: fn(&Answer) -> bool,
+    /// What is done about a call that broke off after it was sent.
+    pub broken: Broken,
 }
+
+/// What is done about a call that broke off after it was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// It is tried again: repeating it does no harm.
+    Repeat,
+    /// It is not: it may have been carried out, and a second answer would deny it.
+    Leave,
+}
+
+/// For calls that can be repeated without harm: 429, 502, 503, 504, and whatever broke.
+pub const IDEMPOTENT: Patience = Patience {
+    again: |answer| matches!(answer.status.as_u16(), 429 | 502 | 503 | 504),
+    broken: Broken::Repeat,
+};
 
 /// Calls until something final comes back, `until` passes, or `cancelled` resolves between two
 /// tries. A try that is under way is never cut off by `cancelled`.
 pub async fn call(
     next: &dyn Next,
     call: &Call,
-    again: Transient,
+    patience: Patience,
     until: Instant,
     cancelled: impl Future<Output = ()>,
 ) -> Tries {
@@ -63,14 +78,17 @@ pub async fn call(
     loop {
         let last = next.call(call.clone()).await;
         in_doubt |= doubtful(&last);
-        let wait = match &last {
-            Ok(answer) if again(answer.status) => {
-                retry_after(&answer.headers).unwrap_or_else(|| jittered(pause))
-            }
-            Err(failure) if failure.code.retry() != Retry::Never => jittered(pause),
-            _ => return Tries { last, end: End::Final, in_doubt },
+        let asked = match &last {
+            Ok(answer) if (patience.again)(answer) => retry_after(&answer.headers),
+            Err(failure) => match (failure.code.retry(), patience.broken) {
+                (Retry::Safe, _) | (Retry::Idempotent, Broken::Repeat) => None,
+                _ => return Tries { last, end: End::Final, in_doubt },
+            },
+            Ok(_) => return Tries { last, end: End::Final, in_doubt },
         };
-        if Instant::now() + wait >= until {
+        // Whatever the upstream says, one request must not become a flood.
+        let wait = asked.unwrap_or_default().max(jittered(pause));
+        if wait >= until.saturating_duration_since(Instant::now()) {
             return Tries { last, end: End::Spent, in_doubt };
         }
         tokio::select! {

@@ -19,6 +19,7 @@ mod tests;
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 use http::{Method, StatusCode};
@@ -29,6 +30,7 @@ use command::{Command, Form, Reading, Wanted};
 use queue::{Go, Queues, Turn};
 use refusals::Refusals;
 
+use super::call::canonical;
 use super::exchange::caller_hash;
 use super::journal::{Action, Event, Outcome};
 use super::retry::{self, End, Tries};
@@ -45,10 +47,11 @@ static WEM_449: Announcement = Announcement {
 };
 
 /// The change, with the queues of its conversations and the refusals of the last minute.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct SecurePause {
     queues: Queues,
     refusals: Refusals,
+    watch: Duration,
 }
 
 /// One command on its way.
@@ -59,6 +62,7 @@ struct Flow {
     command: Command,
     caller: Option<[u8; 32]>,
     refusals: Refusals,
+    watch: Duration,
 }
 
 /// What became of a command.
@@ -70,6 +74,24 @@ struct Carried {
 }
 
 // === impl SecurePause ===
+
+impl SecurePause {
+    /// The usual watch over a pause that an older resume may undo.
+    pub const WATCH: Duration = Duration::from_mins(1);
+
+    /// `watch` is how long a resume of unknown outcome is feared, and a pause that came after it
+    /// is looked at.
+    #[must_use]
+    pub fn new(watch: Duration) -> Self {
+        Self { queues: Queues::new(watch), refusals: Refusals::default(), watch }
+    }
+}
+
+impl Default for SecurePause {
+    fn default() -> Self {
+        Self::new(Self::WATCH)
+    }
+}
 
 impl Change for SecurePause {
     fn announcement(&self) -> &'static Announcement {
@@ -106,10 +128,12 @@ impl Change for SecurePause {
             Reading::Ambiguous | Reading::Other => return next.call(call),
         };
         // The number is taken here and not in the future, so that the order of admission counts.
-        let turn = self.queues.enter(&exchange.upstream, &command.conversation, command.wanted);
+        let conversation = canonical(&command.conversation).to_ascii_lowercase();
+        let turn = self.queues.enter(&exchange.upstream, &conversation, command.wanted);
         let flow = Flow {
             caller: caller_hash(&call),
             refusals: self.refusals.clone(),
+            watch: self.watch,
             exchange,
             original: call,
             next,
@@ -156,7 +180,14 @@ impl Flow {
         if let Some(accepted) = carried.accepted.filter(|_| doubtful) {
             self.exchange.record(&WEM_449, Event::OvertookResume, &self.command.conversation);
             let exchange = Rc::clone(&self.exchange);
-            self.exchange.afterwards(hold::hold(exchange, self.next, self.command, accepted, turn));
+            self.exchange.afterwards(hold::hold(
+                exchange,
+                self.next,
+                self.command,
+                accepted,
+                turn,
+                self.watch,
+            ));
         }
         carried.result
     }
@@ -174,7 +205,7 @@ impl Flow {
             Form::Legacy | Form::Agnostic => retry::once(&*self.next, call.clone()).await,
         };
         if tries.end == End::Cancelled {
-            return Carried { result: Err(superseded()), accepted: None, in_doubt: tries.in_doubt };
+            return called_off(&tries);
         }
         let accepted = is_success(&tries.last).then_some(call);
         Carried { result: tries.last, accepted, in_doubt: tries.in_doubt }
@@ -201,9 +232,7 @@ impl Flow {
         let lost_pause = self.command.wanted == Wanted::Pause
             && (tries.end == End::Spent || tries.last.is_err());
         match other_way {
-            _ if tries.end == End::Cancelled => {
-                Carried { result: Err(superseded()), accepted: None, in_doubt: tries.in_doubt }
-            }
+            _ if tries.end == End::Cancelled => called_off(&tries),
             Some(fallback) if refused || lost_pause => {
                 self.exchange.record(&WEM_449, Event::FellBack, &self.command.conversation);
                 let mut second = retry::once(&*self.next, fallback.clone()).await;
@@ -241,7 +270,7 @@ impl Flow {
         let left = self.exchange.deadline.saturating_duration_since(Instant::now());
         let until = Instant::now() + left * 2 / 3;
         let call = call.with_patience(left / 3);
-        retry::call(&*self.next, &call, retry::transient, until, turn.cancelled()).await
+        retry::call(&*self.next, &call, retry::IDEMPOTENT, until, turn.cancelled()).await
     }
 
     fn put_call(&self) -> Call {
@@ -297,6 +326,16 @@ fn is_success(result: &Result<Answer, Failure>) -> bool {
 /// Statuses that say "not this way": the permission is missing, or the endpoint is.
 fn is_refusal(status: StatusCode) -> bool {
     matches!(status.as_u16(), 403 | 404 | 405 | 410 | 501)
+}
+
+/// A resume whose tries a newer pause has ended: not done, unless one of them may have been.
+fn called_off(tries: &Tries) -> Carried {
+    let failure = if tries.in_doubt {
+        Failure::new(Code::OutcomeUnknown, "a newer pause ended the tries of a resume in doubt")
+    } else {
+        superseded()
+    };
+    Carried { result: Err(failure), accepted: None, in_doubt: tries.in_doubt }
 }
 
 fn superseded() -> Failure {

@@ -157,6 +157,7 @@ pub(crate) fn call(method: Method, target: &str, body: &str) -> Call {
         headers,
         body: Bytes::copy_from_slice(body.as_bytes()),
         patience: None,
+        extensions: http::Extensions::new(),
     }
 }
 
@@ -208,5 +209,6 @@ fn answer(status: u16, headers: &[(&'static str, &'static str)], body: String) -
             .collect(),
         payload: Payload::Whole(Bytes::from(body)),
         extensions: http::Extensions::new(),
+        author: crate::error::Blame::Upstream,
     }
 }

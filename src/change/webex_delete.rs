@@ -22,18 +22,28 @@ use http::{HeaderValue, Method, header};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
+use super::call::canonical;
 use super::journal::{Action, Outcome};
-use super::retry;
+use super::retry::{self, Broken, Patience};
 use super::terms::QueryBody;
 use super::{Announcement, Answer, Call, Change, Exchange, Next};
 use crate::dialect::{Detail, Dialect};
-use crate::error::{Code, Failure, Retry};
+use crate::error::{Code, Failure};
 use crate::json::{self, Node};
 
 /// Characters of a compliance officer's comment (the vendor's documentation).
 const COMMENT_CHARACTERS: usize = 255;
 /// Recordings in one recycle-bin call (the vendor's documentation).
 const RECORDINGS: usize = 100;
+
+/// Again as long as the vendor says when to come back. A call that broke off is left: the
+/// recording may be gone, and the second answer would deny it.
+const WHILE_LOCKED: Patience = Patience {
+    again: |answer| {
+        matches!(answer.status.as_u16(), 423 | 429) && retry::retry_after(&answer.headers).is_some()
+    },
+    broken: Broken::Leave,
+};
 
 static WEBEX_DELETE: Announcement = Announcement {
     id: "webex-delete",
@@ -66,8 +76,12 @@ impl Change for WebexDelete {
         Operation::of(method, path).is_some()
     }
 
+    fn must_read(&self, method: &Method, path: &str) -> bool {
+        self.watches(method, path)
+    }
+
     fn concerns(&self, call: &Call, _: &Exchange) -> bool {
-        self.watches(&call.method, call.path())
+        self.watches(&call.method, &canonical(call.path()))
     }
 
     fn carry(
@@ -77,7 +91,7 @@ impl Change for WebexDelete {
         next: Rc<dyn Next>,
     ) -> LocalBoxFuture<'static, Result<Answer, Failure>> {
         Box::pin(async move {
-            match Operation::of(&call.method, call.path()) {
+            match Operation::of(&call.method, &canonical(call.path())) {
                 Some(Operation::Delete) => delete(exchange, call, next).await,
                 Some(Operation::Recycle) => {
                     check_recordings(&call.body)?;
@@ -104,41 +118,17 @@ async fn delete(
     check_comment(&call.body)?;
     let recording = call.path().rsplit('/').next().unwrap_or_default().to_owned();
     let intent = exchange.intend(&WEBEX_DELETE, Action::DeleteRecording, vec![recording]).await?;
-    let result = call_while_locked(&exchange, &*next, &call).await;
+    let never = std::future::pending();
+    let tries = retry::call(&*next, &call, WHILE_LOCKED, exchange.deadline, never).await;
+    let result = tries.last;
     let outcome = match &result {
         Ok(answer) if answer.status.is_success() => Outcome::Done,
-        _ if retry::doubtful(&result) => Outcome::Unknown,
+        _ if tries.in_doubt => Outcome::Unknown,
         Ok(answer) => Outcome::Refused { status: answer.status.as_u16() },
         Err(_) => Outcome::NotSent,
     };
     exchange.settle(&intent, outcome);
     result
-}
-
-/// Calls, and again as long as the vendor says when to come back and that is inside the deadline.
-/// A break after the request was sent is not tried again: the recording may be gone, and the
-/// second answer would deny it.
-async fn call_while_locked(
-    exchange: &Exchange,
-    next: &dyn Next,
-    call: &Call,
-) -> Result<Answer, Failure> {
-    loop {
-        let result = next.call(call.clone()).await;
-        let wait = match &result {
-            Ok(answer) if matches!(answer.status.as_u16(), 423 | 429) => {
-                retry::retry_after(&answer.headers)
-            }
-            Err(failure) if failure.code.retry() == Retry::Safe => failure.retry_after,
-            _ => None,
-        };
-        match wait {
-            Some(wait) if tokio::time::Instant::now() + wait < exchange.deadline => {
-                tokio::time::sleep(wait).await;
-            }
-            _ => return result,
-        }
-    }
 }
 
 fn check_comment(body: &[u8]) -> Result<(), Failure> {

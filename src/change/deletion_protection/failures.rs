@@ -8,7 +8,8 @@ use crate::change::Answer;
 use crate::change::journal::Outcome;
 use crate::json::{self, FaultKind, Node};
 
-/// The conversations of a request, each once, in their order.
+/// The conversations of a request, each once, in their order. Two spellings of an id that differ
+/// in letter case are one id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Asked(Vec<String>);
 
@@ -59,7 +60,7 @@ impl Asked {
         let mut asked = Vec::with_capacity(ids.len());
         for id in ids {
             let id = id.as_str().ok_or(Unread::Other)?;
-            if seen.insert(id) {
+            if seen.insert(id.to_ascii_lowercase()) {
                 asked.push(id.to_owned());
             }
         }

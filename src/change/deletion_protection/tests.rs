@@ -164,6 +164,21 @@ async fn duplicate_ids_count_once() {
 }
 
 #[tokio::test]
+async fn spellings_of_one_id_are_one_id() {
+    let asked = r#"{"conversationIds": ["a", "A"]}"#;
+    let list = failures(&[("a", "abac"), ("A", "abac")]);
+    let told = put(Policy::Strict, APPLY, asked, Act::now(200, &list)).await;
+    assert_eq!((told.status, told.partial.as_deref()), (403, Some("failed=1, total=1")));
+}
+
+#[tokio::test]
+async fn a_direction_that_is_unclear_is_shielded_all_the_same() {
+    let target = "/api/v2/recordings/deletion%70rotection?protect=";
+    let told = put(Policy::Strict, target, ASKED, Act::now(200, &failures(&[("b", "abac")]))).await;
+    assert_eq!((told.status, told.action), (409, Some(Action::ProtectOrRelease)));
+}
+
+#[tokio::test]
 async fn ambiguous_requests_are_not_sent() {
     let doubled = r#"{"conversationIds": ["a"], "conversationIds": ["b"]}"#;
     let told = put(Policy::Strict, APPLY, doubled, Act::now(204, "")).await;
@@ -184,12 +199,20 @@ async fn what_is_not_the_operations_body_is_for_the_upstream_to_refuse() {
 fn the_direction_is_read_as_the_vendor_reads_it() {
     let of = |target: &str| Direction::of(&call(Method::PUT, target, ""));
     let path = "/api/v2/recordings/deletionprotection";
-    assert_eq!(of(path), Some(Direction::Apply));
-    assert_eq!(of(&format!("{path}?")), Some(Direction::Apply));
-    assert_eq!(of(&format!("{path}?protect=TRUE")), Some(Direction::Apply));
-    assert_eq!(of(&format!("{path}?x=1&protect=false")), Some(Direction::Revoke));
-    assert_eq!(of(&format!("{path}?protect=maybe")), None);
-    assert_eq!(of(&format!("{path}?protect=true&protect=false")), None);
+    for (query, direction) in [
+        ("", Direction::Apply),
+        ("?", Direction::Apply),
+        ("?protect=TRUE", Direction::Apply),
+        ("?protect=tru%65", Direction::Apply),
+        ("?x=1&protect=false", Direction::Revoke),
+        ("?%70rotect=fals%65", Direction::Revoke),
+        ("?protect=maybe", Direction::Unclear),
+        ("?protect", Direction::Unclear),
+        ("?protect=", Direction::Unclear),
+        ("?protect=true&protect=false", Direction::Unclear),
+    ] {
+        assert_eq!(of(&format!("{path}{query}")), direction, "{query}");
+    }
 }
 
 #[test]

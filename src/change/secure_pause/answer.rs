@@ -13,6 +13,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::Flow;
+use crate::change::call::canonical;
 use crate::change::terms::LegacyAnswer;
 use crate::change::{Answer, Call, Next};
 use crate::json::{self, Node};
@@ -51,7 +52,7 @@ pub(super) async fn conversation(
     let answer = next.call(get).await.ok()?;
     let body = answer.whole()?;
     let readable = answer.status == StatusCode::OK && !is_encoded(&answer.headers);
-    let same = json::parse(body).ok()?.get("id")?.as_str()?.eq_ignore_ascii_case(&id);
+    let same = json::parse(body).ok()?.get("id")?.as_str()?.eq_ignore_ascii_case(&canonical(&id));
     (readable && same).then(|| body.clone())
 }
 

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::Method;
 
 use crate::change::Call;
+use crate::change::call::canonical;
 use crate::json::{self, FaultKind, Node};
 
 /// The nine media of the announcement.
@@ -34,7 +35,8 @@ pub(super) struct Command {
     pub(super) form: Form,
     /// The medium as the path has it; empty for the agnostic form.
     pub(super) media: String,
-    /// The conversation's id, its bytes as the path has them.
+    /// The conversation's id, its bytes as the path has them. [`canonical`] makes its spellings
+    /// one.
     pub(super) conversation: String,
     /// What it sets.
     pub(super) wanted: Wanted,
@@ -78,9 +80,13 @@ impl Reading {
     /// Reads a call.
     #[must_use]
     pub(super) fn of(call: &Call) -> Self {
-        let Some((form, media, conversation)) = target(&call.method, call.path()) else {
+        let path = canonical(call.path());
+        let Some((form, media, _)) = target(&call.method, &path) else {
             return Self::Other;
         };
+        // The same segments of the raw path: decoding unreserved characters makes no slash.
+        let raw = call.path().split('/').nth(if form == Form::Agnostic { 4 } else { 5 });
+        let Some(conversation) = raw else { return Self::Other };
         let body = match json::parse(&call.body) {
             Ok(body) => body,
             Err(fault) if fault.kind == FaultKind::DuplicateKey && names_state(&call.body) => {
@@ -144,7 +150,7 @@ impl Wanted {
     }
 }
 
-/// Whether a method and path are one of the three operations.
+/// Whether a method and canonical path are one of the three operations.
 #[must_use]
 pub(super) fn is_target(method: &Method, path: &str) -> bool {
     target(method, path).is_some()
@@ -185,8 +191,12 @@ fn state_in(body: &Node<'_>, form: Form) -> Option<Wanted> {
 }
 
 /// Whether a body with duplicate keys could be read as setting the state. serde's last-wins
-/// reading is enough for that: it finds the key wherever and however it is spelt.
+/// reading finds the key wherever and however it is spelt; a body that serde refuses is taken to
+/// name it if its bytes may.
 fn names_state(body: &[u8]) -> bool {
-    serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body)
-        .is_ok_and(|object| object.contains_key("recordingState"))
+    let has = |needle: &[u8]| body.windows(needle.len()).any(|window| window == needle);
+    serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body).map_or_else(
+        |_| has(b"recordingState") || has(b"\\u"),
+        |object| object.contains_key("recordingState"),
+    )
 }

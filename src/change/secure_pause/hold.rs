@@ -2,9 +2,10 @@
 //!
 //! A pause never waits for an older resume that hangs, so that resume can reach the recorder after
 //! it. Once the resume has ended, the pause is sent again: sending it twice does no harm, and a
-//! read alone could show the state of a moment before. Then it is read back three times, because a
+//! read alone could show the state of a moment before. Then it is read back, again and again, because a
 //! call of unknown outcome may arrive late, and repeated where it does not hold or cannot be read.
-//! A newer command ends the watch: it decides now.
+//! The looks go on for as long as such a resume is feared. A newer command ends the watch: it
+//! decides now.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,30 +18,33 @@ use crate::change::journal::Event;
 use crate::change::{Call, Exchange, Next};
 use crate::json;
 
-/// When the pause is looked at, each from the look before.
-const LOOKS: [Duration; 3] =
-    [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(3)];
+/// From the repetition to the first look; each pause between two looks is twice the one before.
+const FIRST_LOOK: Duration = Duration::from_millis(250);
 /// The longest that one of the calls here may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Holds the pause that the upstream accepted as `accepted`. Keeps its turn, so that a newer
-/// resume waits for a call that is under way, until it ends.
+/// resume waits for a call that is under way, until it has watched it for `watch`.
 pub(super) async fn hold(
     exchange: Rc<Exchange>,
     next: Rc<dyn Next>,
     command: Command,
     accepted: Call,
     turn: Turn,
+    watch: Duration,
 ) {
     let accepted = accepted.with_patience(PATIENCE);
     turn.older_resumes_ended().await;
     let mut confirmed = repeat(&exchange, &*next, &command, &accepted).await;
-    for look in LOOKS {
+    let (mut look, mut watched) = (FIRST_LOOK, Duration::ZERO);
+    while watched < watch {
         tokio::select! {
             biased;
             () = turn.newer_admitted() => return,
             () = tokio::time::sleep(look) => {}
         }
+        watched += look;
+        look *= 2;
         confirmed = is_paused(&*next, &command, &accepted).await
             || repeat(&exchange, &*next, &command, &accepted).await;
     }

@@ -12,7 +12,7 @@
 //! - Pauses do not wait for pauses: they want the same.
 //!
 //! A resume whose outcome nobody knows may still reach the vendor, so its lane remembers it for
-//! [`DOUBT`], and a pause that comes meanwhile looks again after it was accepted.
+//! a while, and a pause that comes meanwhile looks again after it was accepted.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,15 +26,14 @@ use super::command::Wanted;
 
 /// How long a pause lets an older resume's try finish before it goes past it.
 pub(super) const OVERTAKE_GRACE: Duration = Duration::from_millis(500);
-/// How long a resume of unknown outcome is feared.
-pub(super) const DOUBT: Duration = Duration::from_mins(1);
 /// Lanes above which empty ones are swept out when a new one opens.
 const SWEEP_ABOVE: usize = 1_024;
 
 /// The lanes of all conversations.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Queues {
     lanes: Arc<Mutex<HashMap<Key, Arc<Lane>>>>,
+    doubt: Duration,
 }
 
 /// Upstream and conversation.
@@ -68,6 +67,7 @@ pub(super) struct Turn {
     number: u64,
     wanted: Wanted,
     cancel: CancellationToken,
+    doubt: Duration,
 }
 
 /// How a turn came.
@@ -86,7 +86,12 @@ pub(super) enum Go {
 // === impl Queues ===
 
 impl Queues {
-    /// Takes the next number in the conversation's lane. Older resumes are cancelled at once if
+    /// `doubt` is how long a resume of unknown outcome is feared.
+    pub(super) fn new(doubt: Duration) -> Self {
+        Self { lanes: Arc::default(), doubt }
+    }
+
+    /// Takes the next number in the conversation's lane; the id in its canonical spelling. Older resumes are cancelled at once if
     /// this is a pause.
     #[must_use]
     pub(super) fn enter(&self, upstream: &Arc<str>, conversation: &str, wanted: Wanted) -> Turn {
@@ -95,7 +100,7 @@ impl Queues {
             let now = Instant::now();
             lanes.retain(|_, lane| !lock(&lane.state).is_idle(now));
         }
-        let key = (Arc::clone(upstream), conversation.to_ascii_lowercase());
+        let key = (Arc::clone(upstream), conversation.to_owned());
         let lane = Arc::clone(lanes.entry(key).or_default());
         let cancel = CancellationToken::new();
         let mut state = lock(&lane.state);
@@ -111,7 +116,7 @@ impl Queues {
         // Held until the place is taken: a sweep must not take the lane away in between.
         drop(lanes);
         lane.changed.notify_waiters();
-        Turn { lane, number, wanted, cancel }
+        Turn { lane, number, wanted, cancel, doubt: self.doubt }
     }
 }
 
@@ -176,7 +181,7 @@ impl Turn {
 
     /// This resume was sent and nobody knows what became of it.
     pub(super) fn doubt(&self) {
-        lock(&self.lane.state).doubt_until = Some(Instant::now() + DOUBT);
+        lock(&self.lane.state).doubt_until = Some(Instant::now() + self.doubt);
     }
 
     async fn older_ended(&self, concerns: impl Fn(&Entry) -> bool) {

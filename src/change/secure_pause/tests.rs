@@ -102,6 +102,10 @@ fn what_is_a_command_and_what_passes() {
         assert_eq!(command(method.clone(), target, PAUSE), None, "{method} {target}");
     }
     assert_eq!(
+        command(Method::PATCH, "/api/v2/conversations/c%61lls/c%31", PAUSE),
+        Some((Form::Legacy, Wanted::Pause))
+    );
+    assert_eq!(
         command(Method::PUT, "/api/v2/conversations/videos/c1/recordingstate", PAUSE),
         Some((Form::Put, Wanted::Pause))
     );
@@ -332,6 +336,47 @@ fn retry_after_is_honoured_or_ends_the_tries() {
 }
 
 #[test]
+fn no_retry_after_makes_a_flood_or_a_panic() {
+    run(async {
+        for (seconds, least, most) in [("0", 5, 40), ("18446744073709551615", 1, 1)] {
+            let change = Arc::new(SecurePause::default());
+            let exchange = exchange(terms(), Arc::default(), Dialect::Genesys);
+            let busy =
+                Act::Answer(Duration::ZERO, 429, vec![("retry-after", seconds)], String::new());
+            let script = Script::new(vec![(Method::PUT, vec![busy; 1_000])]);
+            let resume = call(Method::PATCH, PATCH, RESUME);
+            let result = carry(&change, &exchange, resume, &script).await;
+            assert_eq!(told(&result).0, 429);
+            assert!((least..=most).contains(&script.seen().len()), "{}", script.seen().len());
+        }
+    });
+}
+
+#[test]
+fn spellings_of_one_conversation_share_a_queue() {
+    run(async {
+        let change = Arc::new(SecurePause::default());
+        let script = Script::new(vec![(
+            Method::PUT,
+            vec![Act::after(200, 200, "\"PAUSED\""), Act::now(200, "\"ACTIVE\"")],
+        )]);
+        let minimal = || Terms { answer: LegacyAnswer::Minimal, ..terms() };
+        let (change_1, script_1) = (Arc::clone(&change), script.clone());
+        let pause = exchange(minimal(), Arc::default(), Dialect::Genesys);
+        let first = spawn_local(async move {
+            let spelt = call(Method::PATCH, "/api/v2/conversations/c%61lls/%431", PAUSE);
+            told(&carry(&change_1, &pause, spelt, &script_1).await)
+        });
+        tokio::task::yield_now().await;
+        let resume = exchange(minimal(), Arc::default(), Dialect::Genesys);
+        let started = Instant::now();
+        let result = carry(&change, &resume, call(Method::PATCH, PATCH, RESUME), &script).await;
+        assert_eq!((told(&result).0, first.await.unwrap().0), (202, 202));
+        assert_eq!(started.elapsed(), Duration::from_millis(200), "it did not wait");
+    });
+}
+
+#[test]
 fn a_pause_whose_puts_hang_still_reaches_the_fallback_in_time() {
     run(async {
         let change = Arc::new(SecurePause::default());
@@ -460,7 +505,7 @@ fn a_pause_goes_past_a_resume_that_hangs_and_is_held_against_it() {
                     Act::now(200, "\"PAUSED\""),
                 ],
             ),
-            (Method::GET, vec![Act::now(200, CONVERSATION); 4]),
+            (Method::GET, vec![Act::now(200, CONVERSATION); 9]),
         ]);
         let started = Instant::now();
         let change = Arc::new(SecurePause::default());
@@ -481,10 +526,10 @@ fn a_pause_goes_past_a_resume_that_hangs_and_is_held_against_it() {
         assert_eq!(states(&script), ["ACTIVE", "PAUSED"]);
 
         first.await.unwrap();
-        sleep(Duration::from_secs(10)).await;
+        sleep(Duration::from_secs(70)).await;
         let puts: Vec<_> = states(&script).into_iter().filter(|state| state != "GET").collect();
         assert_eq!(puts, ["ACTIVE", "PAUSED", "PAUSED"], "sent again once the resume had ended");
-        assert_eq!(script.methods().iter().filter(|method| *method == "GET").count(), 4);
+        assert_eq!(script.methods().iter().filter(|method| *method == "GET").count(), 9);
     });
 }
 
