@@ -41,8 +41,10 @@ pub enum Code {
     RequestRule,
     /// The body is longer than is checked, and hop 1 is enforced.
     RequestTooLarge,
-    /// The request's body ended early or never came.
+    /// The request's body ended early.
     RequestBody,
+    /// The request's body did not come in time.
+    RequestTimeout,
     /// An adapted request broke the contract: a fault of recgate's own.
     ChangeContract,
     /// The upstream's answer broke the contract of its date, and hop 3 is enforced.
@@ -204,6 +206,9 @@ impl Code {
             ),
             Self::RequestBody => {
                 ("request.body", 400, Client, Never, "The request's body could not be read.")
+            }
+            Self::RequestTimeout => {
+                ("request.timeout", 408, Client, Safe, "The request's body did not come in time.")
             }
             Self::ChangeContract => (
                 "change.contract",

@@ -108,10 +108,11 @@ impl Gateway {
         mock: Option<SocketAddr>,
         sinks: Sinks,
     ) -> Result<Self, StartError> {
+        let watch = Duration::from_millis(config.limits.pause_watch_ms);
         let upstreams = config
             .upstreams
             .iter()
-            .map(|upstream| Upstream::new(upstream.clone(), mock).map(Arc::new))
+            .map(|upstream| Upstream::new(upstream.clone(), mock, watch).map(Arc::new))
             .collect::<Result<Vec<_>, _>>()?;
         let tls = config.gateway.tls.as_ref().map(tls::server).transpose()?;
         let address = config.gateway.listen;
@@ -195,14 +196,16 @@ fn event_loop(
             }
         };
         let worker = Rc::new(Worker::new(site, stopping.clone()));
-        let serving = listen::serve(worker, listener, tls, stopping.clone());
+        let serving = listen::serve(Rc::clone(&worker), listener, tls, stopping.clone());
         let too_long = async {
             let _ = stopping.wait_for(|stop| *stop).await;
             tokio::time::sleep(drain).await;
         };
         tokio::select! {
             () = serving => Drained::Clean,
-            () = too_long => Drained::Cut,
+            // Connections may be left that never sent a whole request: nothing of theirs was
+            // admitted.
+            () = too_long => if worker.is_done() { Drained::Clean } else { Drained::Cut },
         }
     })
 }

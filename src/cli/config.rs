@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Subcommand;
 
-use super::{Exit, Settings};
+use super::{Exit, Settings, mock};
 use crate::config::BUILT_IN;
-use crate::gateway::upstream;
+use crate::gateway::{tls, upstream};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
@@ -16,6 +16,7 @@ pub(super) enum ConfigCommand {
     /// effective configuration: file, RECGATE_ variables and --set together.
     Check {
         /// The file; left out: the built-in one.
+        #[arg(env = "RECGATE_CONFIG")]
         file: Option<PathBuf>,
         /// Override one key.
         #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -35,6 +36,10 @@ pub(super) fn run(command: &ConfigCommand) -> Result<(), Exit> {
             for upstream in &config.upstreams {
                 upstream::check(upstream).map_err(anyhow::Error::from)?;
             }
+            if let Some(files) = &config.gateway.tls {
+                tls::check(files).map_err(anyhow::Error::from)?;
+            }
+            mock::prepare(&config)?;
             let raw = layers.raw().map_err(|error| Exit::Config(vec![error]))?;
             toml::to_string_pretty(&raw).context("the configuration cannot be printed")?
         }

@@ -24,6 +24,15 @@ pub(super) fn run(settings: &Settings) -> Result<(), Exit> {
 
 /// The mock that a configuration describes, on its port.
 pub(super) async fn bind(config: &Config) -> Result<BoundMock, anyhow::Error> {
+    let listen = config.mock.listen;
+    prepare(config)?
+        .bind(listen)
+        .await
+        .with_context(|| format!("mock.listen: cannot listen on {listen}"))
+}
+
+/// The same before it has a port.
+pub(super) fn prepare(config: &Config) -> Result<Mock, anyhow::Error> {
     let world = match &config.mock.world {
         None => None,
         Some(file) => Some(
@@ -38,8 +47,5 @@ pub(super) async fn bind(config: &Config) -> Result<BoundMock, anyhow::Error> {
         world,
         unpublished: config.mock.unpublished.clone(),
     };
-    let mock = Mock::new(&settings).context("mock.world")?;
-    mock.bind(settings.listen)
-        .await
-        .with_context(|| format!("mock.listen: cannot listen on {}", settings.listen))
+    Mock::new(&settings).context("mock.world")
 }

@@ -68,9 +68,16 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     greet(&config, gateway_address, mock_address, admin_address).context("standard output")?;
 
     terminated.await;
-    tracing::info!("draining");
+    tracing::info!("draining; a second signal ends it at once");
     readiness.draining();
-    let drained = tokio::task::spawn_blocking(move || running.drain()).await;
+    let again = self::terminated()?;
+    let drained = tokio::select! {
+        drained = tokio::task::spawn_blocking(move || running.drain()) => drained,
+        () = again => {
+            eprintln!("recgate: ended by a second signal while draining");
+            std::process::exit(1);
+        }
+    };
     // The mock is an upstream: it goes after the gateway.
     stop.cancel();
     admin.await.context("admin side")?.context("admin side")?;

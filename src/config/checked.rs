@@ -10,7 +10,7 @@ use http::{HeaderName, StatusCode, Uri};
 use jiff::civil::Date;
 
 use super::error::ConfigError;
-use super::raw::{self, BuiltIn, ContractChoice, Mode, Raw, Vendor};
+use super::raw::{self, BuiltIn, ContractChoice, HeaderMatch, Mode, Raw, Vendor};
 use crate::change::deletion_protection::EFFECTIVE;
 use crate::change::terms::{Policy, Terms};
 use crate::contract::ContractDate;
@@ -131,6 +131,8 @@ pub enum KnownBy {
     HeaderEquals(HeaderName, String),
     /// A header begins with this.
     HeaderPrefix(HeaderName, String),
+    /// A header is a version, and this one or a later.
+    HeaderAtLeast(HeaderName, Vec<u64>),
     /// A header's value has this SHA-256.
     HeaderSha256(HeaderName, [u8; 32]),
     /// The bearer token has this SHA-256.
@@ -279,6 +281,9 @@ impl<'a> Checking<'a> {
                 self.fault(&format!("limits.{key}"), "must be at least 1");
             }
         }
+        if limits.streams == 0 {
+            self.fault("limits.streams", "must be at least 1");
+        }
         // hyper's read buffer holds a whole head and is never smaller.
         if limits.header_bytes < 8_192 {
             self.fault("limits.header_bytes", "must be at least 8192");
@@ -286,6 +291,7 @@ impl<'a> Checking<'a> {
         let times = [
             ("first_byte_ms", limits.first_byte_ms),
             ("head_ms", limits.head_ms),
+            ("body_ms", limits.body_ms),
             ("connect_ms", limits.connect_ms),
         ];
         for (key, value) in times {
@@ -364,7 +370,11 @@ impl<'a> Checking<'a> {
             login_paths: raw.login_paths.clone(),
             login_prefixes: raw.login_prefixes.clone(),
             hosts: raw.hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
-            contract: raw.contract.clone(),
+            contract: raw.contract.clone().unwrap_or(ContractChoice::BuiltIn(match raw.vendor {
+                Vendor::Genesys => BuiltIn::Genesys,
+                Vendor::Webex => BuiltIn::Webex,
+                Vendor::Other => BuiltIn::None,
+            })),
             as_of: raw.as_of,
             ca_file: raw.ca_file.clone(),
             cors_origins: raw.cors.as_ref().map(|cors| cors.allow_origins.clone()),
@@ -388,7 +398,10 @@ impl<'a> Checking<'a> {
             let authority = uri.authority()?;
             let bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
             let anonymous = !authority.as_str().contains('@');
-            (bare && anonymous)
+            // A port that is none would be taken for the scheme's own.
+            let rest = &authority.as_str()[authority.host().len()..];
+            let reachable = rest.is_empty() || authority.port_u16().is_some_and(|port| port > 0);
+            (bare && anonymous && reachable)
                 .then(|| Address::Server { scheme, authority: authority.to_string() })
         });
         if address.is_none() {
@@ -457,14 +470,35 @@ impl<'a> Checking<'a> {
             self.fault(&format!("{key}.name"), "is no header name");
             return None;
         };
+        if let HeaderMatch {
+            at_least: Some(version),
+            equals: None,
+            prefix: None,
+            sha256: None,
+            ..
+        } = raw
+        {
+            let version = crate::config::checked::version(version);
+            if version.is_none() {
+                self.fault(
+                    &format!("{key}.at_least"),
+                    "must be a version such as \"269\" or \"269.0.1\"",
+                );
+            }
+            return version.map(|version| KnownBy::HeaderAtLeast(name, version));
+        }
         match (&raw.equals, &raw.prefix, &raw.sha256) {
+            _ if raw.at_least.is_some() => {
+                self.fault(key, "needs exactly one of: equals, prefix, sha256, at_least");
+                None
+            }
             (Some(value), None, None) => Some(KnownBy::HeaderEquals(name, value.clone())),
             (None, Some(value), None) => Some(KnownBy::HeaderPrefix(name, value.clone())),
             (None, None, Some(hex)) => self
                 .hash(&format!("{key}.sha256"), hex)
                 .map(|hash| KnownBy::HeaderSha256(name, hash)),
             _ => {
-                self.fault(key, "needs exactly one of: equals, prefix, sha256");
+                self.fault(key, "needs exactly one of: equals, prefix, sha256, at_least");
                 None
             }
         }
@@ -480,15 +514,12 @@ impl Upstream {
             .find(|entry| entry.hop == hop && entry.operation == operation)
             .map_or(self.modes[hop as usize], |entry| entry.mode)
     }
+}
 
-    /// The name of the built-in contract, where it is one.
-    #[must_use]
-    pub fn built_in(&self) -> Option<BuiltIn> {
-        match self.contract {
-            ContractChoice::BuiltIn(name) => Some(name),
-            ContractChoice::Files(_) => None,
-        }
-    }
+/// The numbers of a dotted version; nothing where it is none.
+#[must_use]
+pub fn version(text: &str) -> Option<Vec<u64>> {
+    text.split('.').map(|part| part.parse().ok()).collect()
 }
 
 /// The last day of the API that integrations of before WEM-1493 were written for.

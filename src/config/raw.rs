@@ -115,7 +115,9 @@ pub struct Limits {
     pub header_count: usize,
     pub first_byte_ms: u64,
     pub head_ms: u64,
+    pub body_ms: u64,
     pub connect_ms: u64,
+    pub pause_watch_ms: u64,
     pub idle_ms: u64,
     pub pool_connections: usize,
     pub streams: u32,
@@ -183,9 +185,9 @@ pub struct Upstream {
     /// Host names it is served under; empty: any.
     #[serde(default)]
     pub hosts: Vec<String>,
-    /// Its contract.
-    #[serde(default)]
-    pub contract: ContractChoice,
+    /// Its contract; left out: the built-in one of its vendor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract: Option<ContractChoice>,
     /// The day whose contract it keeps.
     #[serde(default = "latest")]
     pub as_of: ContractDate,
@@ -218,7 +220,10 @@ pub enum Vendor {
 
 /// `upstream.contract`
 #[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected \"genesys\", \"webex\", \"none\" or { document = \"FILE\", … }"
+)]
 pub enum ContractChoice {
     /// A built-in one.
     BuiltIn(BuiltIn),
@@ -378,6 +383,8 @@ pub struct HeaderMatch {
     pub prefix: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_least: Option<String>,
 }
 
 /// `client.deletion_protection`: a policy a direction.
@@ -441,12 +448,6 @@ impl Default for Unpublished {
     }
 }
 
-impl Default for ContractChoice {
-    fn default() -> Self {
-        Self::BuiltIn(BuiltIn::None)
-    }
-}
-
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -455,8 +456,10 @@ impl Default for Limits {
             header_bytes: 64 << 10,
             header_count: 128,
             first_byte_ms: 10_000,
-            head_ms: 10_000,
+            head_ms: 60_000,
+            body_ms: 15_000,
             connect_ms: 5_000,
+            pause_watch_ms: 60_000,
             idle_ms: 60_000,
             pool_connections: 256,
             streams: 128,

@@ -8,6 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body as _, Frame, SizeHint};
@@ -37,7 +38,13 @@ pub(crate) enum Body {
 /// upstream that does not answer.
 pub(crate) struct Watched {
     inner: Incoming,
-    moved: Rc<Cell<Instant>>,
+    progress: Rc<Progress>,
+}
+
+/// How far a client's body has come.
+pub(crate) struct Progress {
+    moved: Cell<Instant>,
+    ended: Cell<bool>,
 }
 
 /// What came of reading a body up to a limit.
@@ -56,12 +63,12 @@ impl Body {
         if bytes.is_empty() { Self::Empty } else { Self::Whole(Some(bytes)) }
     }
 
-    /// When the client's part of this body last moved.
-    pub(crate) fn moved(&self) -> Rc<Cell<Instant>> {
+    /// How far the client's part of this body has come.
+    pub(crate) fn progress(&self) -> Rc<Progress> {
         match self {
-            Self::Client(watched) => Rc::clone(&watched.moved),
-            Self::Resumed(_, rest) => rest.moved(),
-            Self::Empty | Self::Whole(_) | Self::Upstream(_) => Rc::new(Cell::new(Instant::now())),
+            Self::Client(watched) => Rc::clone(&watched.progress),
+            Self::Resumed(_, rest) => rest.progress(),
+            Self::Empty | Self::Whole(_) | Self::Upstream(_) => Rc::new(Progress::new(true)),
         }
     }
 
@@ -162,7 +169,8 @@ impl http_body::Body for Body {
 impl Watched {
     /// Watches a body.
     pub(crate) fn new(inner: Incoming) -> Self {
-        Self { inner, moved: Rc::new(Cell::new(Instant::now())) }
+        let ended = inner.is_end_stream();
+        Self { inner, progress: Rc::new(Progress::new(ended)) }
     }
 
     fn poll_frame(
@@ -171,24 +179,38 @@ impl Watched {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
         if polled.is_ready() {
-            self.moved.set(Instant::now());
+            self.progress.moved.set(Instant::now());
+            self.progress.ended.set(self.inner.is_end_stream());
         }
         polled
     }
 }
 
-/// Waits for `work`, at most until `moved` has stood still for `patience`.
+// === impl Progress ===
+
+impl Progress {
+    fn new(ended: bool) -> Self {
+        Self { moved: Cell::new(Instant::now()), ended: Cell::new(ended) }
+    }
+
+    /// Whether all of it has come.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.get()
+    }
+}
+
+/// Waits for `work`, at most until `progress` has stood still for `patience`.
 pub(crate) async fn while_moving<T>(
     work: impl Future<Output = T>,
-    moved: &Cell<Instant>,
-    patience: std::time::Duration,
+    progress: &Progress,
+    patience: Duration,
 ) -> Option<T> {
     let mut work = std::pin::pin!(work);
     loop {
-        let until = moved.get() + patience;
+        let until = progress.moved.get() + patience;
         match tokio::time::timeout_at(until, &mut work).await {
             Ok(done) => return Some(done),
-            Err(_) if moved.get() + patience > until => {}
+            Err(_) if progress.moved.get() + patience > until => {}
             Err(_) => return None,
         }
     }

@@ -42,7 +42,7 @@ pub(crate) struct Head {
 impl Next for Forward {
     fn call(&self, call: Call) -> LocalBoxFuture<'static, Result<Answer, Failure>> {
         let forward = self.clone();
-        Box::pin(async move { forward.whole(call, http::Extensions::new()).await })
+        Box::pin(async move { forward.whole(call).await })
     }
 }
 
@@ -51,11 +51,7 @@ impl Next for Forward {
 impl Forward {
     /// Sends a request that was read whole. One that goes on as it came, to an upstream that keeps
     /// the client's contract, was judged on hop 1 already.
-    pub(crate) async fn whole(
-        &self,
-        call: Call,
-        extensions: http::Extensions,
-    ) -> Result<Answer, Failure> {
+    pub(crate) async fn whole(&self, call: Call) -> Result<Answer, Failure> {
         let visit = &self.visit;
         let found = find(visit.kept.as_ref(), &call.method, call.path());
         let judged = visit.watch.seen(Hop::ClientRequest);
@@ -65,8 +61,12 @@ impl Forward {
         }
         let until = call.patience.map_or(self.deadline, |patience| Instant::now() + patience);
         let method = call.method.clone();
-        let head =
-            Head { method: call.method, target: call.target, headers: call.headers, extensions };
+        let head = Head {
+            method: call.method,
+            target: call.target,
+            headers: call.headers,
+            extensions: call.extensions,
+        };
         let work = async {
             let response = self.send(head, Body::whole(call.body)).await?;
             self.receive(&method, response, found.as_ref()).await
@@ -82,13 +82,20 @@ impl Forward {
         if let Some(seen) = visit.watch.seen(Hop::ClientRequest) {
             visit.watch.note(Hop::UpstreamRequest, seen);
         }
-        let moved = body.moved();
+        let progress = body.progress();
         let method = head.method.clone();
         let work = async {
             let response = self.send(head, body).await?;
             self.receive(&method, response, found.as_ref()).await
         };
-        while_moving(work, &moved, visit.terms.deadline).await.unwrap_or_else(|| Err(self.late()))
+        let done = while_moving(work, &progress, visit.terms.deadline).await;
+        done.unwrap_or_else(|| {
+            if progress.has_ended() {
+                Err(self.late())
+            } else {
+                Err(Failure::new(Code::RequestTimeout, "the client's body stood still"))
+            }
+        })
     }
 
     fn late(&self) -> Failure {
@@ -156,6 +163,7 @@ impl Forward {
     ) -> Result<Answer, Failure> {
         let (mut parts, body) = response.into_parts();
         headers::strip_hop_by_hop(&mut parts.headers);
+        headers::strip_own(&mut parts.headers);
         let operation = found.map(|matched| matched.operation);
         let reads = operation
             .is_some_and(|operation| operation.reads_response_body(parts.status, &parts.headers));
@@ -192,6 +200,7 @@ impl Forward {
                 Collected::Longer(body) => Payload::Streaming(Box::new(body)),
             },
             extensions: parts.extensions,
+            author: Blame::Upstream,
         })
     }
 
@@ -217,8 +226,6 @@ impl Forward {
     }
 
     fn note_unknown(&self, hop: Hop) {
-        if self.visit.upstream.timeline.is_some() {
-            self.visit.watch.note(hop, Seen::UnknownOperation);
-        }
+        self.visit.note_unknown(hop);
     }
 }

@@ -3,6 +3,8 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use crate::change::call::retained;
+
 /// `Keep-Alive` and `Proxy-Connection`: hop-by-hop by custom, and unknown to the `http` crate.
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -38,29 +40,27 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
         .filter_map(|name| name.trim().parse().ok())
         .filter(|name| !is_protected(name))
         .collect();
-    let goes = |name: &HeaderName| is_hop_by_hop(name) || named.contains(name);
+    // A length beside a transfer coding is no length of anything (RFC 9112 §6.3).
+    let coded = headers.contains_key(header::TRANSFER_ENCODING);
+    let goes = |name: &HeaderName| {
+        is_hop_by_hop(name) || named.contains(name) || (coded && *name == header::CONTENT_LENGTH)
+    };
     *headers = retained(std::mem::take(headers), |name| !goes(name));
 }
 
-/// The headers whose names pass, in their order.
-pub(crate) fn retained(headers: HeaderMap, keep: impl Fn(&HeaderName) -> bool) -> HeaderMap {
-    let mut kept = HeaderMap::with_capacity(headers.len());
-    let mut current = None;
-    for (name, value) in headers {
-        // `HeaderMap` gives a name once, before the first of its values.
-        if let Some(name) = name {
-            current = keep(&name).then_some(name);
-        }
-        if let Some(name) = &current {
-            kept.append(name.clone(), value);
-        }
+/// Takes off what only recgate says: an upstream cannot speak for it.
+pub(crate) fn strip_own(headers: &mut HeaderMap) {
+    if headers.keys().any(is_own) {
+        *headers = retained(std::mem::take(headers), |name| !is_own(name));
     }
-    kept
+}
+
+fn is_own(name: &HeaderName) -> bool {
+    name.as_str().starts_with("recgate-")
 }
 
 fn is_protected(name: &HeaderName) -> bool {
-    matches!(*name, header::HOST | header::AUTHORIZATION | header::CONTENT_LENGTH)
-        || name.as_str().starts_with("recgate-")
+    matches!(*name, header::HOST | header::AUTHORIZATION | header::CONTENT_LENGTH) || is_own(name)
 }
 
 /// One `Cookie` header: HTTP/2 may split it (RFC 9113 §8.2.3), HTTP/1.1 may not.

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::change::terms::Terms;
 use crate::config::Config;
-use crate::config::checked::KnownBy;
+use crate::config::checked::{KnownBy, version};
 
 /// The clients of a configuration.
 #[derive(Clone, Debug)]
@@ -43,6 +43,11 @@ fn matches(known_by: &KnownBy, headers: &HeaderMap) -> bool {
         KnownBy::HeaderPrefix(name, wanted) => {
             headers.get(name).is_some_and(|value| value.as_bytes().starts_with(wanted.as_bytes()))
         }
+        KnownBy::HeaderAtLeast(name, wanted) => headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| version(value.trim()))
+            .is_some_and(|version| version >= *wanted),
         KnownBy::HeaderSha256(name, wanted) => {
             headers.get(name).is_some_and(|value| sha256(value.as_bytes()) == *wanted)
         }

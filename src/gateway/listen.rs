@@ -32,6 +32,10 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How often idle upstream connections are looked at.
 const REAP_EVERY: Duration = Duration::from_secs(10);
 
+/// After a connection could not be accepted: long enough for descriptors to come free, and for the
+/// log not to fill.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
 /// Connections waiting to be accepted, a listener.
 const BACKLOG: i32 = 1_024;
 
@@ -91,7 +95,7 @@ pub(crate) async fn serve(
                 Err(error) => {
                     // Out of descriptors, or the peer has gone already: neither ends the service.
                     tracing::warn!(%error, "a connection was not accepted");
-                    tokio::task::yield_now().await;
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
             _ = reap.tick() => worker.reap(),
@@ -201,6 +205,9 @@ async fn http2(worker: Rc<Worker>, stream: Rewound, stop: watch::Receiver<bool>)
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)
         .max_header_list_size(header_bytes)
+        // A peer that answers no ping is gone, or never was one.
+        .keep_alive_interval(Duration::from_millis(limits.head_ms))
+        .keep_alive_timeout(Duration::from_millis(limits.first_byte_ms))
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {

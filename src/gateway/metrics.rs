@@ -24,8 +24,10 @@ pub struct Metrics {
     unknown: Family<UpstreamLabels, Counter>,
     /// Client connections that are open.
     pub(crate) connections: Gauge,
-    /// Exchanges that have not been answered, and work that goes on after an answer.
+    /// Exchanges that were admitted and not answered.
     pub(crate) in_flight: Gauge,
+    /// Work that goes on after an answer: pauses that are watched, tunnels.
+    pub(crate) follow_ups: Gauge,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -76,6 +78,7 @@ impl Metrics {
         );
         registry.register("connections", "Open client connections", metrics.connections.clone());
         registry.register("in_flight", "Unfinished exchanges", metrics.in_flight.clone());
+        registry.register("follow_ups", "Work after an answer", metrics.follow_ups.clone());
         metrics
     }
 

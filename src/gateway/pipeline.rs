@@ -7,6 +7,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::request::Parts;
 use http::{Request, Response, header};
@@ -20,10 +21,12 @@ use super::route::Route;
 use super::visit::Visit;
 use super::worker::Worker;
 use super::{authority, cors, headers, respond, upgrade};
+use crate::change::call::retained;
 use crate::change::{Call, Exchange};
 use crate::contract::{BodyView, Unread};
 use crate::dialect::Dialect;
 use crate::error::{Blame, Code, Failure};
+use crate::limits::CHANGE_BODY_BYTES;
 
 /// One request in, one response out. Never fails: what goes wrong is said in the client's dialect.
 pub(crate) async fn exchange(worker: Rc<Worker>, request: Request<Incoming>) -> Response<Body> {
@@ -90,25 +93,36 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
         return visit.answer(forward(Blame::Client).streaming(head, body).await);
     }
 
-    // Read it, up to the limit. What is longer streams, too.
-    let limit = visit.worker.site.limits.body_bytes;
-    let body = match Body::Client(Watched::new(body)).collect_up_to(limit).await {
-        Ok(Collected::Whole(bytes)) => bytes,
-        Ok(Collected::Longer(body)) => {
+    // Read it, up to the limit and inside a deadline. What is longer streams, too, unless a change
+    // would have to read it: then it would pass unshielded.
+    let limits = &visit.worker.site.limits;
+    let most = if visit.may_change() { CHANGE_BODY_BYTES } else { limits.body_bytes };
+    let reading = Body::Client(Watched::new(body)).collect_up_to(most);
+    let body = match tokio::time::timeout(Duration::from_millis(limits.body_ms), reading).await {
+        Ok(Ok(Collected::Whole(bytes))) => bytes,
+        Ok(Ok(Collected::Longer(_))) if visit.must_read() => {
+            let why = format!("a change reads at most {most} bytes");
+            return visit.refuse(&Failure::new(Code::RequestTooLarge, why));
+        }
+        Ok(Ok(Collected::Longer(body))) => {
             let unread = BodyView::Unread(Unread::OverLimit);
             if let Err(failure) = visit.admit(&head.headers, &head.target, unread) {
                 return visit.refuse(&failure);
             }
             return visit.answer(forward(Blame::Client).streaming(head, body).await);
         }
-        Err(error) => {
+        Ok(Err(error)) => {
             return visit.refuse(&Failure::new(Code::RequestBody, error.to_string()));
+        }
+        Err(_) => {
+            let why = format!("no whole body within {} ms", limits.body_ms);
+            return visit.refuse(&Failure::new(Code::RequestTimeout, why));
         }
     };
 
     // Hop 1.
     let Head { method, target, headers, extensions } = head;
-    let call = Call { method, target, headers, body, patience: None };
+    let call = Call { method, target, headers, body, patience: None, extensions };
     if let Err(failure) = visit.admit_call(&call) {
         return visit.refuse(&failure);
     }
@@ -131,14 +145,17 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
                 let result = changes.carry(Rc::clone(&exchange), call, Rc::new(change)).await;
                 visit.adapted(result, &exchange)
             } else {
-                visit.answer(client.whole(call, extensions).await)
+                visit.answer(client.whole(call).await)
             }
         }
     };
+    let counted = visit.worker.admitted();
     if visit.method.is_safe() {
-        admitted.await
+        let response = admitted.await;
+        drop(counted);
+        response
     } else {
-        visit.worker.detach(admitted, visit.id, visit.dialect()).await
+        visit.worker.detach(admitted, counted, visit.id, visit.dialect()).await
     }
 }
 
@@ -163,7 +180,7 @@ fn head(parts: Parts, target: String) -> Head {
     headers::join_cookies(&mut headers);
     // hyper has answered `Expect: 100-continue` by the time a body is read.
     if headers.contains_key(header::EXPECT) {
-        headers = headers::retained(headers, |name| name != header::EXPECT);
+        headers = retained(headers, |name| name != header::EXPECT);
     }
     Head { method: parts.method, target, headers, extensions: parts.extensions }
 }

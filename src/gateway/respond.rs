@@ -1,15 +1,13 @@
 //! The one place where a failure becomes an answer, and where answers get recgate's headers.
 
-use http::{HeaderName, HeaderValue, Response, header};
+use http::{HeaderValue, Response, header};
 use uuid::Uuid;
 
 use super::body::Body;
+use crate::change::exchange::ERROR;
 use crate::change::{Answer, Payload};
 use crate::dialect::Dialect;
 use crate::error::{Blame, Failure};
-
-/// `Recgate-Error`: the stable code of a failure that recgate answers.
-const ERROR: HeaderName = HeaderName::from_static("recgate-error");
 
 /// A failure as the client's API would say it.
 pub(crate) fn failure(failure: &Failure, dialect: Dialect, exchange: Uuid) -> Response<Body> {

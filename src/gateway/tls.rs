@@ -27,6 +27,11 @@ impl TlsError {
     }
 }
 
+/// Whether a listener could speak TLS with these files.
+pub fn check(files: &Tls) -> Result<(), TlsError> {
+    server(files).map(drop)
+}
+
 /// What the listener speaks: ALPN `h2` and `http/1.1`.
 pub(crate) fn server(files: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
     let chain = certificates(&files.certificate)?;

@@ -3,11 +3,13 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::pool::Server;
 use super::route::Leg;
 use super::tls::{self, TlsError};
 use crate::change::Registry;
+use crate::change::secure_pause::SecurePause;
 use crate::config::checked::{self, Address, Scheme};
 use crate::config::raw::{BuiltIn, ContractChoice};
 use crate::contract::{DatedOverlay, DocumentError, Source, Timeline};
@@ -66,7 +68,7 @@ pub enum SetupError {
 /// Whether an upstream's contract, operations and certificates can be used. Opens no port.
 pub fn check(config: &checked::Upstream) -> Result<(), SetupError> {
     let anywhere = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
-    Upstream::new(config.clone(), Some(anywhere)).map(drop)
+    Upstream::new(config.clone(), Some(anywhere), SecurePause::WATCH).map(drop)
 }
 
 // === impl Upstream ===
@@ -76,6 +78,7 @@ impl Upstream {
     pub(crate) fn new(
         config: checked::Upstream,
         mock: Option<std::net::SocketAddr>,
+        pause_watch: Duration,
     ) -> Result<Self, SetupError> {
         let timeline = timeline(&config)?;
         if let Some(timeline) = &timeline {
@@ -93,7 +96,7 @@ impl Upstream {
         }
         let server = |address: &Address| server(&config, address, mock);
         let (api, login) = (server(&config.address)?, server(&config.login)?);
-        let changes = Registry::of(config.dialect);
+        let changes = Registry::of(config.dialect, pause_watch);
         Ok(Self { config, timeline, changes, api, login })
     }
 

@@ -83,6 +83,11 @@ impl Visit {
         self.upstream.changes.watches(&self.method, &self.path)
     }
 
+    /// Whether a change has to read the request's body, however long it is.
+    pub(crate) fn must_read(&self) -> bool {
+        self.upstream.changes.must_read(&self.method, &self.path)
+    }
+
     /// Whether a contract or a change speaks of this operation.
     pub(crate) fn is_contracted(&self) -> bool {
         self.may_change() || self.promised_operation().is_some()
@@ -111,10 +116,8 @@ impl Visit {
         body: BodyView<'_>,
     ) -> Result<(), Failure> {
         let Some(matched) = self.promised_operation() else {
-            if self.promised.is_some() {
-                self.watch.note(Hop::ClientRequest, Seen::UnknownOperation);
-                self.worker.site.metrics.unknown_operation(&self.upstream.config.name);
-            }
+            self.note_unknown(Hop::ClientRequest);
+            self.worker.site.metrics.unknown_operation(&self.upstream.config.name);
             return Ok(());
         };
         let id = matched.operation.id();
@@ -150,7 +153,7 @@ impl Visit {
         let judged = self.watch.seen(Hop::UpstreamResponse).filter(|_| self.same_contract());
         if let Some(seen) = judged {
             self.watch.note(Hop::ClientResponse, seen);
-        } else if let Err(failure) = self.release(&answer, Blame::Upstream) {
+        } else if let Err(failure) = self.release(&answer) {
             return self.refuse(&failure);
         }
         self.sealed(respond::answer(answer))
@@ -166,7 +169,7 @@ impl Visit {
             self.worker.follow_up(work);
         }
         let checked = result.and_then(|answer| {
-            self.release(&answer, Blame::Change)?;
+            self.release(&answer)?;
             Ok(answer)
         });
         let mut response = match checked {
@@ -182,16 +185,14 @@ impl Visit {
 
     /// Hop 4, against the contract of the client's date. What a mutation did, it did: only the
     /// answer to a read is withheld.
-    fn release(&self, answer: &Answer, blame: Blame) -> Result<(), Failure> {
+    fn release(&self, answer: &Answer) -> Result<(), Failure> {
         let Some(matched) = self.promised_operation() else {
-            if self.promised.is_some() {
-                self.watch.note(Hop::ClientResponse, Seen::UnknownOperation);
-            }
+            self.note_unknown(Hop::ClientResponse);
             return Ok(());
         };
         let id = matched.operation.id();
         let mode = self.upstream.config.mode(id, Hop::ClientResponse);
-        let gate = self.watch.judge(Hop::ClientResponse, mode, id, blame, || {
+        let gate = self.watch.judge(Hop::ClientResponse, mode, id, answer.author, || {
             matched.operation.check_response(&ResponseView {
                 method: &self.method,
                 status: answer.status,
@@ -206,6 +207,15 @@ impl Visit {
             return Err(Failure::new(Code::AnswerContract, format!("hop 4 of {id}")));
         }
         Ok(())
+    }
+
+    /// Nothing can be said of a hop: there is no contract, or it does not know the operation.
+    pub(crate) fn note_unknown(&self, hop: Hop) {
+        let seen = match self.kept {
+            Some(_) => Seen::UnknownOperation,
+            None => Seen::NoContract,
+        };
+        self.watch.note(hop, seen);
     }
 
     fn promised_operation(&self) -> Option<Matched<'_>> {

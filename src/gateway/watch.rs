@@ -30,6 +30,8 @@ pub(crate) enum Seen {
     Judged(Verdict),
     /// The contract does not know the operation.
     UnknownOperation,
+    /// The upstream has no contract.
+    NoContract,
     /// The operator switched the check off.
     Off,
 }
@@ -166,6 +168,7 @@ impl Seen {
             Self::Judged(Verdict::NotApplicable) => ("not-applicable", None),
             Self::Judged(Verdict::Unverifiable(reason)) => ("unverifiable", Some(reason.as_str())),
             Self::UnknownOperation => ("unverifiable", Some("unknown-operation")),
+            Self::NoContract => ("unverifiable", Some("no-contract")),
             Self::Off => ("unverifiable", Some("off")),
         }
     }
@@ -174,7 +177,10 @@ impl Seen {
         match self {
             Self::Judged(Verdict::NotApplicable) => 0,
             Self::Judged(Verdict::Conforms) => 1,
-            Self::Judged(Verdict::Unverifiable(_)) | Self::UnknownOperation | Self::Off => 2,
+            Self::Judged(Verdict::Unverifiable(_))
+            | Self::UnknownOperation
+            | Self::NoContract
+            | Self::Off => 2,
             Self::Judged(Verdict::Violates) => 3,
         }
     }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 use http::Response;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -28,6 +29,9 @@ use crate::config::raw::Limits;
 use crate::dialect::Dialect;
 use crate::error::{Code, Failure};
 use crate::report::Findings;
+
+/// How long a drain waits for work that goes on after an answer (a pause that is watched).
+const FOLLOW_UP_GRACE: Duration = Duration::from_secs(2);
 
 /// What all threads share: one configuration, ready to be used.
 pub(crate) struct Site {
@@ -50,8 +54,8 @@ pub(crate) struct Worker {
 /// Connections by upstream and leg.
 type Pools = HashMap<(Arc<str>, Leg), Rc<Pool>>;
 
-/// Counts as in flight while it lives.
-struct InFlight(Arc<Metrics>);
+/// Counts in a gauge while it lives.
+pub(crate) struct Counted(Gauge);
 
 // === impl Worker ===
 
@@ -76,14 +80,24 @@ impl Worker {
         Rc::clone(pool)
     }
 
+    /// Counts an exchange from its admission on; a drain waits for it.
+    pub(crate) fn admitted(&self) -> Counted {
+        Counted::new(&self.site.metrics.in_flight)
+    }
+
+    /// Whether nothing that was admitted is left.
+    pub(crate) fn is_done(&self) -> bool {
+        self.site.metrics.in_flight.get() == 0
+    }
+
     /// Runs an admitted mutation to its end, whether or not anyone waits for its answer.
     pub(crate) async fn detach(
         &self,
         work: impl Future<Output = Response<Body>> + 'static,
+        counted: Counted,
         exchange: Uuid,
         dialect: Dialect,
     ) -> Response<Body> {
-        let counted = InFlight::new(&self.site.metrics);
         let task = self.tasks.spawn_local(async move {
             let response = work.await;
             drop(counted);
@@ -101,9 +115,17 @@ impl Worker {
 
     /// Runs what is left to do after an answer.
     pub(crate) fn follow_up(&self, work: LocalBoxFuture<'static, ()>) {
-        let counted = InFlight::new(&self.site.metrics);
+        let counted = Counted::new(&self.site.metrics.follow_ups);
+        let stopped = self.stopped();
         self.tasks.spawn_local(async move {
-            work.await;
+            let cut = async {
+                stopped.await;
+                tokio::time::sleep(FOLLOW_UP_GRACE).await;
+            };
+            tokio::select! {
+                () = work => {}
+                () = cut => tracing::warn!("work after an answer was left by the drain"),
+            }
             drop(counted);
         });
     }
@@ -134,17 +156,17 @@ impl Worker {
     }
 }
 
-// === impl InFlight ===
+// === impl Counted ===
 
-impl InFlight {
-    fn new(metrics: &Arc<Metrics>) -> Self {
-        metrics.in_flight.inc();
-        Self(Arc::clone(metrics))
+impl Counted {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
     }
 }
 
-impl Drop for InFlight {
+impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.in_flight.dec();
+        self.0.dec();
     }
 }

@@ -26,6 +26,8 @@ const MEDIA: [(&str, &str); 9] = [
 ];
 /// Pauses; sees the conversation.
 const DEE: &str = "supervisor-dee";
+/// Long enough for the latest effect here, short enough to wait for.
+const SHORT_WATCH: &str = "limits.pause_watch_ms=3000";
 /// Resumes by the same permission, so that a fault can strike resumes alone.
 const ELI: &str = "agent-eli";
 
@@ -106,7 +108,9 @@ async fn states_put(mock: &Mock, command: Command) -> Vec<(String, Value)> {
 /// Resolves when nothing is under way any more, what goes on after an answer included.
 async fn all_quiet(recgate: &Recgate) {
     until("an end of everything under way", || async {
-        (recgate.metric("recgate_in_flight", &[]).await < 0.5).then_some(())
+        let answered = recgate.metric("recgate_in_flight", &[]).await;
+        let watched = recgate.metric("recgate_follow_ups", &[]).await;
+        (answered + watched < 0.5).then_some(())
     })
     .await;
 }
@@ -191,7 +195,7 @@ async fn both_calls_happen_although_the_client_left() {
 /// A client that leaves while its resume is tried again does not leave it half done.
 #[tokio::test]
 async fn tries_go_on_although_the_client_left() {
-    let recgate = Recgate::built_in(&[]).await;
+    let recgate = Recgate::built_in(&[SHORT_WATCH]).await;
     let mock = recgate.mock();
     let client = http().build().unwrap();
     let pause = Command::pause(Form::Put, 1);
@@ -213,7 +217,7 @@ async fn tries_go_on_although_the_client_left() {
 /// The pause does not wait for a resume that hangs, and holds although that resume lands late.
 #[tokio::test]
 async fn a_pause_goes_past_a_resume_that_hangs_and_holds() {
-    let recgate = Recgate::built_in(&[]).await;
+    let recgate = Recgate::built_in(&[SHORT_WATCH]).await;
     let mock = recgate.mock();
     let client = http().build().unwrap();
     let (pause, resume) = (Command::pause(Form::Legacy, 1), Command::resume(Form::Legacy, 1));
@@ -244,7 +248,7 @@ async fn a_pause_goes_past_a_resume_that_hangs_and_holds() {
 /// A resume whose answer never came, and whose effect comes after the pause.
 #[tokio::test]
 async fn a_pause_holds_against_a_resume_of_unknown_outcome() {
-    let recgate = Recgate::built_in(&[&impatient(ELI, 600)]).await;
+    let recgate = Recgate::built_in(&[SHORT_WATCH, &impatient(ELI, 600)]).await;
     let mock = recgate.mock();
     let client = http().build().unwrap();
     let (pause, resume) = (Command::pause(Form::Put, 1), Command::resume(Form::Put, 1));
@@ -267,7 +271,7 @@ async fn a_pause_holds_against_a_resume_of_unknown_outcome() {
 
 #[tokio::test]
 async fn a_pause_ends_the_tries_of_an_older_resume() {
-    let recgate = Recgate::built_in(&[]).await;
+    let recgate = Recgate::built_in(&[SHORT_WATCH]).await;
     let mock = recgate.mock();
     for (form, client) in [
         (Form::Legacy, http().build().unwrap()),
@@ -301,7 +305,7 @@ async fn a_pause_ends_the_tries_of_an_older_resume() {
 /// waited would be lost.
 #[tokio::test]
 async fn every_form_waits_its_turn_in_the_same_queue() {
-    let recgate = Recgate::built_in(&[]).await;
+    let recgate = Recgate::built_in(&[SHORT_WATCH]).await;
     let mock = recgate.mock();
     let clients = [http().build().unwrap(), http().http2_prior_knowledge().build().unwrap()];
     let forms = [Form::Legacy, Form::Put, Form::Agnostic];
@@ -348,7 +352,7 @@ async fn every_form_waits_its_turn_in_the_same_queue() {
 /// Conversations do not wait for one another.
 #[tokio::test]
 async fn another_conversation_does_not_wait() {
-    let recgate = Recgate::built_in(&[]).await;
+    let recgate = Recgate::built_in(&[SHORT_WATCH]).await;
     let mock = recgate.mock();
     let client = http().build().unwrap();
     let slow = json!([{ "operation": "putConversationsCallRecordingstate", "delayMs": 5000 }]);

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, clippy::print_stdout)]
 
 mod harness;
+mod hostile;
 
 mod big_bodies;
 mod commands;

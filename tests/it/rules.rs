@@ -343,10 +343,13 @@ fn keywords(document: &Value, at: &Value, used: &mut BTreeSet<String>, depth: us
 /// and marked where it only reports.
 #[tokio::test]
 async fn a_body_too_long_to_check_is_refused_or_marked() {
-    let long = format!("{{\"recordingState\": \"PAUSED\", \"x\": \"{}\"}}", "y".repeat(20_000));
+    let long = format!(
+        "{{\"conversationIds\": [\"c0000000-0000-4000-8000-000000000021\"], \"x\": \"{}\"}}",
+        "y".repeat(20_000)
+    );
     let request = format!(
-        "PUT /api/v2/conversations/calls/c0000000-0000-4000-8000-000000000001/recordingstate HTTP/1.1\r\n\
-         Host: x\r\nAuthorization: Bearer supervisor-dee\r\nContent-Type: application/json\r\n\
+        "POST /api/v2/recordings/deletionprotection HTTP/1.1\r\n\
+         Host: x\r\nAuthorization: Bearer records-eve\r\nContent-Type: application/json\r\n\
          Content-Length: {}\r\n\r\n{long}",
         long.len()
     );

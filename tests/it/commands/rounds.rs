@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::{
-    Command, DEE, ELI, Form, MEDIA, all_quiet, answered, conversation, impatient, states_put,
+    Command, DEE, ELI, Form, MEDIA, SHORT_WATCH, all_quiet, answered, conversation, impatient,
+    states_put,
 };
 use crate::harness::{Recgate, http, until};
 
@@ -58,7 +59,7 @@ fn troubles(random: &mut Seeded, operation: &str) -> Vec<Value> {
 async fn the_last_command_wins(seed: u64, steps: usize) {
     // Resumes but the last are given up early, so that their outcome is unknown and their effect
     // late.
-    let recgate = Recgate::built_in(&[&impatient(ELI, 900)]).await;
+    let recgate = Recgate::built_in(&[SHORT_WATCH, &impatient(ELI, 900)]).await;
     let mock = recgate.mock();
     let clients = [http().build().unwrap(), http().http2_prior_knowledge().build().unwrap()];
     let mut random = Seeded(seed);
