@@ -30,6 +30,9 @@ pub const AMBIGUITY_STEPS: usize = 500_000;
 /// Events of a YAML document, what its aliases repeat included.
 pub const YAML_EVENTS: usize = 2_000_000;
 
+/// Stack of the thread that reads a YAML document.
+pub const YAML_STACK_BYTES: usize = 16 * 1024 * 1024;
+
 /// References that may lead to one another before a document is called circular.
 pub const REFERENCE_HOPS: usize = 32;
 

@@ -285,9 +285,35 @@ impl Template {
         starts && ends
     }
 
-    /// Puts the parameters' values behind `values`; what it put there on failure is the caller's
-    /// to take away.
+    /// Puts the parameters' values behind `values`, raw; what it put there on failure is the
+    /// caller's to take away. Text that is written with escapes is text all the same.
     fn matches<'p>(&self, segment: &'p str, values: &mut Vec<&'p str>) -> bool {
+        let mark = values.len();
+        if self.matches_raw(segment, values) {
+            return true;
+        }
+        values.truncate(mark);
+        if self.weight() == 0 || !segment.contains('%') {
+            return false;
+        }
+        let Ok(decoded) = percent_decode_str(segment).decode_utf8() else { return false };
+        let mut found = Vec::new();
+        if !self.matches_raw(&decoded, &mut found) {
+            return false;
+        }
+        // Back to the raw text: each value starts so many decoded bytes in.
+        let raw = raw_offsets(segment);
+        for value in found {
+            let start = value.as_ptr().addr() - decoded.as_ptr().addr();
+            let (Some(from), Some(to)) = (raw.get(start), raw.get(start + value.len())) else {
+                return false;
+            };
+            values.extend(segment.get(*from..*to));
+        }
+        true
+    }
+
+    fn matches_raw<'p>(&self, segment: &'p str, values: &mut Vec<&'p str>) -> bool {
         let [first, middle @ .., last] = self.texts.as_slice() else { return false };
         let Some(mut rest) =
             segment.strip_prefix(first.as_str()).and_then(|rest| rest.strip_suffix(last.as_str()))
@@ -305,6 +331,21 @@ impl Template {
         values.push(rest);
         !rest.is_empty()
     }
+}
+
+/// By decoded byte: where it stands in the raw text; its end is the last.
+fn raw_offsets(segment: &str) -> Vec<usize> {
+    let bytes = segment.as_bytes();
+    let mut offsets = Vec::with_capacity(bytes.len() + 1);
+    let mut at = 0;
+    while at < bytes.len() {
+        offsets.push(at);
+        let escape = bytes[at] == b'%'
+            && bytes.get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
+        at += if escape { 3 } else { 1 };
+    }
+    offsets.push(at);
+    offsets
 }
 
 fn decode(segment: &str) -> Cow<'_, str> {
@@ -349,6 +390,8 @@ mod tests {
     fn a_segment_holds_several_parameters_and_text() {
         let router = router(&["/{id}:start", "/{name}.{kind}", "/{any}"]);
         assert_eq!(router.find("/7:start"), Some((&"/{id}:start", vec!["7"])));
+        assert_eq!(router.find("/%37%2F%3Astart"), Some((&"/{id}:start", vec!["%37%2F"])));
+        assert_eq!(router.find("/a%2eb%2Ec"), Some((&"/{name}.{kind}", vec!["a", "b%2Ec"])));
         assert_eq!(router.find("/a.b.c"), Some((&"/{name}.{kind}", vec!["a", "b.c"])));
         assert_eq!(router.find("/.b"), Some((&"/{any}", vec![".b"])));
         assert_eq!(router.find("/a."), Some((&"/{any}", vec!["a."])));

@@ -46,7 +46,18 @@ fn parse_json(name: &str, text: &str) -> Result<Value, DocumentError> {
     Ok(node.to_value())
 }
 
+/// The YAML reader takes some sixteen kilobytes of stack a level, too much for [`limits::JSON_DEPTH`]
+/// of them on a worker's stack: it gets a thread of its own.
 fn parse_yaml(name: &str, text: &str) -> Result<Value, DocumentError> {
+    let failed = || DocumentError::whole("document.syntax", name, "no thread could read it");
+    std::thread::scope(|scope| {
+        let builder = std::thread::Builder::new().stack_size(limits::YAML_STACK_BYTES);
+        let reader = builder.spawn_scoped(scope, || deserialize_yaml(name, text));
+        reader.map_err(|_| failed())?.join().map_err(|_| failed())?
+    })
+}
+
+fn deserialize_yaml(name: &str, text: &str) -> Result<Value, DocumentError> {
     let options = serde_saphyr::options! {
         strict_booleans: true,
         budget: serde_saphyr::budget! {

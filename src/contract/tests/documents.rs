@@ -10,8 +10,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::{document, source};
 use crate::contract::{
-    BodyView, Checked, ContractDate, DatedOverlay, Found, Input, Note, RequestView, ResponseView,
-    Severity, Source, Timeline, UriTable,
+    BodyView, Checked, ContractDate, DatedOverlay, Found, Input, Note, ResponseView, Severity,
+    Timeline, UriTable,
 };
 
 fn notes(timeline: &Timeline) -> Vec<String> {
@@ -173,7 +173,7 @@ fn what_an_overlay_added_was_written_in_the_overlay() {
     let wanted = [
         ("/actions/1/update/allOf/0/required", "o.yaml:9:9"),
         ("/actions/1/update/maxProperties", "o.yaml:7:5"),
-        ("/components/schemas/A/allOf/2/required", "h.yaml:10:56"),
+        ("/components/schemas/A/allOf/2/required", "h.yaml:11:54"),
     ];
     let wanted = wanted.map(|(pointer, place)| (pointer.to_owned(), place.to_owned()));
     assert_eq!(places, wanted);
@@ -230,7 +230,7 @@ fn a_relative_reference_is_a_file_of_the_folder_and_findings_name_it() {
     assert_eq!(notes(&timeline), [""; 0]);
     for (body, pointer, place) in [
         (r#"{"next": {"id": "x"}}"#, "/type", "spec/schemas/id.json:2:3"),
-        (r#"{"next": {"text": 1}}"#, "/components/schemas/Text/type", "spec/api.yaml:11:30"),
+        (r#"{"next": {"text": 1}}"#, "/components/schemas/Text/type", "spec/api.yaml:11:31"),
         (r#"{"next": 1}"#, "/Call/type", "spec/schemas/call.yaml:2:3"),
     ] {
         let checked = answer(&timeline, "/x", 200, body);
@@ -360,6 +360,36 @@ fn a_form_of_another_version_is_a_warning() {
     let siblings = with("3.0.3", "{$ref: '#/components/schemas/A', nullable: true}");
     assert_eq!(siblings[0].1, "schema.reference-siblings");
     assert_eq!(with("3.0.3", "{$ref: '#/components/schemas/A', description: d}"), []);
+}
+
+#[test]
+fn of_2_0_everything_wrong_is_at_its_place_in_the_source() {
+    let text = "swagger: '2.0'\nbasePath: /v1\npaths:\n  /a:\n    get:\n      parameters:\n        \
+        - {$ref: '#/parameters/Nope'}\n      responses: {'200': {description: d}}\n  /b:\n    get:\n      \
+        responses: {'200': {$ref: '#/responses/Nope'}}\n  /c:\n    get:\n      parameters:\n        \
+        - {in: query, name: q, required: soon, type: string}\n      responses: {'200': {description: d}}\n  \
+        /d:\n    get:\n      responses:\n        '200': {description: d, schema: {$ref: '#/definitions/Nope'}}\n  \
+        /e:\n    get: {consumes: application/json, responses: {}}\n  /f:\n    get: {responses: {'200': {description: d, schema: {$ref: '#/definitions/F'}}}}\n\
+        definitions:\n  F: {type: object, properties: {n: {type: integer}}}\n";
+    let timeline = Timeline::load(&source("s", text), &[]).unwrap();
+    let said: Vec<(&str, &str, Option<usize>)> =
+        timeline.notes().map(|it| (it.code, it.pointer.as_str(), it.line)).collect();
+    let wanted = [
+        ("reference.unresolved", "/paths/~1a/get/parameters/0", Some(7)),
+        ("reference.unresolved", "/paths/~1b/get/responses/200", Some(11)),
+        ("document.rule", "/paths/~1c/get/parameters/0/required", Some(15)),
+        ("reference.unresolved", "/paths/~1d/get/responses/200/schema", Some(20)),
+        ("operation.form", "/paths/~1e/get", Some(22)),
+    ];
+    assert_eq!(said, wanted, "{:?}", notes(&timeline));
+    let message = &timeline.notes().next().unwrap().message;
+    assert_eq!(message, "`$ref` to `#/parameters/Nope`, which does not exist");
+    let checked = answer(&timeline, "/v1/f", 200, "{\"n\": \"x\"}");
+    let [finding] = checked.findings.as_slice() else { panic!("{checked:?}") };
+    assert_eq!(finding.spec_pointer, "/definitions/F/properties/n/type");
+    assert_eq!(finding.position.as_ref().unwrap().to_string(), "s:26:38");
+    let [summary] = timeline.at(ContractDate::Latest).summaries() else { panic!() };
+    assert_eq!((summary.version, summary.operations, summary.schemas), ("2.0", 6, 1));
 }
 
 // === matching ===
@@ -531,23 +561,4 @@ fn every_document_of_the_conformance_collection_loads() {
     eprintln!("{loaded} documents loaded");
     assert_eq!(failures, [""; 0]);
     assert!(loaded >= 237, "{loaded}");
-}
-
-/// A request without a body.
-#[allow(dead_code, reason = "for the tests of Swagger 2.0 below")]
-fn request(timeline: &Timeline, method: &Method, target: &str) -> Checked {
-    let (path, query) = target.split_once('?').map_or((target, None), |(a, b)| (a, Some(b)));
-    let contract = timeline.at(ContractDate::Latest);
-    let Found::Operation(found) = contract.find(method, path) else { panic!("{target}") };
-    found.operation.check_request(&RequestView {
-        path_parameters: &found.path_parameters,
-        query,
-        headers: &HeaderMap::new(),
-        body: BodyView::Empty,
-    })
-}
-
-#[allow(dead_code, reason = "see above")]
-fn swagger(text: &str) -> Source {
-    source("swagger.yaml", text)
 }
