@@ -32,6 +32,7 @@ use http::Method;
 use jiff::civil::Date;
 
 use router::Router;
+use schema::Schema;
 
 pub use document::{DocumentError, Input, UriTable};
 pub use finding::{Finding, Location, Position};
@@ -67,6 +68,8 @@ pub struct Contract {
     notes: Vec<Note>,
     /// What was understood, by document.
     summaries: Vec<Summary>,
+    /// The schemas that messages are judged by.
+    edges: Vec<Arc<Schema>>,
 }
 
 /// A method of a path.

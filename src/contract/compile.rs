@@ -12,7 +12,7 @@ use std::{collections::HashSet, sync::Arc};
 use http::Method;
 
 use super::{
-    Contract, DocumentError, Note, Operation, Route, Summary,
+    Contract, DocumentError, Note, Operation, Reason, Route, Summary,
     document::{At, Document, Version},
     form, lint,
     schema::Schemas,
@@ -57,6 +57,32 @@ impl Contract {
         Ok(contract)
     }
 
+    /// Compiles every schema that messages are judged by, and says which of them leave messages
+    /// `unverifiable`: else only a message would show it.
+    #[must_use]
+    pub fn unverifiable_schemas(&self) -> Vec<Note> {
+        let short = self.edges.iter().filter_map(|edge| Some((edge, edge.shortfall()?)));
+        let mut notes: Vec<Note> = short
+            .map(|(edge, reason)| {
+                let (code, message) = match reason {
+                    Reason::Pattern => (
+                        "schema.pattern",
+                        "it reaches a `pattern` that cannot be compiled and is not checked",
+                    ),
+                    _ => {
+                        ("schema.unverifiable", "it cannot be compiled, or costs more than it may")
+                    }
+                };
+                let hint = "values that nothing else speaks against are `unverifiable`";
+                Note::warning(edge.error(message).coded(code), hint)
+            })
+            .collect();
+        notes.sort_by_key(|note| (note.source.clone(), note.line, note.column));
+        let mut seen = HashSet::new();
+        notes.retain(|note| seen.insert(note.identity()));
+        notes
+    }
+
     fn read(&mut self, document: &Arc<Document>) -> Result<(), DocumentError> {
         let root = At { document, pointer: String::new(), value: document.root() };
         if document.version() == Version::Unknown {
@@ -98,6 +124,7 @@ impl Contract {
         lint::forms(&reading.root, &mut reading.notes);
         self.summaries.push(Summary::of(document, reading.operations, reading.unreadable));
         self.notes.append(&mut reading.notes);
+        self.edges.extend(reading.schemas.into_edges());
         Ok(())
     }
 

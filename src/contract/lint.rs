@@ -84,6 +84,12 @@ impl Note {
         Self::new(Severity::Note, what, None)
     }
 
+    /// A whole document, or an overlay, is not used.
+    #[must_use]
+    pub fn fatal(what: DocumentError) -> Self {
+        Self::new(Severity::Error, what, None)
+    }
+
     fn new(severity: Severity, what: DocumentError, hint: Option<&'static str>) -> Self {
         let DocumentError { code, source, pointer, line, column, message } = what;
         Self { severity, code, source, pointer, line, column, message, hint }

@@ -86,9 +86,11 @@ impl Library<'_> {
         let mut bytes: usize = 0;
         let mut waiting: VecDeque<Arc<File>> = VecDeque::new();
         for (uri, source) in self.uris {
+            // An empty fragment is the document itself.
+            let uri = uri.trim_end_matches('#').to_owned();
             if seen.insert(uri.clone()) {
                 bytes = bytes.saturating_add(source.text.len());
-                let file = Arc::new(File::read(uri.clone(), source)?);
+                let file = Arc::new(File::read(uri, source)?);
                 shelf.files.push(Arc::clone(&file));
                 waiting.push_back(file);
             }
