@@ -6,6 +6,7 @@
 mod config;
 mod mock;
 mod serve;
+mod spec;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,6 +24,7 @@ use crate::config::{Config, ConfigError, Layers};
   recgate serve                                   gateway, mock vendor and admin side on loopback
   recgate serve --set gateway.listen=0.0.0.0:80   the same on another address
   recgate serve --config my.toml                  with your own upstreams and clients
+  recgate spec lint openapi.yaml                  what a contract says, and what is not understood
   recgate config check my.toml                    what is wrong with it, and where
   recgate config default > my.toml                the manual, to start from"
 )]
@@ -40,6 +42,9 @@ enum Command {
     /// Check or print the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Look into OpenAPI documents.
+    #[command(subcommand)]
+    Spec(spec::SpecCommand),
 }
 
 /// Where the configuration comes from.
@@ -59,6 +64,12 @@ enum Exit {
     /// The configuration.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Config(Vec<ConfigError>),
+    /// What was given to the command.
+    #[error("{0}")]
+    Unusable(String),
+    /// What the command found.
+    #[error("{0}")]
+    Wrong(String),
     /// Anything else.
     #[error("{0:#}")]
     Other(#[from] anyhow::Error),
@@ -72,6 +83,7 @@ pub fn run() -> ExitCode {
         Command::Serve(settings) => serve::run(&settings),
         Command::Mock(settings) => mock::run(&settings),
         Command::Config(command) => config::run(&command),
+        Command::Spec(command) => spec::run(&command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -80,8 +92,8 @@ pub fn run() -> ExitCode {
                 eprintln!("recgate: {line}");
             }
             match error {
-                Exit::Config(_) => ExitCode::from(2),
-                Exit::Other(_) => ExitCode::FAILURE,
+                Exit::Config(_) | Exit::Unusable(_) => ExitCode::from(2),
+                Exit::Wrong(_) | Exit::Other(_) => ExitCode::FAILURE,
             }
         }
     }
