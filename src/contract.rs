@@ -11,14 +11,20 @@
 //! verdict or error holds a value out of a message.
 
 mod body;
+mod compressed;
 mod document;
+mod encoding;
 mod finding;
 mod form;
+mod form_body;
+mod media_type;
+mod multipart;
 mod operation;
 mod overlay;
 mod parameter;
 mod router;
 mod schema;
+mod security;
 mod timeline;
 mod verdict;
 
@@ -33,9 +39,9 @@ use schema::Schemas;
 
 pub use document::DocumentError;
 pub use finding::{Finding, Location};
-pub use operation::{BodyView, Operation, RequestView, ResponseView, Unread};
+pub use operation::{BodyView, Operation, RequestView, ResponseView, UnknownQuery, Unread};
 pub use timeline::{ContractDate, ContractDateError, Timeline};
-pub use verdict::{Checked, Reason, Verdict};
+pub use verdict::{Checked, Force, Reason, Verdict};
 
 /// The text of a document and the name it is called by in errors.
 #[derive(Clone, Debug)]

@@ -6,13 +6,14 @@
 
 use std::{path::Path, time::Instant};
 
+use base64::Engine as _;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
     BodyView, Checked, ContractDate, DatedOverlay, Finding, Found, RequestView, ResponseView,
-    Source, Timeline, Unread, document::Document,
+    Source, Timeline, UnknownQuery, Unread, document::Document,
 };
 
 // === golden cases ===
@@ -38,6 +39,11 @@ struct Case {
     headers: Vec<(String, String)>,
     /// A text as it is sent, or a value that is sent as JSON.
     body: Option<Value>,
+    /// Instead of a body: one that is no text.
+    base64: Option<String>,
+    /// What an undeclared query parameter is; left out: nothing.
+    #[serde(default)]
+    unknown_query: UnknownQuery,
     /// `streamed` or `over-limit`.
     unread: Option<String>,
     verdict: String,
@@ -100,30 +106,29 @@ fn check(timeline: &Timeline, case: &Case) -> Checked {
         headers.append(name, HeaderValue::from_str(value).unwrap());
     }
     let body = case.body.as_ref().map(|body| match body {
-        Value::String(text) => text.clone(),
-        json => json.to_string(),
+        Value::String(text) => text.clone().into_bytes(),
+        json => json.to_string().into_bytes(),
     });
+    let base64 = |text: &String| base64::engine::general_purpose::STANDARD.decode(text).unwrap();
+    let body = body.or_else(|| case.base64.as_ref().map(base64));
     let body = match (&body, case.unread.as_deref()) {
         (_, Some("streamed")) => BodyView::Unread(Unread::Streamed),
         (_, Some("over-limit")) => BodyView::Unread(Unread::OverLimit),
         (_, Some(other)) => panic!("{}: unread: {other}", case.name),
-        (Some(text), None) => BodyView::Whole(text.as_bytes()),
+        (Some(bytes), None) => BodyView::Whole(bytes),
         (None, None) => BodyView::Empty,
     };
-    match case.status {
-        Some(status) => found.operation.check_response(&ResponseView {
-            method: &method,
-            status: StatusCode::from_u16(status).unwrap(),
-            headers: &headers,
-            body,
-        }),
-        None => found.operation.check_request(&RequestView {
-            path_parameters: &found.path_parameters,
-            query,
-            headers: &headers,
-            body,
-        }),
-    }
+    let Some(status) = case.status else {
+        let path_parameters = &found.path_parameters;
+        let request = RequestView { path_parameters, query, headers: &headers, body };
+        return found.operation.check_request_by(&request, case.unknown_query);
+    };
+    found.operation.check_response(&ResponseView {
+        method: &method,
+        status: StatusCode::from_u16(status).unwrap(),
+        headers: &headers,
+        body,
+    })
 }
 
 fn difference(case: &Case, checked: &Checked) -> Option<String> {
