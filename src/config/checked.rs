@@ -13,7 +13,7 @@ use super::error::ConfigError;
 use super::raw::{self, BuiltIn, ContractChoice, Mode, Raw, Vendor};
 use crate::change::deletion_protection::EFFECTIVE;
 use crate::change::terms::{Policy, Terms};
-use crate::contract::ContractDate;
+use crate::contract::{ContractDate, UnknownQuery};
 use crate::dialect::Dialect;
 use crate::mock::Unpublished;
 use crate::report::Hop;
@@ -98,6 +98,8 @@ pub struct Upstream {
     pub cors_origins: Option<Vec<String>>,
     /// Modes by hop, in the hops' order.
     pub modes: [Mode; 4],
+    /// What a query parameter is that the contract does not declare.
+    pub unknown_query: UnknownQuery,
     /// Operations that differ.
     pub overrides: Vec<raw::CheckOverride>,
 }
@@ -369,6 +371,7 @@ impl<'a> Checking<'a> {
             ca_file: raw.ca_file.clone(),
             cors_origins: raw.cors.as_ref().map(|cors| cors.allow_origins.clone()),
             modes,
+            unknown_query: raw.unknown_query,
             overrides: raw.check_overrides.clone(),
         })
     }
