@@ -3,8 +3,9 @@
 //! The styles are those of the specification's table (3.0.4 and 3.1.1, "Style Examples"). Where
 //! the versions or their readers differ, a text has several cuts, the specification's own first:
 //! `label` without `explode` parts by dots in 3.0.3 and by commas in 3.0.4; the SDKs of many
-//! vendors write the commas of a list as `%2C`; an empty text is an empty list or a list of one
-//! empty text. Whether one of the cuts is right is for the schema to say.
+//! vendors write the commas of a list as `%2C`; an empty text where the parts stand together is a
+//! list of one empty text, or (an empty list, joined) an empty list. Whether one of the cuts is
+//! right is for the schema to say.
 //!
 //! Cutting comes before decoding, so an encoded delimiter is part of a value. What the table
 //! leaves open (`n/a`) is [`Misread::Undefined`], save for `spaceDelimited` and `pipeDelimited`
@@ -155,9 +156,6 @@ impl Layout {
             cuts.push(Cut::One(one.clone()));
         }
         if shape.types.has(Types::ARRAY) {
-            if texts == [""] {
-                cuts.push(Cut::List(Vec::new()));
-            }
             cuts.push(Cut::List(decoded));
         } else if cuts.is_empty() {
             let is_one = texts.len() == 1;
@@ -177,7 +175,7 @@ impl Layout {
         }
         if text.is_empty() {
             if is_list {
-                cuts.extend([Cut::List(Vec::new()), Cut::List(vec![whole])]);
+                cuts.extend([Cut::List(vec![whole]), Cut::List(Vec::new())]);
             }
             if is_object {
                 cuts.push(Cut::Members(Vec::new()));
