@@ -153,7 +153,11 @@ mod tests {
         let two = [&gzip[..], &gzip[..]].concat();
         assert_eq!(decode(&headers(&["gzip"]), &two).unwrap(), body.repeat(2));
         assert_eq!(decode(&headers(&["gzip"]), body), Err(Undecoded::Broken));
-        assert_eq!(decode(&headers(&["gzip"]), &gzip[..gzip.len() - 1]), Err(Undecoded::Broken));
+        for (coding, bytes) in [("gzip", &gzip), ("deflate", &zlib), ("br", &br), ("zstd", &zstd)] {
+            let cut = decode(&headers(&[coding]), &bytes[..bytes.len() - 1]);
+            assert_eq!(cut, Err(Undecoded::Broken), "{coding}");
+            assert_eq!(decode(&headers(&[coding]), b""), Err(Undecoded::Broken), "{coding}");
+        }
         assert_eq!(decode(&headers(&["compress"]), body), Err(Undecoded::Unknown));
         assert_eq!(decode(&headers(&["gzip,gzip,gzip,gzip,gzip"]), body), Err(Undecoded::Unknown));
     }

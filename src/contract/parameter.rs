@@ -12,29 +12,30 @@
 //! specification does not define (lists of lists, `deepObject` below one level) is
 //! `unverifiable(style)`, never a pass.
 
+mod decoding;
+mod query;
 pub(crate) mod shape;
 pub(crate) mod style;
 mod text;
 mod types;
 
-use std::{
-    borrow::Cow,
-    sync::{Arc, OnceLock},
-};
+use std::sync::OnceLock;
 
 use http::{HeaderMap, HeaderName, header};
 
 use super::{
     Finding, Location, Reason,
     document::{At, DocumentError},
-    media_type::{Form, MediaType},
+    media_type::Form,
     schema::{Direction, Schema, Schemas},
     verdict::Report,
 };
 use crate::json::{self, Node};
+use decoding::{Decoding, Plus, escapes};
 use shape::Shape;
-use style::{Layout, Misread, Pairs, Parts, Style};
+use style::{Layout, Misread, Parts, Style};
 
+pub(crate) use query::{Query, query_pair};
 pub(crate) use text::Escapes;
 pub(crate) use types::Types;
 
@@ -55,38 +56,6 @@ enum Presence {
     Optional,
     /// Optional, and `name=` alone says nothing about its schema (`allowEmptyValue`).
     MayBeEmpty,
-}
-
-#[derive(Debug)]
-enum Decoding {
-    Styled {
-        schema: Arc<Schema>,
-        shape: OnceLock<Shape>,
-        layout: Layout,
-        plus: Plus,
-    },
-    /// `content`: a text of a media type.
-    Content {
-        schema: Option<Arc<Schema>>,
-        form: Form,
-        shape: OnceLock<Shape>,
-    },
-    /// In a style that its place does not have.
-    Undefined,
-}
-
-/// What a `+` in a query may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Plus {
-    Space,
-    /// `allowReserved`: a plus sign is sent as it is.
-    SpaceOrPlus,
-}
-
-/// The query, or cookies, cut into names and raw values.
-#[derive(Debug, Default)]
-pub(crate) struct Query<'q> {
-    pub(crate) pairs: Pairs<'q>,
 }
 
 // === impl Parameter ===
@@ -168,6 +137,18 @@ impl Parameter {
         match &self.decoding {
             Decoding::Styled { layout, .. } => {
                 layout.spreads(self.shape()) && self.shape().takes(name)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a cookie's name begins an exploded value of this parameter.
+    pub(crate) fn explodes(&self, name: &str) -> bool {
+        match &self.decoding {
+            Decoding::Styled { layout, .. } if layout.parts == Parts::Apart => {
+                let shape = self.shape();
+                layout.spreads(shape) && shape.takes(name)
+                    || name == self.name && shape.types.only(Types::ARRAY)
             }
             _ => false,
         }
@@ -378,136 +359,7 @@ impl Parameter {
     }
 }
 
-const fn escapes(location: Location) -> Escapes {
-    match location {
-        Location::Query => Escapes::Form,
-        Location::Header => Escapes::Header,
-        _ => Escapes::Percent,
-    }
-}
-
 /// 3.0.3, Parameter Object: a header parameter of these names is ignored.
 fn is_described_elsewhere(name: &str) -> bool {
     ["accept", "content-type", "authorization"].iter().any(|it| name.eq_ignore_ascii_case(it))
-}
-
-// === impl Decoding ===
-
-impl Decoding {
-    fn read(
-        at: &At<'_>,
-        location: Location,
-        direction: Direction,
-        schemas: &mut Schemas,
-    ) -> Result<Self, DocumentError> {
-        let Some(schema) = at.get("schema") else {
-            return Self::read_content(at, direction, schemas);
-        };
-        let schema = schemas.edge(&schema, direction)?;
-        let usual = match location {
-            Location::Query | Location::Cookie => Style::Form,
-            _ => Style::Simple,
-        };
-        let style = match at.text("style") {
-            None => usual,
-            Some(name) => {
-                let known = Style::parse(name).filter(|style| is_style_of(*style, location));
-                let Some(style) = known else { return Ok(Self::Undefined) };
-                style
-            }
-        };
-        let explode = at.flag("explode")?.unwrap_or(style == Style::Form);
-        let parts = if explode { Parts::Apart } else { Parts::Together };
-        let reserved = location == Location::Query && at.flag("allowReserved")?.unwrap_or(false);
-        Ok(Self::Styled {
-            schema,
-            shape: OnceLock::new(),
-            layout: Layout { style, parts, escapes: escapes(location) },
-            plus: if reserved { Plus::SpaceOrPlus } else { Plus::Space },
-        })
-    }
-
-    fn read_content(
-        at: &At<'_>,
-        direction: Direction,
-        schemas: &mut Schemas,
-    ) -> Result<Self, DocumentError> {
-        let content = at.get("content");
-        // 3.0.3, Parameter Object: exactly one entry.
-        let Some((name, entry)) = content.as_ref().and_then(|content| content.all_members().next())
-        else {
-            return Err(at.error("a parameter needs `schema` or `content`"));
-        };
-        let media = MediaType::parse(name)
-            .ok_or_else(|| entry.error(format!("`{name}` is no media type or range")))?;
-        let schema = match entry.get("schema") {
-            Some(schema) => Some(schemas.edge(&schema, direction)?),
-            None => None,
-        };
-        Ok(Self::Content { schema, form: media.form(), shape: OnceLock::new() })
-    }
-}
-
-/// The styles of each place (3.0.3, "Style Values").
-const fn is_style_of(style: Style, location: Location) -> bool {
-    match style {
-        Style::Simple => matches!(location, Location::Path | Location::Header),
-        Style::Label | Style::Matrix => matches!(location, Location::Path),
-        Style::Form => matches!(location, Location::Query | Location::Cookie),
-        Style::SpaceDelimited | Style::PipeDelimited | Style::DeepObject => {
-            matches!(location, Location::Query)
-        }
-    }
-}
-
-// === impl Query ===
-
-impl<'q> Query<'q> {
-    /// Cuts a query. A name that cannot be decoded stays as it came.
-    pub(crate) fn parse(query: &'q str) -> Self {
-        Self { pairs: query.split('&').filter(|it| !it.is_empty()).map(query_pair).collect() }
-    }
-
-    /// Cuts the `Cookie` headers. What is exploded into one cookie (`R=1&G=2`, as the
-    /// specification's table has it) is cut, too, where `exploded` knows the cookie's name.
-    pub(crate) fn cookies(headers: &'q HeaderMap, exploded: &dyn Fn(&str) -> bool) -> Self {
-        let mut pairs = Vec::new();
-        for line in headers.get_all(header::COOKIE) {
-            let Ok(line) = line.to_str() else { continue };
-            for cookie in line.split(';').map(str::trim).filter(|it| !it.is_empty()) {
-                let first = cookie_pair(cookie);
-                if first.1.contains('&') && exploded(&first.0) {
-                    pairs.extend(cookie.split('&').map(cookie_pair));
-                } else {
-                    pairs.push(first);
-                }
-            }
-        }
-        Self { pairs }
-    }
-}
-
-impl Parameter {
-    /// Whether a cookie's name begins an exploded value of this parameter.
-    pub(crate) fn explodes(&self, name: &str) -> bool {
-        match &self.decoding {
-            Decoding::Styled { layout, .. } if layout.parts == Parts::Apart => {
-                let shape = self.shape();
-                layout.spreads(shape) && shape.takes(name)
-                    || name == self.name && shape.types.only(Types::ARRAY)
-            }
-            _ => false,
-        }
-    }
-}
-
-/// A name, decoded where it can be, and a raw value.
-pub(crate) fn query_pair(pair: &str) -> (Cow<'_, str>, &str) {
-    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-    (Escapes::Form.decode(name).unwrap_or(Cow::Borrowed(name)), value)
-}
-
-fn cookie_pair(pair: &str) -> (Cow<'_, str>, &str) {
-    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-    (Cow::Borrowed(name.trim()), value.trim())
 }
