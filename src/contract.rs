@@ -12,16 +12,22 @@
 
 mod body;
 mod compile;
+mod compressed;
 mod convert;
 mod document;
+mod encoding;
 mod finding;
 mod form;
+mod form_body;
 mod lint;
+mod media_type;
+mod multipart;
 mod operation;
 mod overlay;
 mod parameter;
 mod router;
 mod schema;
+mod security;
 mod server;
 mod timeline;
 mod verdict;
@@ -37,9 +43,9 @@ use schema::Schema;
 pub use document::{DocumentError, Input, UriTable};
 pub use finding::{Finding, Location, Position};
 pub use lint::{Note, Severity, Summary};
-pub use operation::{BodyView, Operation, RequestView, ResponseView, Unread};
+pub use operation::{BodyView, Operation, RequestView, ResponseView, UnknownQuery, Unread};
 pub use timeline::{ContractDate, ContractDateError, Timeline};
-pub use verdict::{Checked, Reason, Verdict};
+pub use verdict::{Checked, Force, Reason, Verdict};
 
 /// The text of a document and the name it is called by in errors.
 #[derive(Clone, Debug)]

@@ -62,8 +62,23 @@ pub const COMBINED_DEPTH: usize = 128;
 /// Bytes of compiled program one `pattern` may need.
 pub const PATTERN_BYTES: usize = 1024 * 1024;
 
+/// Characters of a message's own name (an undeclared query parameter) that a finding shows.
+pub const NAME_SHOWN: usize = 64;
+
 /// Values of an `enum` that a finding spells out.
 pub const ENUM_VALUES_SHOWN: usize = 16;
+
+/// Bytes that a compressed body may have once it is decoded for checking, after each of its codings.
+pub const DECODED_BODY_BYTES: usize = 8 * 1024 * 1024;
+
+/// Content codings in a row that are undone for checking.
+pub const CONTENT_CODINGS: usize = 4;
+
+/// Parts of a multipart body that are checked.
+pub const MULTIPART_PARTS: usize = 1_000;
+
+/// Bytes of the headers of one part of a multipart body.
+pub const MULTIPART_HEADER_BYTES: usize = 16 * 1024;
 
 /// Bytes of a request body that the mock reads before it answers 413.
 pub const MOCK_BODY_BYTES: usize = 1024 * 1024;

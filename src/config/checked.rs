@@ -13,7 +13,7 @@ use super::error::ConfigError;
 use super::raw::{self, BuiltIn, ContractChoice, HeaderMatch, Mode, Raw, Vendor};
 use crate::change::deletion_protection::EFFECTIVE;
 use crate::change::terms::{Policy, Terms};
-use crate::contract::ContractDate;
+use crate::contract::{ContractDate, UnknownQuery};
 use crate::dialect::Dialect;
 use crate::mock::Unpublished;
 use crate::report::Hop;
@@ -98,6 +98,8 @@ pub struct Upstream {
     pub cors_origins: Option<Vec<String>>,
     /// Modes by hop, in the hops' order.
     pub modes: [Mode; 4],
+    /// What a query parameter is that the contract does not declare.
+    pub unknown_query: UnknownQuery,
     /// Operations that differ.
     pub overrides: Vec<raw::CheckOverride>,
 }
@@ -361,7 +363,7 @@ impl<'a> Checking<'a> {
             Some(url) => self.address(&format!("{key}.login_url"), url)?,
             None => address.clone(),
         };
-        if let ContractChoice::Files(files) = &raw.contract {
+        if let Some(ContractChoice::Files(files)) = &raw.contract {
             self.contract_files(&format!("{key}.contract"), files);
         }
         let usual = if address == Address::Mock { Mode::Enforce } else { Mode::Report };
@@ -394,6 +396,7 @@ impl<'a> Checking<'a> {
             ca_file: raw.ca_file.clone(),
             cors_origins: raw.cors.as_ref().map(|cors| cors.allow_origins.clone()),
             modes,
+            unknown_query: raw.unknown_query,
             overrides: raw.check_overrides.clone(),
         })
     }

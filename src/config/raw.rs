@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::change::terms::{Authority, Fallback, LegacyAnswer, Policy, QueryBody, SecurePause};
-use crate::contract::ContractDate;
+use crate::contract::{ContractDate, UnknownQuery};
 use crate::mock;
 use crate::report::Hop;
 
@@ -200,6 +200,9 @@ pub struct Upstream {
     /// Modes by hop.
     #[serde(default)]
     pub checks: Checks,
+    /// What a query parameter is that the contract does not declare.
+    #[serde(default)]
+    pub unknown_query: UnknownQuery,
     /// Operations that differ.
     #[serde(default)]
     pub check_overrides: Vec<CheckOverride>,

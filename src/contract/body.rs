@@ -1,24 +1,27 @@
 //! Bodies: which media type was declared for what was sent, and does the body keep its schema.
 //!
-//! JSON (`application/json`, `+json`) and simple forms are read; their schemas judge them. Other
-//! declared media types are `unverifiable`: `no-schema`, `binary`, or `media-type` for those with
-//! a schema that are not decoded yet. The body's bytes are only looked at, never changed.
+//! JSON (`application/json`, `+json`), forms, multipart and text are read, and their schemas judge
+//! them; a compressed body is decoded for that. Other declared media types are `unverifiable`:
+//! `no-schema`, `binary`, or `media-type` for text with a structure that is not read (XML, YAML).
+//! The body's bytes are only looked at, never changed.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::{Arc, OnceLock};
 
 use http::{HeaderMap, header};
 
 use super::{
     BodyView, Finding, Location, Reason, Unread,
+    compressed::{self, Undecoded},
     document::{At, DocumentError},
-    parameter::{Types, decode_query},
+    encoding::Encodings,
+    form_body::{self, Fields, Why},
+    media_type::{Form, MediaType},
+    multipart::Multipart,
+    parameter::{Types, shape::Shape, style::Misread},
     schema::{Direction, Schema, Schemas},
     verdict::Report,
 };
-use crate::{
-    json::{self, Fault, Node},
-    limits,
-};
+use crate::json::{self, Fault, Node};
 
 /// The declared media types of a body.
 #[derive(Debug)]
@@ -35,23 +38,8 @@ struct Entry {
     range: MediaType,
     pointer: String,
     schema: Option<Arc<Schema>>,
-}
-
-/// A media type or range, in lower case.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct MediaType {
-    kind: String,
-    subtype: String,
-    charset: Option<String>,
-}
-
-/// How a body of a media type is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    Json,
-    Fields,
-    Text,
-    Binary,
+    shape: OnceLock<Shape>,
+    encodings: Encodings,
 }
 
 // === impl Content ===
@@ -73,7 +61,9 @@ impl Content {
                 Some(schema) => Some(schemas.edge(&schema, direction)?),
                 None => None,
             };
-            entries.push(Entry { name: name.clone(), range, pointer: at.pointer, schema });
+            let encodings = Encodings::read(&at, direction, schemas)?;
+            let (name, shape) = (name.clone(), OnceLock::new());
+            entries.push(Entry { name, range, pointer: at.pointer, schema, shape, encodings });
         }
         let pointer = content.pointer;
         Ok(if entries.is_empty() { None } else { Some(Self { pointer, entries }) })
@@ -81,9 +71,10 @@ impl Content {
 
     /// Whether some body must be collected to be checked.
     pub(crate) fn may_be_read(&self) -> bool {
-        self.entries
-            .iter()
-            .any(|it| it.schema.is_some() && (it.range.has_wildcard() || it.range.form().is_read()))
+        self.entries.iter().any(|entry| {
+            entry.range.has_wildcard() && entry.schema.is_some()
+                || entry.is_read_as(entry.range.form())
+        })
     }
 
     /// Whether a body with these headers must be collected to be checked.
@@ -91,9 +82,7 @@ impl Content {
         headers
             .get(header::CONTENT_TYPE)
             .and_then(|value| MediaType::parse(value.to_str().ok()?))
-            .is_some_and(|sent| {
-                sent.form().is_read() && self.entry(&sent).is_some_and(|it| it.schema.is_some())
-            })
+            .is_some_and(|sent| self.entry(&sent).is_some_and(|it| it.is_read_as(sent.form())))
     }
 
     /// Whether every declared media type has a value even when nothing was said: no JSON text is
@@ -128,8 +117,8 @@ impl Content {
 
     /// The most specific entry that takes a media type (3.0.3, Request Body Object).
     fn entry(&self, sent: &MediaType) -> Option<&Entry> {
-        let fits = self.entries.iter().filter(|entry| entry.range.takes(sent));
-        fits.max_by_key(|entry| (entry.range.kind != "*", entry.range.subtype != "*"))
+        let fits = self.entries.iter().filter_map(|entry| Some((entry.range.fit(sent)?, entry)));
+        fits.max_by_key(|(fit, _)| *fit).map(|(_, entry)| entry)
     }
 
     fn type_finding(&self, code: &'static str) -> Finding {
@@ -149,6 +138,21 @@ impl Content {
 // === impl Entry ===
 
 impl Entry {
+    /// Whether a body of this form is judged by more than its media type.
+    fn is_read_as(&self, form: Form) -> bool {
+        self.schema.is_some()
+            && form.is_read()
+            && (form != Form::Text || self.shape().types.has(Types::SCALAR))
+    }
+
+    /// The shape of its schema, gathered when it is first needed.
+    fn shape(&self) -> &Shape {
+        self.shape.get_or_init(|| {
+            let source = self.schema.as_ref().and_then(|schema| schema.source());
+            source.map_or_else(Shape::default, |at| Shape::of(&at))
+        })
+    }
+
     fn check(
         &self,
         sent: &MediaType,
@@ -159,9 +163,12 @@ impl Entry {
         let form = sent.form();
         match (&self.schema, form) {
             (_, Form::Binary) => return report.unverifiable(Reason::Binary),
-            (None, Form::Fields | Form::Text) => return report.unverifiable(Reason::NoSchema),
-            (Some(_), Form::Text) => return report.unverifiable(Reason::MediaType),
-            (_, Form::Json) | (Some(_), Form::Fields) => {}
+            (_, Form::Json) => {}
+            (None, _) => return report.unverifiable(Reason::NoSchema),
+            (Some(_), form) if !self.is_read_as(form) => {
+                return report.unverifiable(Reason::MediaType);
+            }
+            (Some(_), _) => {}
         }
         let bytes = match body {
             BodyView::Whole(bytes) => bytes,
@@ -173,68 +180,99 @@ impl Entry {
                 return report.unverifiable(reason);
             }
         };
-        if is_compressed(headers) {
-            return report.unverifiable(Reason::ContentEncoding);
+        let decoded = match compressed::decode(headers, bytes) {
+            Ok(decoded) => decoded,
+            Err(Undecoded::Unknown) => return report.unverifiable(Reason::ContentEncoding),
+            Err(Undecoded::TooLong) => return report.unverifiable(Reason::Size),
+            Err(Undecoded::Broken) => {
+                let expected = "a body in the coding that Content-Encoding names";
+                return report.finding(self.finding("body.content-encoding", "", expected));
+            }
+        };
+        if form == Form::Parts {
+            // Each part has a charset of its own.
+            return self.check_parts(sent, &decoded, report);
         }
         // A text that is ASCII is the same text in every charset that JSON is ever sent in.
-        let is_ascii = bytes.is_ascii() && !bytes.contains(&0);
+        let is_ascii = decoded.is_ascii() && !decoded.contains(&0);
         if !sent.is_utf8() && !is_ascii {
             return report.unverifiable(Reason::Charset);
         }
         match form {
-            Form::Json => match json::parse(bytes) {
-                Err(fault) => report.finding(self.fault(&fault)),
-                Ok(node) => match &self.schema {
-                    Some(schema) => schema.check(&node, Location::Body, "", report),
-                    None => report.unverifiable(Reason::NoSchema),
-                },
-            },
-            _ => self.check_fields(bytes, report),
+            Form::Json => self.check_json(&decoded, report),
+            Form::Fields => self.check_fields(&decoded, report),
+            _ => self.check_text(sent, &decoded, report),
         }
     }
 
-    /// A form (`application/x-www-form-urlencoded`): an object, each field read as the type that
-    /// its property has.
-    fn check_fields(&self, bytes: &[u8], report: &mut Report) {
-        let Some(schema) = &self.schema else { return report.unverifiable(Reason::NoSchema) };
-        let Some(source) = schema.source() else { return report.unverifiable(Reason::Schema) };
-        let mut fields: Vec<(Cow<'_, str>, Vec<Cow<'_, str>>)> = Vec::new();
-        for pair in bytes.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
-            let decoded = std::str::from_utf8(pair).ok().and_then(|pair| {
-                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-                Some((decode_query(name)?, decode_query(value)?))
-            });
-            let Some((name, value)) = decoded else {
-                return report.finding(self.finding("body.encoding", "", "UTF-8, form-encoded"));
-            };
-            match fields.iter_mut().find(|(other, _)| *other == name) {
-                Some((_, values)) => values.push(value),
-                None => fields.push((name, vec![value])),
-            }
+    fn check_json(&self, bytes: &[u8], report: &mut Report) {
+        match (json::parse(bytes), &self.schema) {
+            (Err(fault), _) => report.finding(self.fault("", &fault)),
+            (Ok(node), Some(schema)) => schema.check(&node, Location::Body, "", report),
+            (Ok(_), None) => report.unverifiable(Reason::NoSchema),
         }
-        let mut members = Vec::new();
-        for (name, values) in &fields {
-            let types = property(&source, name, 0).map_or(Types::ANY, |at| Types::of(&at));
-            let node = match values.as_slice() {
-                [one] if !types.is_list() => types.read_text(one),
-                several if types.is_list() => {
-                    Node::Array(several.iter().map(|text| types.read_text(text)).collect())
-                }
-                _ => {
-                    let pointer = format!("/{}", json::escape_token(name));
-                    let expected = "each field once";
-                    report.finding(self.finding("body.duplicate", &pointer, expected));
+    }
+
+    /// Text is one value, of the types that its schema could mean.
+    fn check_text(&self, sent: &MediaType, bytes: &[u8], report: &mut Report) {
+        let Some(schema) = &self.schema else { return };
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            if sent.says_utf8() {
+                return report.finding(self.finding("body.encoding", "", "UTF-8"));
+            }
+            // Text that does not say what it is written in may be anything.
+            return report.unverifiable(Reason::Charset);
+        };
+        let readings = self.shape().types.readings(text);
+        check_readings(schema, &readings, report);
+    }
+
+    fn check_fields(&self, bytes: &[u8], report: &mut Report) {
+        let Some(schema) = &self.schema else { return };
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            return report.finding(self.finding("body.encoding", "", "UTF-8, form-encoded"));
+        };
+        let shape = self.shape();
+        let fields = match Fields::cut(text, shape, &self.encodings) {
+            Ok(fields) => fields,
+            Err(unread) => return self.unread(&unread, report),
+        };
+        match fields.readings(shape) {
+            Ok(readings) => check_readings(schema, &readings, report),
+            Err(unread) => self.unread(&unread, report),
+        }
+    }
+
+    fn check_parts(&self, sent: &MediaType, bytes: &[u8], report: &mut Report) {
+        let Some(schema) = &self.schema else { return };
+        let (shape, encodings) = (self.shape(), &self.encodings);
+        Multipart { schema, shape, encodings, pointer: &self.pointer }.check(sent, bytes, report);
+    }
+
+    /// Fields that have no reading.
+    fn unread(&self, unread: &[form_body::Unread], report: &mut Report) {
+        for form_body::Unread { field, why } in unread {
+            let pointer = format!("/{}", json::escape_token(field));
+            let (code, expected) = match why {
+                Why::Json(fault) => {
+                    report.finding(self.fault(&pointer, fault));
                     continue;
                 }
+                Why::Misread(Misread::Undefined) => {
+                    report.unverifiable(Reason::Style);
+                    continue;
+                }
+                Why::Misread(Misread::Encoding) => ("body.encoding", "UTF-8, form-encoded"),
+                Why::Misread(Misread::Duplicate) => ("body.duplicate", "each field once"),
+                Why::Misread(Misread::Layout(expected)) => ("body.style", *expected),
             };
-            members.push((Cow::Borrowed(name.as_ref()), node));
+            report.finding(self.finding(code, &pointer, expected));
         }
-        schema.check(&Node::Object(members), Location::Body, "", report);
     }
 
-    fn fault(&self, fault: &Fault) -> Finding {
+    fn fault(&self, place: &str, fault: &Fault) -> Finding {
         let expected = format!("{} (at byte {})", fault.kind.expected(), fault.offset);
-        self.finding(fault.kind.code(), &fault.pointer, &expected)
+        self.finding(fault.kind.code(), &format!("{place}{}", fault.pointer), &expected)
     }
 
     fn finding(&self, code: &'static str, pointer: &str, expected: &str) -> Finding {
@@ -250,113 +288,13 @@ impl Entry {
     }
 }
 
-/// A property of an object's schema, through references and `allOf`.
-fn property<'d>(at: &At<'d>, name: &str, depth: usize) -> Option<At<'d>> {
-    if depth > limits::REFERENCE_HOPS {
-        return None;
-    }
-    let at = at.clone().resolved().ok()?;
-    let own = at.get("properties").and_then(|properties| properties.get(name));
-    own.or_else(|| {
-        at.get("allOf")?.elements().find_map(|branch| property(&branch, name, depth + 1))
-    })
-}
-
-fn is_compressed(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::CONTENT_ENCODING)
-        .iter()
-        .any(|coding| !coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity"))
-}
-
-// === impl MediaType ===
-
-impl MediaType {
-    /// Parses RFC 9110 §8.3.1, a range's `*` included. Parameters other than `charset` do not
-    /// matter here.
-    fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.split(';').map(str::trim);
-        let (kind, subtype) = parts.next()?.split_once('/')?;
-        let is_token = |text: &str| {
-            !text.is_empty()
-                && text
-                    .bytes()
-                    .all(|it| it.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&it))
-        };
-        if !is_token(kind) || !is_token(subtype) {
-            return None;
-        }
-        let charset = parts.filter_map(|part| part.split_once('=')).find_map(|(name, value)| {
-            name.trim()
-                .eq_ignore_ascii_case("charset")
-                .then(|| value.trim().trim_matches('"').to_ascii_lowercase())
-        });
-        Some(Self {
-            kind: kind.to_ascii_lowercase(),
-            subtype: subtype.to_ascii_lowercase(),
-            charset,
-        })
-    }
-
-    fn takes(&self, sent: &Self) -> bool {
-        (self.kind == "*" || self.kind == sent.kind)
-            && (self.subtype == "*" || self.subtype == sent.subtype)
-    }
-
-    fn has_wildcard(&self) -> bool {
-        self.kind == "*" || self.subtype == "*"
-    }
-
-    fn form(&self) -> Form {
-        match (self.kind.as_str(), self.subtype.as_str()) {
-            (_, "json") | ("text", "x-json") => Form::Json,
-            (_, subtype) if subtype.ends_with("+json") => Form::Json,
-            ("application", "x-www-form-urlencoded") => Form::Fields,
-            ("text", _) | ("application", "xml") => Form::Text,
-            (_, subtype) if subtype.ends_with("+xml") => Form::Text,
-            _ => Form::Binary,
-        }
-    }
-
-    fn is_utf8(&self) -> bool {
-        self.charset
-            .as_deref()
-            .is_none_or(|it| matches!(it, "utf-8" | "utf8" | "us-ascii" | "ascii"))
-    }
-}
-
-// === impl Form ===
-
-impl Form {
-    const fn is_read(self) -> bool {
-        matches!(self, Self::Json | Self::Fields)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used)]
-
-    use super::{Form, MediaType};
-
-    #[test]
-    fn json_is_json_under_any_spelling() {
-        for text in [
-            "application/json",
-            "Application/JSON; charset=UTF-8",
-            "application/json;charset=\"utf8\"",
-            "application/problem+json ; q=1",
-        ] {
-            let media = MediaType::parse(text).unwrap();
-            assert!(media.form() == Form::Json && media.is_utf8(), "{text}");
-        }
-        assert!(!MediaType::parse("application/json; charset=iso-8859-1").unwrap().is_utf8());
-    }
-
-    #[test]
-    fn what_is_no_media_type_is_refused() {
-        for text in ["", "json", "/json", "application/", "application /json", "a/b/c"] {
-            assert_eq!(MediaType::parse(text), None, "{text}");
-        }
+/// Holds a reading that conforms against the schema, else the likeliest.
+fn check_readings(schema: &Schema, readings: &[Node<'_>], report: &mut Report) {
+    let accepted = match readings {
+        [] | [_] => None,
+        several => several.iter().find(|reading| schema.accepts(reading)),
+    };
+    if let Some(reading) = accepted.or(readings.first()) {
+        schema.check(reading, Location::Body, "", report);
     }
 }

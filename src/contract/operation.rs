@@ -4,7 +4,8 @@
 //! the first message needs them. A check looks at everything the document says of a message and
 //! merges what it finds: nothing that was declared is left out without a word.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use http::{HeaderMap, Method, StatusCode};
 
@@ -12,10 +13,12 @@ use super::{
     Checked, Finding, Location, Reason,
     body::Content,
     document::{At, Document, DocumentError, Version},
-    parameter::{Parameter, parse_query},
+    parameter::{Parameter, Query},
     schema::{Direction, Schemas},
+    security::Security,
     verdict::Report,
 };
+use crate::limits;
 
 /// A method on a path template, with its checks.
 #[derive(Debug)]
@@ -28,6 +31,7 @@ pub struct Operation {
     method: Method,
     template: String,
     parameters: Vec<Parameter>,
+    security: Security,
     request_body: Option<RequestBody>,
     responses: Responses,
 }
@@ -106,6 +110,19 @@ pub enum Unread {
     Streamed,
 }
 
+/// What a query parameter is that the contract does not declare.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UnknownQuery {
+    /// Nothing: vendors and proxies add them at will.
+    #[default]
+    Ignore,
+    /// A finding that stops nothing.
+    Report,
+    /// A finding like any other: where the hop is enforced, the request is refused.
+    Reject,
+}
+
 // === impl Operation ===
 
 impl Operation {
@@ -137,7 +154,14 @@ impl Operation {
             None if at.document.version() == Version::V31 => Responses::none(at),
             None => return Err(at.error("`responses` is missing")),
         };
-        Ok(Self { parameters, request_body, responses, ..Self::bare(at, method, template) })
+        let security = Security::read(at)?;
+        Ok(Self {
+            parameters,
+            security,
+            request_body,
+            responses,
+            ..Self::bare(at, method, template)
+        })
     }
 
     /// An operation that cannot be read: it is known, and everything of it is `unverifiable`.
@@ -156,6 +180,7 @@ impl Operation {
             method,
             template: template.to_owned(),
             parameters: Vec::new(),
+            security: Security::default(),
             request_body: None,
             responses: Responses::none(at),
         }
@@ -198,9 +223,16 @@ impl Operation {
         !has_no_body(status) && content.is_some_and(|content| content.is_read(headers))
     }
 
-    /// Checks a request: parameters, content type, body.
+    /// Checks a request: credentials, parameters, content type, body. Query parameters that nobody
+    /// declared are not looked at.
     #[must_use]
     pub fn check_request(&self, request: &RequestView<'_>) -> Checked {
+        self.check_request_by(request, UnknownQuery::Ignore)
+    }
+
+    /// Checks a request, and what nobody declared in its query as `unknown` says.
+    #[must_use]
+    pub fn check_request_by(&self, request: &RequestView<'_>, unknown: UnknownQuery) -> Checked {
         let mut report = Report::new();
         if let Some(fault) = self.fault {
             report.unverifiable(fault);
@@ -208,13 +240,23 @@ impl Operation {
         }
         // Method and path were checked when the operation was found.
         report.checked();
-        let query = parse_query(request.query.unwrap_or_default());
+        let query = Query::parse(request.query.unwrap_or_default());
+        let cookies = Query::cookies(request.headers, &|name| {
+            self.parameters_in(Location::Cookie).any(|parameter| parameter.explodes(name))
+        });
+        self.security.check(request.headers, &query, &cookies, &mut report);
         for parameter in &self.parameters {
-            match parameter.key().1 {
+            let location = parameter.key().1;
+            let claimed = |name: &str| self.claims(location, name);
+            match location {
                 Location::Path => parameter.check_path(request.path_parameters, &mut report),
-                Location::Query => parameter.check_query(&query, &mut report),
-                _ => parameter.check_headers(request.headers, &mut report),
+                Location::Query => parameter.check_pairs(&query, &claimed, &mut report),
+                Location::Cookie => parameter.check_pairs(&cookies, &claimed, &mut report),
+                _ => parameter.check_header(request.headers, &mut report),
             }
+        }
+        if unknown != UnknownQuery::Ignore {
+            self.check_unknown(&query, unknown, &mut report);
         }
         match &self.request_body {
             Some(body) => body.check(request, &mut report),
@@ -222,6 +264,41 @@ impl Operation {
             None => report.unverifiable(Reason::NoSchema),
         }
         report.finish_in(&self.document)
+    }
+
+    fn parameters_in(&self, location: Location) -> impl Iterator<Item = &Parameter> {
+        self.parameters.iter().filter(move |parameter| parameter.key().1 == location)
+    }
+
+    /// Whether a name in the query or among the cookies belongs to a parameter of that name, and
+    /// not to an object that is spread over it.
+    fn claims(&self, location: Location, name: &str) -> bool {
+        self.parameters_in(location).any(|parameter| parameter.claims(name))
+            || location == Location::Query && self.security.claims(name)
+    }
+
+    fn check_unknown(&self, query: &Query<'_>, unknown: UnknownQuery, report: &mut Report) {
+        let mut told = HashSet::new();
+        for (name, _) in &query.pairs {
+            let is_known = self.claims(Location::Query, name)
+                || self.parameters_in(Location::Query).any(|parameter| parameter.takes(name));
+            if is_known || !told.insert(name) {
+                continue;
+            }
+            let finding = Finding {
+                code: "query.unknown",
+                location: Location::Query,
+                pointer: name.chars().take(limits::NAME_SHOWN).collect(),
+                spec_pointer: self.pointer.clone(),
+                position: None,
+                keyword: "parameters".to_owned(),
+                expected: "no query parameters but those that are declared".to_owned(),
+            };
+            match unknown {
+                UnknownQuery::Reject => report.finding(finding),
+                UnknownQuery::Report | UnknownQuery::Ignore => report.tell(finding),
+            }
+        }
     }
 
     /// Checks a response: status, headers, content type, body.
@@ -242,7 +319,7 @@ impl Operation {
         };
         report.checked();
         for header in &declared.headers {
-            header.check_headers(response.headers, &mut report);
+            header.check_header(response.headers, &mut report);
         }
         if response.method == Method::HEAD || has_no_body(response.status) {
             if let BodyView::Whole([_, ..]) = response.body {
@@ -400,7 +477,7 @@ impl Response {
             // A header may be called `x-…`: these are no extensions.
             for name in map.object()?.keys() {
                 let Some(header) = map.get(name) else { continue };
-                headers.extend(Parameter::read_header(header, name, schemas)?);
+                headers.extend(Parameter::read_header(header, name, Direction::Response, schemas)?);
             }
         }
         let content = Content::read(&at, Direction::Response, schemas)?;

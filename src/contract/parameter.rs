@@ -1,32 +1,45 @@
-//! Parameters: path (`simple`), query (`form`) and header (`simple`), decoded and judged.
+//! Parameters: in every place, style and type of the specification, decoded and judged.
 //!
-//! A parameter arrives as text, its schema speaks of JSON. The text is read as every type the
-//! schema could mean (a number by its digits, a boolean, a string, an array of these), and the
-//! parameter conforms if one reading does; findings come from the first reading that its form
-//! allows. Nothing is made up: no default is filled in, no value trimmed.
+//! A parameter arrives as text, its schema speaks of JSON. The text is cut by its style
+//! ([`style`]) and read as every type the schema could mean (a number by its digits, a boolean, a
+//! string, lists and objects of these); it conforms if one reading does, and findings come from
+//! the likeliest reading. Nothing is made up: no default is filled in, no value trimmed.
 //!
-//! Styles that are not decoded yet (`deepObject`, objects, cookies, `content`, …) make a message
-//! that uses them `unverifiable(style)`, never a pass. Query parameters that no operation declares
-//! are not looked at.
+//! Decided where the specification leaves it to readers: `+` in a query is a space, with
+//! `allowReserved` it may also be a plus; reserved characters that came unencoded are read as they
+//! stand, `allowReserved` or not, because all readers agree on them; a parameter that is no list
+//! and is there twice is a finding, because readers do not agree on which one counts. What the
+//! specification does not define (lists of lists, `deepObject` below one level) is
+//! `unverifiable(style)`, never a pass.
 
+mod decoding;
+mod query;
+pub(crate) mod shape;
+pub(crate) mod style;
+mod text;
 mod types;
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::OnceLock;
 
-use http::{HeaderMap, header};
-use percent_encoding::percent_decode_str;
+use http::{HeaderMap, HeaderName, header};
 
 use super::{
     Finding, Location, Reason,
     document::{At, DocumentError},
+    media_type::Form,
     schema::{Direction, Schema, Schemas},
     verdict::Report,
 };
-use crate::json::Node;
+use crate::json::{self, Node};
+use decoding::{Decoding, Plus, escapes};
+use shape::Shape;
+use style::{Layout, Misread, Parts, Style};
 
+pub(crate) use query::{Query, query_pair};
+pub(crate) use text::Escapes;
 pub(crate) use types::Types;
 
-/// A declared parameter, or a declared header of a response.
+/// A declared parameter, or a declared header of a response or a part.
 #[derive(Debug)]
 pub(crate) struct Parameter {
     name: String,
@@ -44,38 +57,6 @@ enum Presence {
     /// Optional, and `name=` alone says nothing about its schema (`allowEmptyValue`).
     MayBeEmpty,
 }
-
-#[derive(Debug)]
-enum Decoding {
-    Text {
-        schema: Arc<Schema>,
-        types: Types,
-        items: Types,
-        layout: Layout,
-    },
-    /// Not decoded yet. An object in exploded form is spread over parameters of any name.
-    Unknown {
-        spread: Spread,
-    },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Spread {
-    UnderItsName,
-    OverAnyName,
-}
-
-/// How an array is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Layout {
-    /// One `name=value` for each element.
-    Repeated,
-    /// All elements in one value, with commas.
-    Commas,
-}
-
-/// The query, cut into names and raw values.
-pub(crate) type Query<'q> = Vec<(Cow<'q, str>, &'q str)>;
 
 // === impl Parameter ===
 
@@ -97,17 +78,18 @@ impl Parameter {
         Self::read_as(&at, name, location, Direction::Request, schemas).map(Some)
     }
 
-    /// Reads a header of a response.
+    /// Reads a header of a response, or of a part of a body that goes in this direction.
     pub(crate) fn read_header(
         at: At<'_>,
         name: &str,
+        direction: Direction,
         schemas: &mut Schemas,
     ) -> Result<Option<Self>, DocumentError> {
         if name.eq_ignore_ascii_case("content-type") {
             return Ok(None);
         }
         let at = at.resolved()?;
-        Self::read_as(&at, name, Location::Header, Direction::Response, schemas).map(Some)
+        Self::read_as(&at, name, Location::Header, direction, schemas).map(Some)
     }
 
     fn read_as(
@@ -139,39 +121,85 @@ impl Parameter {
         (&self.name, self.location)
     }
 
+    /// Whether a name in the query (or a cookie's) belongs to this parameter by its own name.
+    pub(crate) fn claims(&self, name: &str) -> bool {
+        match &self.decoding {
+            Decoding::Styled { layout, .. } if layout.spreads(self.shape()) => false,
+            Decoding::Styled { layout: Layout { style: Style::DeepObject, .. }, .. } => {
+                name == self.name || style::deep(&self.name, name).is_some()
+            }
+            _ => name == self.name,
+        }
+    }
+
+    /// Whether it is an object that takes this name as one of its members.
+    pub(crate) fn takes(&self, name: &str) -> bool {
+        match &self.decoding {
+            Decoding::Styled { layout, .. } => {
+                layout.spreads(self.shape()) && self.shape().takes(name)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a cookie's name begins an exploded value of this parameter.
+    pub(crate) fn explodes(&self, name: &str) -> bool {
+        match &self.decoding {
+            Decoding::Styled { layout, .. } if layout.parts == Parts::Apart => {
+                let shape = self.shape();
+                layout.spreads(shape) && shape.takes(name)
+                    || name == self.name && shape.types.only(Types::ARRAY)
+            }
+            _ => false,
+        }
+    }
+
     /// Checks it among the path's values.
     pub(crate) fn check_path(&self, values: &[(String, String)], report: &mut Report) {
         let Some((_, raw)) = values.iter().find(|(name, _)| *name == self.name) else { return };
-        self.check(&[raw], &decode_path, report);
+        self.check_text(raw, Escapes::Percent, report);
     }
 
-    /// Checks it in the query.
-    pub(crate) fn check_query(&self, query: &Query<'_>, report: &mut Report) {
-        let raw: Vec<&str> =
-            query.iter().filter(|(name, _)| *name == self.name).map(|(_, raw)| *raw).collect();
-        if let Decoding::Unknown { spread } = self.decoding {
-            let bracket = format!("{}[", self.name);
-            let seen = spread == Spread::OverAnyName && !query.is_empty()
-                || query.iter().any(|(name, _)| *name == self.name || name.starts_with(&bracket));
-            return self.undecoded(seen, report);
+    /// Checks it in the query, or among the cookies. `claimed` says whether a name belongs to
+    /// another parameter.
+    pub(crate) fn check_pairs(
+        &self,
+        query: &Query<'_>,
+        claimed: &dyn Fn(&str) -> bool,
+        report: &mut Report,
+    ) {
+        let pairs = &query.pairs;
+        let mut own = pairs.iter().filter(|(name, _)| *name == self.name).map(|(_, raw)| *raw);
+        match &self.decoding {
+            Decoding::Styled { layout, plus, .. } => {
+                if self.presence == Presence::MayBeEmpty && own.clone().eq([""]) {
+                    return report.checked();
+                }
+                let shape = self.shape();
+                let cut = |layout: Layout| layout.cut_pairs(&self.name, pairs, shape, claimed);
+                let mut cuts = cut(*layout);
+                if *plus == Plus::SpaceOrPlus
+                    && let (Ok(cuts), Ok(more)) =
+                        (&mut cuts, cut(Layout { escapes: Escapes::Percent, ..*layout }))
+                {
+                    cuts.extend(more);
+                }
+                self.check_cuts(cuts, report);
+            }
+            Decoding::Content { .. } => match (own.next(), own.next()) {
+                (None, _) => self.absent(report),
+                (Some(raw), None) => self.check_text(raw, self.escapes(), report),
+                _ => self.misread(Misread::Duplicate, report),
+            },
+            Decoding::Undefined => {
+                let seen = own.next().is_some();
+                if seen { report.unverifiable(Reason::Style) } else { self.absent(report) }
+            }
         }
-        if self.presence == Presence::MayBeEmpty && raw == [""] {
-            return report.checked();
-        }
-        self.check(&raw, &decode_query, report);
     }
 
-    /// Checks it among the headers, cookies included.
-    pub(crate) fn check_headers(&self, headers: &HeaderMap, report: &mut Report) {
-        if self.location == Location::Cookie {
-            let seen = headers.get_all(header::COOKIE).iter().any(|line| {
-                let pairs = line.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-                pairs.into_iter().any(|pair| {
-                    pair.strip_prefix(self.name.as_bytes()).is_some_and(|it| it.starts_with(b"="))
-                })
-            });
-            return self.undecoded(seen, report);
-        }
+    /// Checks it among the headers.
+    pub(crate) fn check_header(&self, headers: &HeaderMap, report: &mut Report) {
         let mut lines = Vec::new();
         for line in headers.get_all(self.name.as_str()) {
             match line.to_str() {
@@ -179,72 +207,111 @@ impl Parameter {
                 Err(_) => return report.finding(self.finding("header.encoding", "", "ASCII")),
             }
         }
-        // RFC 9110 §5.3: several lines of one name are one list.
-        let joined = lines.join(",");
-        let raw = if lines.is_empty() { Vec::new() } else { vec![joined.as_str()] };
-        self.check(&raw, &|text| Some(Cow::Borrowed(text)), report);
-    }
-
-    fn check<'r>(
-        &self,
-        raw: &[&'r str],
-        decode: &dyn Fn(&'r str) -> Option<Cow<'r, str>>,
-        report: &mut Report,
-    ) {
-        let Decoding::Text { schema, types, items, layout } = &self.decoding else {
-            return self.undecoded(!raw.is_empty(), report);
-        };
-        if raw.is_empty() {
+        if lines.is_empty() {
             return self.absent(report);
         }
-        let pieces: Vec<&str> = match layout {
-            Layout::Repeated => raw.to_vec(),
-            Layout::Commas => raw.iter().flat_map(|text| text.split(',')).collect(),
-        };
-        let decoded = |raw: &[&'r str]| raw.iter().map(|text| decode(text)).collect();
-        let (Some(whole), Some(pieces)): (Option<Vec<_>>, Option<Vec<_>>) =
-            (decoded(raw), decoded(&pieces))
-        else {
-            let code = match self.location {
-                Location::Path => "path.encoding",
-                _ => "query.encoding",
-            };
-            return report.finding(self.finding(code, "", "UTF-8, percent-encoded"));
-        };
-
-        let mut readings = Vec::new();
-        if types.has(Types::ARRAY) {
-            readings.push(Node::Array(pieces.iter().map(|text| items.read_text(text)).collect()));
+        if HeaderName::try_from(self.name.as_str()).is_ok_and(|it| it == header::SET_COOKIE) {
+            // RFC 9110 §5.3: the one header whose lines are no list.
+            for line in lines {
+                self.check_text(line, Escapes::Header, report);
+            }
+            return;
         }
-        if types.has(Types::SCALAR) {
-            match whole.as_slice() {
-                [one] => readings.extend(types.readings(one)),
-                // Which one the upstream takes is anybody's guess.
-                _ if readings.is_empty() => {
-                    let code = match self.location {
-                        Location::Query => "query.duplicate",
-                        _ => "header.duplicate",
-                    };
-                    return report.finding(self.finding(code, "", "at most one value"));
+        // RFC 9110 §5.3: several lines of one name are one list.
+        self.check_text(&lines.join(", "), Escapes::Header, report);
+    }
+
+    /// Checks a value that stands alone.
+    fn check_text(&self, raw: &str, escapes: Escapes, report: &mut Report) {
+        match &self.decoding {
+            Decoding::Styled { layout, .. } => {
+                self.check_cuts(layout.cut_text(&self.name, raw, self.shape()), report);
+            }
+            Decoding::Content { schema, form, .. } => match escapes.decode(raw) {
+                Some(text) => self.check_content(&text, *form, schema.as_deref(), report),
+                None => self.misread(Misread::Encoding, report),
+            },
+            Decoding::Undefined => report.unverifiable(Reason::Style),
+        }
+    }
+
+    fn check_content(&self, text: &str, form: Form, schema: Option<&Schema>, report: &mut Report) {
+        match (form, schema) {
+            (Form::Json, schema) => match (json::parse(text.as_bytes()), schema) {
+                (Err(fault), _) => {
+                    let expected = format!("{} (at byte {})", fault.kind.expected(), fault.offset);
+                    let mut finding = self.finding(fault.kind.code(), "", &expected);
+                    finding.pointer.push_str(&fault.pointer);
+                    report.finding(finding);
                 }
-                _ => {}
+                (Ok(node), Some(schema)) => schema.check(&node, self.location, &self.name, report),
+                (Ok(_), None) => report.unverifiable(Reason::NoSchema),
+            },
+            (_, None) => report.unverifiable(Reason::NoSchema),
+            (Form::Text, Some(schema)) if self.shape().types.has(Types::SCALAR) => {
+                let readings = self.shape().types.readings(text);
+                self.check_readings(&readings, schema, report);
+            }
+            (_, Some(_)) => report.unverifiable(Reason::MediaType),
+        }
+    }
+
+    fn check_cuts(&self, cuts: Result<Vec<style::Cut<'_>>, Misread>, report: &mut Report) {
+        let Decoding::Styled { schema, layout, .. } = &self.decoding else { return };
+        let cuts = match cuts {
+            Ok(cuts) => cuts,
+            Err(misread) => return self.misread(misread, report),
+        };
+        let shape = self.shape();
+        if cuts.is_empty() {
+            if self.presence == Presence::Required && layout.spreads(shape) {
+                // An object may well be empty: its schema says which members it needs.
+                return schema.check(&Node::Object(Vec::new()), self.location, "", report);
+            }
+            return self.absent(report);
+        }
+        let mut readings = Vec::new();
+        let mut misread = None;
+        for cut in &cuts {
+            match shape.readings(cut) {
+                Ok(more) => readings.extend(more),
+                Err(fault) => misread = Some(fault),
             }
         }
-        // A reading that conforms, else the likeliest: its findings are the ones to tell.
-        let accepted = readings.iter().find(|reading| schema.accepts(reading));
+        match misread {
+            Some(misread) if !readings.iter().any(|it| schema.accepts(it)) => {
+                self.misread(misread, report);
+            }
+            _ => self.check_readings(&readings, schema, report),
+        }
+    }
+
+    /// Holds a reading that conforms against the schema, else the likeliest: its findings are the
+    /// ones to tell.
+    fn check_readings(&self, readings: &[Node<'_>], schema: &Schema, report: &mut Report) {
+        let accepted = match readings {
+            [] | [_] => None,
+            several => several.iter().find(|reading| schema.accepts(reading)),
+        };
         if let Some(reading) = accepted.or(readings.first()) {
             schema.check(reading, self.location, &self.name, report);
         }
     }
 
-    fn undecoded(&self, seen: bool, report: &mut Report) {
-        if seen {
-            report.unverifiable(Reason::Style);
-        } else if matches!(self.decoding, Decoding::Unknown { spread: Spread::OverAnyName }) {
-            // Nothing was sent, and an object may well be empty.
-            report.checked();
-        } else {
-            self.absent(report);
+    fn misread(&self, misread: Misread, report: &mut Report) {
+        let [encoding, duplicate, layout] = match self.location {
+            Location::Path => ["path.encoding", "path.duplicate", "path.style"],
+            Location::Query => ["query.encoding", "query.duplicate", "query.style"],
+            Location::Cookie => ["cookie.encoding", "cookie.duplicate", "cookie.style"],
+            _ => ["header.encoding", "header.duplicate", "header.style"],
+        };
+        match misread {
+            Misread::Encoding => {
+                report.finding(self.finding(encoding, "", "UTF-8, percent-encoded"));
+            }
+            Misread::Duplicate => report.finding(self.finding(duplicate, "", "at most one value")),
+            Misread::Layout(expected) => report.finding(self.finding(layout, "style", expected)),
+            Misread::Undefined => report.unverifiable(Reason::Style),
         }
     }
 
@@ -274,76 +341,26 @@ impl Parameter {
             expected: expected.to_owned(),
         }
     }
+
+    const fn escapes(&self) -> Escapes {
+        escapes(self.location)
+    }
+
+    /// The shape of its schema, gathered when the first message needs it.
+    fn shape(&self) -> &Shape {
+        static NOTHING: OnceLock<Shape> = OnceLock::new();
+        let (schema, shape) = match &self.decoding {
+            Decoding::Styled { schema, shape, .. } => (Some(schema), shape),
+            Decoding::Content { schema, shape, .. } => (schema.as_ref(), shape),
+            Decoding::Undefined => (None, &NOTHING),
+        };
+        shape.get_or_init(|| {
+            schema.and_then(|it| it.source()).map_or_else(Shape::default, |at| Shape::of(&at))
+        })
+    }
 }
 
 /// 3.0.3, Parameter Object: a header parameter of these names is ignored.
 fn is_described_elsewhere(name: &str) -> bool {
     ["accept", "content-type", "authorization"].iter().any(|it| name.eq_ignore_ascii_case(it))
-}
-
-// === impl Decoding ===
-
-impl Decoding {
-    fn read(
-        at: &At<'_>,
-        location: Location,
-        direction: Direction,
-        schemas: &mut Schemas,
-    ) -> Result<Self, DocumentError> {
-        let Some(schema) = at.get("schema") else {
-            if at.get("content").is_some() {
-                return Ok(Self::Unknown { spread: Spread::UnderItsName });
-            }
-            return Err(at.error("a parameter needs `schema` or `content`"));
-        };
-        let edge = schemas.edge(&schema, direction)?;
-        let usual = match location {
-            Location::Query | Location::Cookie => "form",
-            _ => "simple",
-        };
-        let style = at.text("style").unwrap_or(usual);
-        let explode = at.flag("explode")?.unwrap_or(style == "form");
-        let types = Types::of(&schema);
-        if types.has(Types::OBJECT) && types != Types::ANY {
-            let spread = if style == "form" && explode && location == Location::Query {
-                Spread::OverAnyName
-            } else {
-                Spread::UnderItsName
-            };
-            return Ok(Self::Unknown { spread });
-        }
-        if style != usual || location == Location::Cookie {
-            return Ok(Self::Unknown { spread: Spread::UnderItsName });
-        }
-        let items = schema.resolved()?.get("items");
-        let items = items.map_or(Types::ANY, |items| Types::of(&items));
-        let layout =
-            if explode && location == Location::Query { Layout::Repeated } else { Layout::Commas };
-        Ok(Self::Text { schema: edge, types, items, layout })
-    }
-}
-
-/// Cuts a query into names and raw values. A name that is not UTF-8 is nobody's.
-pub(crate) fn parse_query(query: &str) -> Query<'_> {
-    let pairs = query.split('&').filter(|pair| !pair.is_empty());
-    pairs
-        .filter_map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Some((decode_query(name)?, value))
-        })
-        .collect()
-}
-
-/// Decodes a part of a query, where `+` is a space (the form encoding every vendor's SDK writes).
-pub(crate) fn decode_query(text: &str) -> Option<Cow<'_, str>> {
-    if text.contains('+') {
-        let spaced = text.replace('+', " ");
-        percent_decode_str(&spaced).decode_utf8().ok().map(|it| Cow::Owned(it.into_owned()))
-    } else {
-        percent_decode_str(text).decode_utf8().ok()
-    }
-}
-
-fn decode_path(text: &str) -> Option<Cow<'_, str>> {
-    percent_decode_str(text).decode_utf8().ok()
 }

@@ -6,13 +6,14 @@
 
 use std::{path::Path, time::Instant};
 
+use base64::Engine as _;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
     BodyView, Checked, ContractDate, DatedOverlay, Finding, Found, RequestView, ResponseView,
-    Source, Timeline, Unread, document::Document,
+    Source, Timeline, UnknownQuery, Unread, document::Document,
 };
 
 mod documents;
@@ -40,6 +41,11 @@ struct Case {
     headers: Vec<(String, String)>,
     /// A text as it is sent, or a value that is sent as JSON.
     body: Option<Value>,
+    /// Instead of a body: one that is no text.
+    base64: Option<String>,
+    /// What an undeclared query parameter is; left out: nothing.
+    #[serde(default)]
+    unknown_query: UnknownQuery,
     /// `streamed` or `over-limit`.
     unread: Option<String>,
     verdict: String,
@@ -102,30 +108,29 @@ fn check(timeline: &Timeline, case: &Case) -> Checked {
         headers.append(name, HeaderValue::from_str(value).unwrap());
     }
     let body = case.body.as_ref().map(|body| match body {
-        Value::String(text) => text.clone(),
-        json => json.to_string(),
+        Value::String(text) => text.clone().into_bytes(),
+        json => json.to_string().into_bytes(),
     });
+    let base64 = |text: &String| base64::engine::general_purpose::STANDARD.decode(text).unwrap();
+    let body = body.or_else(|| case.base64.as_ref().map(base64));
     let body = match (&body, case.unread.as_deref()) {
         (_, Some("streamed")) => BodyView::Unread(Unread::Streamed),
         (_, Some("over-limit")) => BodyView::Unread(Unread::OverLimit),
         (_, Some(other)) => panic!("{}: unread: {other}", case.name),
-        (Some(text), None) => BodyView::Whole(text.as_bytes()),
+        (Some(bytes), None) => BodyView::Whole(bytes),
         (None, None) => BodyView::Empty,
     };
-    match case.status {
-        Some(status) => found.operation.check_response(&ResponseView {
-            method: &method,
-            status: StatusCode::from_u16(status).unwrap(),
-            headers: &headers,
-            body,
-        }),
-        None => found.operation.check_request(&RequestView {
-            path_parameters: &found.path_parameters,
-            query,
-            headers: &headers,
-            body,
-        }),
-    }
+    let Some(status) = case.status else {
+        let path_parameters = &found.path_parameters;
+        let request = RequestView { path_parameters, query, headers: &headers, body };
+        return found.operation.check_request_by(&request, case.unknown_query);
+    };
+    found.operation.check_response(&ResponseView {
+        method: &method,
+        status: StatusCode::from_u16(status).unwrap(),
+        headers: &headers,
+        body,
+    })
 }
 
 fn difference(case: &Case, checked: &Checked) -> Option<String> {
@@ -163,6 +168,96 @@ impl Wanted {
 
 fn source(name: &str, text: &str) -> Source {
     Source { name: name.to_owned(), text: text.to_owned().into() }
+}
+
+// === anything at all ===
+
+/// A contract that has every way to read a request, from a golden file.
+fn golden(file: &str) -> Timeline {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/contract").join(file);
+    let text = std::fs::read_to_string(path).unwrap();
+    let golden = Document::parse(&source(file, &text)).unwrap();
+    let document = golden.root()["document"].to_string();
+    Timeline::load(&source("golden.json", &document), &[]).unwrap()
+}
+
+/// The verdict and its findings agree.
+fn assert_sound(checked: &Checked) {
+    let violates = checked.verdict == super::Verdict::Violates;
+    assert_eq!(violates, !checked.findings.is_empty(), "{checked:?}");
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn any_form_ends_in_a_verdict(
+        fields in "((name|age|tags|joined|piped|address|deep|deep\\[a\\]|raw|orders|x)=[-a1,|+%\\[\\]{}\":é]{0,12}&?){0,6}",
+        parts in "(--b\r\n(Content-Disposition: form-data; name=(meta|note|count|file|files|scores|avatar|x)\r\n)?(Content-Type: (application/json|text/plain|image/png|x)\r\n)?\r\n[-1a{}\":]{0,8}\r\n){0,5}(--b--)?",
+    ) {
+        thread_local!(static FORMS: Timeline = golden("forms.yaml"));
+        FORMS.with(|forms| {
+            for (path, media, body) in [
+                ("/form", "application/x-www-form-urlencoded", &fields),
+                ("/upload", "multipart/form-data; boundary=b", &parts),
+                ("/upload", "multipart/form-data; boundary=b", &fields),
+            ] {
+                let contract = forms.at(ContractDate::Latest);
+                let Found::Operation(found) = contract.find(&Method::POST, path) else { panic!() };
+                let media = [(http::header::CONTENT_TYPE, HeaderValue::from_static(media))];
+                assert_sound(&found.operation.check_request(&RequestView {
+                    path_parameters: &[],
+                    query: None,
+                    headers: &HeaderMap::from_iter(media),
+                    body: BodyView::Whole(body.as_bytes()),
+                }));
+            }
+        });
+    }
+
+    #[test]
+    fn any_query_and_cookie_ends_in_a_verdict(
+        query in "((filter|plain|xml|sum|plus|empty|maybe|north|deep\\[a\\]|deep\\[|nested|x)=?[-a1,|+%\\[\\]{}\":é]{0,12}&?){0,6}",
+        cookie in "[a-z=;& ,%]{0,30}",
+    ) {
+        thread_local!(static SECURITY: Timeline = golden("security.yaml"));
+        SECURITY.with(|security| {
+            for path in ["/parameters", "/keys"] {
+                let contract = security.at(ContractDate::Latest);
+                let Found::Operation(found) = contract.find(&Method::GET, path) else { panic!() };
+                let cookie = [(http::header::COOKIE, HeaderValue::from_str(&cookie).unwrap())];
+                let request = RequestView {
+                    path_parameters: &[],
+                    query: Some(&query),
+                    headers: &HeaderMap::from_iter(cookie),
+                    body: BodyView::Empty,
+                };
+                assert_sound(&found.operation.check_request_by(&request, UnknownQuery::Reject));
+            }
+        });
+    }
+}
+
+/// A body of very many names costs what it weighs.
+#[test]
+fn many_names_cost_no_more_than_they_weigh() {
+    let contract = golden("forms.yaml");
+    let contract = contract.at(ContractDate::Latest);
+    let Found::Operation(found) = contract.find(&Method::POST, "/form") else { panic!() };
+    let form = (0..100_000).map(|it| format!("n{it}=1")).collect::<Vec<_>>().join("&");
+    let media = [(
+        http::header::CONTENT_TYPE,
+        HeaderValue::from_static("application/x-www-form-urlencoded"),
+    )];
+    let start = Instant::now();
+    assert_sound(&found.operation.check_request(&RequestView {
+        path_parameters: &[],
+        query: None,
+        headers: &HeaderMap::from_iter(media),
+        body: BodyView::Whole(form.as_bytes()),
+    }));
+    // A comparison of each name with each other takes minutes.
+    assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
 }
 
 // === the vendor's own document ===

@@ -47,8 +47,20 @@ pub enum Reason {
     MediaType,
     /// The body is in a charset other than UTF-8.
     Charset,
-    /// The body is compressed.
+    /// The body is compressed in a way that is not undone here.
     ContentEncoding,
+    /// The contract asks for a credential that a message does not show (a client certificate).
+    Security,
+}
+
+/// Whether the findings of a message may stop it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Force {
+    /// They are told and never stop anything: a missing credential is the vendor's to refuse, and
+    /// a query parameter that nobody declared may be reported only.
+    Told,
+    /// Where the hop is enforced, the message is refused.
+    Binding,
 }
 
 /// A verdict with the findings it rests on.
@@ -59,6 +71,8 @@ pub struct Checked {
     /// The broken rules, at most [`crate::limits::FINDINGS_PER_MESSAGE`]. Empty unless the verdict
     /// is [`Verdict::Violates`].
     pub findings: Vec<Finding>,
+    /// Whether they may stop the message. Without findings it says nothing.
+    pub force: Force,
 }
 
 // === impl Verdict ===
@@ -116,6 +130,7 @@ impl Reason {
             Self::MediaType => "media-type",
             Self::Charset => "charset",
             Self::ContentEncoding => "content-encoding",
+            Self::Security => "security",
         }
     }
 }
@@ -132,7 +147,7 @@ impl Checked {
     /// A verdict without findings.
     #[must_use]
     pub const fn of(verdict: Verdict) -> Self {
-        Self { verdict, findings: Vec::new() }
+        Self { verdict, findings: Vec::new(), force: Force::Told }
     }
 }
 
@@ -143,13 +158,14 @@ pub(crate) struct Report {
     findings: Vec<Finding>,
     /// Findings beyond the limit.
     more: usize,
+    force: Force,
 }
 
 // === impl Report ===
 
 impl Report {
     pub(crate) const fn new() -> Self {
-        Self { verdict: Verdict::NotApplicable, findings: Vec::new(), more: 0 }
+        Self { verdict: Verdict::NotApplicable, findings: Vec::new(), more: 0, force: Force::Told }
     }
 
     /// A rule was checked and is not known to be broken.
@@ -162,11 +178,33 @@ impl Report {
     }
 
     pub(crate) fn finding(&mut self, finding: Finding) {
+        self.force = Force::Binding;
+        self.tell(finding);
+    }
+
+    /// A finding that never stops a message.
+    pub(crate) fn tell(&mut self, finding: Finding) {
         self.verdict = Verdict::Violates;
         if self.findings.len() < limits::FINDINGS_PER_MESSAGE {
             self.findings.push(finding);
         } else {
             self.more += 1;
+        }
+    }
+
+    /// Takes over what another report has, save for the findings that are not to be kept.
+    pub(crate) fn merge(&mut self, other: Self, mut keep: impl FnMut(&Finding) -> bool) {
+        if other.verdict == Verdict::Violates {
+            self.checked();
+        } else {
+            self.verdict = self.verdict.worst_of(other.verdict);
+        }
+        self.more += other.more;
+        for finding in other.findings.into_iter().filter(|finding| keep(finding)) {
+            match other.force {
+                Force::Binding => self.finding(finding),
+                Force::Told => self.tell(finding),
+            }
         }
     }
 
@@ -199,6 +237,6 @@ impl Report {
                 expected: format!("{} more findings are not shown", self.more + 1),
             };
         }
-        Checked { verdict: self.verdict, findings: self.findings }
+        Checked { verdict: self.verdict, findings: self.findings, force: self.force }
     }
 }

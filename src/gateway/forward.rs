@@ -120,12 +120,14 @@ impl Forward {
             mode => (mode, self.author),
         };
         let gate = self.visit.watch.judge(Hop::UpstreamRequest, mode, id, author, || {
-            matched.operation.check_request(&RequestView {
+            let request = RequestView {
                 path_parameters: &matched.path_parameters,
                 query: call.query(),
                 headers: &call.headers,
                 body: view(&call.body),
-            })
+            };
+            let unknown = self.visit.upstream.config.unknown_query;
+            matched.operation.check_request_by(&request, unknown)
         });
         match (gate, author) {
             (Gate::Open, _) => Ok(()),

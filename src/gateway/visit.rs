@@ -123,12 +123,13 @@ impl Visit {
         let id = matched.operation.id();
         let mode = self.upstream.config.mode(id, Hop::ClientRequest);
         let gate = self.watch.judge(Hop::ClientRequest, mode, id, Blame::Client, || {
-            matched.operation.check_request(&RequestView {
+            let request = RequestView {
                 path_parameters: &matched.path_parameters,
                 query: target.split_once('?').map(|(_, query)| query),
                 headers,
                 body,
-            })
+            };
+            matched.operation.check_request_by(&request, self.upstream.config.unknown_query)
         });
         match gate {
             Gate::Open => Ok(()),

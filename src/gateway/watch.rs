@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::metrics::Metrics;
 use crate::config::raw::Mode;
-use crate::contract::{Checked, Finding, Reason, Verdict};
+use crate::contract::{Checked, Finding, Force, Reason, Verdict};
 use crate::dialect::Detail;
 use crate::error::Blame;
 use crate::report::findings::Place;
@@ -125,6 +125,8 @@ impl Watch {
         }
         match checked.verdict {
             _ if mode != Mode::Enforce => Gate::Open,
+            // A missing credential is the upstream's to refuse.
+            Verdict::Violates if checked.force == Force::Told => Gate::Open,
             Verdict::Violates => {
                 self.broken.borrow_mut().extend(checked.findings.iter().map(detail));
                 Gate::Shut
