@@ -186,6 +186,13 @@ impl Operation {
         }
     }
 
+    /// Whether the document says it in a way that can be read; else everything of it is
+    /// `unverifiable`.
+    #[must_use]
+    pub fn is_readable(&self) -> bool {
+        self.fault.is_none()
+    }
+
     /// An error about this operation.
     pub(crate) fn error(&self, message: impl Into<String>) -> DocumentError {
         self.document.error(&self.pointer, message)

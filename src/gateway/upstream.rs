@@ -36,6 +36,14 @@ pub enum SetupError {
         /// The fault.
         error: Box<DocumentError>,
     },
+    /// A contract of which nothing can be read.
+    #[error("upstream {upstream}: no operation of its contract can be read: {first}")]
+    Unreadable {
+        /// Its name.
+        upstream: Arc<str>,
+        /// The first fault.
+        first: String,
+    },
     /// A file of its contract.
     #[error("upstream {upstream}: {file} cannot be read: {error}")]
     File {
@@ -81,8 +89,15 @@ impl Upstream {
     ) -> Result<Self, SetupError> {
         let timeline = timeline(&config)?;
         if let Some(timeline) = &timeline {
-            tell(&config.name, timeline);
             let known = timeline.at(config.as_of).operations();
+            if !known.is_empty() && !known.iter().any(|operation| operation.is_readable()) {
+                let first = timeline.notes().find(|note| note.severity == Severity::Error);
+                return Err(SetupError::Unreadable {
+                    upstream: Arc::clone(&config.name),
+                    first: first.map(ToString::to_string).unwrap_or_default(),
+                });
+            }
+            tell(&config.name, timeline);
             let unknown = config
                 .overrides
                 .iter()
@@ -120,7 +135,7 @@ fn tell(upstream: &str, timeline: &Timeline) {
         }
     }
     if warnings > 0 {
-        tracing::warn!(upstream, warnings, "the contract has warnings: see recgate spec lint");
+        tracing::debug!(upstream, warnings, "the contract has warnings: see recgate spec lint");
     }
 }
 
