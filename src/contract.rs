@@ -103,8 +103,8 @@ impl Contract {
     pub(crate) fn compile(document: &Arc<Document>) -> Result<Self, DocumentError> {
         let root = At { document, pointer: String::new(), value: document.root() };
         match root.text("openapi") {
-            Some(version) if version.starts_with("3.0.") => {}
-            Some(_) => return Err(root.error("`openapi` must be 3.0.x: no other version is read")),
+            Some(version) if version.starts_with("3.0.") || version.starts_with("3.1.") => {}
+            Some(_) => return Err(root.error("`openapi` must be 3.0.x or 3.1.x")),
             None => return Err(root.error("`openapi` is missing, a string such as \"3.0.3\"")),
         }
         let mut contract = Self { operations: Vec::new(), router: Router::new() };
@@ -128,7 +128,9 @@ impl Contract {
                 let operation =
                     Operation::read(&at, method, template, shared.as_ref(), &mut schemas)?;
                 // Last, so that what the engine reads itself is said in its own words.
-                form::check(&at)?;
+                if root.text("openapi").is_some_and(|it| it.starts_with("3.0.")) {
+                    form::check(&at)?;
+                }
                 contract.operations.push(Arc::new(operation));
             }
         }

@@ -24,7 +24,11 @@ pub(crate) struct Document {
     /// The source's name, for errors.
     name: String,
     root: Value,
+    uris: Uris,
 }
+
+/// Documents by the absolute URI that they stand for, without a fragment.
+pub(crate) type Uris = Arc<Vec<(String, Arc<Document>)>>;
 
 /// A value of a document that knows where it stands.
 #[derive(Clone, Debug)]
@@ -73,12 +77,23 @@ impl Document {
         } else {
             parse_yaml(name, text)?
         };
-        Ok(Self { name: name.clone(), root })
+        Ok(Self { name: name.clone(), root, uris: Uris::default() })
     }
 
     /// A document made from another one, by an overlay.
-    pub(crate) const fn from_value(name: String, root: Value) -> Self {
-        Self { name, root }
+    pub(crate) fn from_value(name: String, root: Value) -> Self {
+        Self { name, root, uris: Uris::default() }
+    }
+
+    /// The same document with the table in which its references by URI are looked up.
+    pub(crate) fn with_uris(mut self, uris: &Uris) -> Self {
+        self.uris = Arc::clone(uris);
+        self
+    }
+
+    /// The table of URIs.
+    pub(crate) fn uris(&self) -> &[(String, Arc<Self>)] {
+        &self.uris
     }
 
     pub(crate) fn name(&self) -> &str {

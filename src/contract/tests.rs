@@ -298,7 +298,7 @@ fn a_bad_document_is_one_clear_line() {
             "{\"openapi\": \"3.0.3\",\n  \"a\": 1, \"a\": 2}".to_owned(),
             "d:2:11 at /a: expected each member name once (json.duplicate-key)",
         ),
-        ("openapi: 3.1.0".to_owned(), "d:1:1: `openapi` must be 3.0.x: no other version is read"),
+        ("openapi: 4.0.0".to_owned(), "d:1:1: `openapi` must be 3.0.x or 3.1.x"),
         ("openapi: 3.0.3".to_owned(), "d:1:1: `paths` is missing"),
         (get("parameters: []"), "d:4:5 at /paths/~1x/get: `responses` is missing"),
         (

@@ -9,7 +9,11 @@ use std::{cmp::Reverse, fmt, str::FromStr, sync::Arc};
 use jiff::civil::Date;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{Contract, DatedOverlay, DocumentError, Source, document::Document, overlay::Overlay};
+use super::{
+    Contract, DatedOverlay, DocumentError, Source,
+    document::{Document, Uris},
+    overlay::Overlay,
+};
 
 /// The contracts of one API, by date.
 #[derive(Debug)]
@@ -38,7 +42,21 @@ pub struct ContractDateError;
 impl Timeline {
     /// Reads and compiles the head document and the document of every date before it.
     pub fn load(head: &Source, overlays: &[DatedOverlay]) -> Result<Self, DocumentError> {
-        let mut document = Arc::new(Document::parse(head)?);
+        Self::load_with_uris(head, overlays, &[])
+    }
+
+    /// The same, with a table of URIs that references may name: each absolute URI with the text
+    /// that it stands for. Nothing is ever fetched.
+    pub fn load_with_uris(
+        head: &Source,
+        overlays: &[DatedOverlay],
+        uris: &[(String, Source)],
+    ) -> Result<Self, DocumentError> {
+        let parse = |(uri, source): &(String, Source)| {
+            Ok((uri.trim_end_matches('#').to_owned(), Arc::new(Document::parse(source)?)))
+        };
+        let uris = Uris::new(uris.iter().map(parse).collect::<Result<_, DocumentError>>()?);
+        let mut document = Arc::new(Document::parse(head)?.with_uris(&uris));
         let newest = Contract::compile(&document).map_err(|error| error.located(head))?;
         let mut order: Vec<&DatedOverlay> = overlays.iter().collect();
         order.sort_by_key(|overlay| Reverse(overlay.before));
@@ -49,7 +67,7 @@ impl Timeline {
                 .and_then(|overlay| overlay.apply(document.root().clone()))
                 .map_err(|error| error.located(&dated.source))?;
             let name = format!("{} before {}", document.name(), dated.before);
-            document = Arc::new(Document::from_value(name, root));
+            document = Arc::new(Document::from_value(name, root).with_uris(&uris));
             let contract = Arc::new(Contract::compile(&document)?);
             match past.last_mut() {
                 // Two overlays that end on one day are one change.

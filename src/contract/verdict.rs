@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::Finding;
+use super::{Finding, schema::Undeclared};
 use crate::limits;
 
 /// What a check of one message concluded.
@@ -140,13 +140,32 @@ pub(crate) struct Report {
     findings: Vec<Finding>,
     /// Findings beyond the limit.
     more: usize,
+    /// What undeclared properties are.
+    undeclared: Undeclared,
 }
 
 // === impl Report ===
 
 impl Report {
     pub(crate) const fn new() -> Self {
-        Self { verdict: Verdict::NotApplicable, findings: Vec::new(), more: 0 }
+        Self {
+            verdict: Verdict::NotApplicable,
+            findings: Vec::new(),
+            more: 0,
+            undeclared: Undeclared::Allowed,
+        }
+    }
+
+    /// The same, in strict mode or not.
+    #[allow(dead_code, reason = "no configuration switches it on yet")]
+    pub(crate) const fn strict(mut self, undeclared: Undeclared) -> Self {
+        self.undeclared = undeclared;
+        self
+    }
+
+    /// What undeclared properties are.
+    pub(crate) const fn undeclared(&self) -> Undeclared {
+        self.undeclared
     }
 
     /// A rule was checked and is not known to be broken.

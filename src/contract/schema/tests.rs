@@ -90,7 +90,7 @@ fn what_cannot_be_compiled_is_never_a_pass() {
     ] {
         assert_eq!(verdict(&schema, "{}"), "unverifiable(schema)", "{schema}");
     }
-    for pattern in ["(?=a)", "(?<!a)b", r"(a)\1", "(", "a{1000}{1000}{1000}"] {
+    for pattern in ["(", "a{1000}{1000}{1000}", "(?=a"] {
         let schema = json!({"type": "string", "pattern": pattern});
         assert_eq!(verdict(&schema, "\"a\""), "unverifiable(pattern)", "{schema}");
         assert_eq!(verdict(&schema, "1"), "violates", "{schema}");
@@ -99,7 +99,7 @@ fn what_cannot_be_compiled_is_never_a_pass() {
 
 #[test]
 fn a_missing_pattern_makes_no_fault_of_its_own() {
-    let hard = json!({"pattern": "(?=a)"});
+    let hard = json!({"pattern": "("});
     for schema in [json!({"not": hard}), json!({"oneOf": [hard, {"type": "string"}]})] {
         assert_eq!(verdict(&schema, "\"b\""), "unverifiable(pattern)", "{schema}");
     }
@@ -173,4 +173,31 @@ fn a_long_row_of_schemas_fits_a_small_stack() {
     assert_eq!(row(&|next| json!({"properties": {"a": next}})), "conforms");
     let property = |next| json!({"properties": {"a": {"allOf": [next]}}});
     assert_eq!(row(&property), "conforms");
+}
+
+#[test]
+fn a_pattern_that_gives_up_is_never_a_pass() {
+    let evil = json!({"pattern": "^(?=(a+)+$)(a+)+b$"});
+    let text = format!("\"{}c\"", "a".repeat(40));
+    for schema in [
+        evil.clone(),
+        json!({"not": evil}),
+        json!({"not": {"not": evil}}),
+        json!({"anyOf": [evil, {"type": "string"}]}),
+        json!({"oneOf": [evil, {"type": "number"}]}),
+        json!({"allOf": [{"not": {"anyOf": [evil]}}]}),
+    ] {
+        let start = Instant::now();
+        assert_eq!(verdict(&schema, &text), "unverifiable(pattern)", "{schema}");
+        assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+    }
+    let names = json!({"patternProperties": {"^(?=(a+)+$)(a+)+b$": false}});
+    let object = format!("{{{text}: 1}}");
+    assert_eq!(verdict(&names, &object), "unverifiable(pattern)");
+    assert_eq!(verdict(&json!({"not": names}), &object), "unverifiable(pattern)");
+    assert_eq!(verdict(&names, "{\"x\": 1}"), "conforms");
+    let strong = json!({"type": "string", "pattern": "^(?=.*[0-9]).+$"});
+    assert_eq!(verdict(&strong, "\"abc1\""), "conforms");
+    assert_eq!(verdict(&strong, "\"abc\""), "violates");
+    assert_eq!(verdict(&strong, "1"), "violates");
 }

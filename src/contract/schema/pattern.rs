@@ -1,0 +1,94 @@
+//! Patterns: on the linear engine where it takes them, else by backtracking with a limit.
+//!
+//! The linear engine knows no look-around and no back-references, and documents use them. The
+//! other engine does, and may need exponential time; it gives up after
+//! [`limits::PATTERN_BACKTRACKS`] steps. What it gave up on is neither a match nor none, wherever
+//! in the schema the pattern stands (under a `not` a failure would be a pass): so the pattern
+//! counts as matched there, the fact is noted for the message ([`gave_up`]), and the message's
+//! verdict is `unverifiable(pattern)` at best.
+
+use std::cell::Cell;
+
+use jsonschema::{PatternOptions, Validator, error::ValidationErrorKind};
+use serde_json::{Value, json};
+
+use super::Options;
+use crate::{
+    json::{Borrowed, Node},
+    limits,
+};
+
+/// What matches a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Engine {
+    Linear,
+    Backtracking,
+}
+
+/// A pattern that is matched by backtracking.
+#[derive(Debug)]
+pub(super) struct Backtracking(Validator<Borrowed>);
+
+thread_local! {
+    static GAVE_UP: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a pattern was given up on in this thread since the last question.
+pub(super) fn gave_up() -> bool {
+    GAVE_UP.replace(false)
+}
+
+/// The engine that takes a pattern; none if no engine does.
+pub(super) fn engine_for(pattern: &Value) -> Option<Engine> {
+    if alone(pattern, Engine::Linear).is_some() {
+        return Some(Engine::Linear);
+    }
+    let is_long = pattern.as_str().is_none_or(|it| it.len() > limits::BACKTRACKING_PATTERN_BYTES);
+    if is_long {
+        return None;
+    }
+    alone(pattern, Engine::Backtracking).map(|_| Engine::Backtracking)
+}
+
+/// The options with an engine.
+pub(super) fn with_engine(options: Options<'_>, engine: Engine) -> Options<'_> {
+    match engine {
+        Engine::Linear => {
+            options.with_pattern_options(PatternOptions::regex().size_limit(limits::PATTERN_BYTES))
+        }
+        Engine::Backtracking => options.with_pattern_options(
+            PatternOptions::fancy_regex()
+                .backtrack_limit(limits::PATTERN_BACKTRACKS)
+                .size_limit(limits::PATTERN_BYTES),
+        ),
+    }
+}
+
+fn alone(pattern: &Value, engine: Engine) -> Option<Validator<Borrowed>> {
+    let options = jsonschema::options_for::<Borrowed>()
+        .with_draft(jsonschema::Draft::Draft202012)
+        .offline();
+    with_engine(options, engine).build(&json!({ "pattern": pattern })).ok()
+}
+
+// === impl Backtracking ===
+
+impl Backtracking {
+    pub(super) fn new(pattern: &Value) -> Option<Self> {
+        alone(pattern, Engine::Backtracking).map(Self)
+    }
+
+    /// Whether a string matches, or was given up on.
+    pub(super) fn takes(&self, node: &Node<'_>) -> bool {
+        match self.0.validate(node) {
+            Ok(()) => true,
+            Err(error) => match error.kind() {
+                ValidationErrorKind::Pattern { .. } => false,
+                _ => {
+                    GAVE_UP.set(true);
+                    true
+                }
+            },
+        }
+    }
+}
