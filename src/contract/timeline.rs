@@ -10,7 +10,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::{
-    Contract, DatedOverlay, DocumentError, Source,
+    Contract, DatedOverlay, DocumentError, Source, UriTable,
     document::{Document, Uris},
     overlay::Overlay,
 };
@@ -42,7 +42,7 @@ pub struct ContractDateError;
 impl Timeline {
     /// Reads and compiles the head document and the document of every date before it.
     pub fn load(head: &Source, overlays: &[DatedOverlay]) -> Result<Self, DocumentError> {
-        Self::load_with_uris(head, overlays, &[])
+        Self::load_with_uris(head, overlays, &UriTable::new())
     }
 
     /// The same, with a table of URIs that references may name: each absolute URI with the text
@@ -50,10 +50,10 @@ impl Timeline {
     pub fn load_with_uris(
         head: &Source,
         overlays: &[DatedOverlay],
-        uris: &[(String, Source)],
+        uris: &UriTable,
     ) -> Result<Self, DocumentError> {
-        let parse = |(uri, source): &(String, Source)| {
-            Ok((uri.trim_end_matches('#').to_owned(), Arc::new(Document::parse(source)?)))
+        let parse = |(uri, source): (&String, &Source)| {
+            Ok((uri.trim_end_matches('#').to_owned(), Document::parse(source)?.root().clone()))
         };
         let uris = Uris::new(uris.iter().map(parse).collect::<Result<_, DocumentError>>()?);
         let mut document = Arc::new(Document::parse(head)?.with_uris(&uris));

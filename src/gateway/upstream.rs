@@ -10,7 +10,7 @@ use super::tls::{self, TlsError};
 use crate::change::Registry;
 use crate::config::checked::{self, Address, Scheme};
 use crate::config::raw::{BuiltIn, ContractChoice};
-use crate::contract::{DatedOverlay, DocumentError, Source, Timeline};
+use crate::contract::{DatedOverlay, DocumentError, Source, Timeline, UriTable};
 
 /// An upstream.
 pub(crate) struct Upstream {
@@ -125,6 +125,7 @@ fn server(
 }
 
 fn timeline(config: &checked::Upstream) -> Result<Option<Timeline>, SetupError> {
+    let mut uris = UriTable::new();
     let (head, overlays) = match &config.contract {
         ContractChoice::BuiltIn(BuiltIn::None) => return Ok(None),
         ContractChoice::BuiltIn(BuiltIn::Genesys) => genesys(),
@@ -144,10 +145,13 @@ fn timeline(config: &checked::Upstream) -> Result<Option<Timeline>, SetupError> 
                 .iter()
                 .map(|it| Ok(DatedOverlay { before: it.before, source: read(&it.file)? }))
                 .collect::<Result<_, SetupError>>()?;
+            for (uri, file) in &files.uris {
+                uris.insert(uri.clone(), read(file)?);
+            }
             (head, overlays)
         }
     };
-    Timeline::load(&head, &overlays)
+    Timeline::load_with_uris(&head, &overlays, &uris)
         .map(Some)
         .map_err(|error| SetupError::Contract { upstream: Arc::clone(&config.name), error })
 }

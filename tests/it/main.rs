@@ -11,6 +11,7 @@ mod harness;
 mod big_bodies;
 mod commands;
 mod dialects;
+mod json_schema;
 mod pass_through;
 mod rules;
 mod serving;

@@ -37,8 +37,16 @@ impl<'s> Costs<'s> {
                 "properties" | "patternProperties" | "dependentSchemas" | "$defs" => {
                     value.as_object().into_iter().flat_map(Map::values).collect()
                 }
-                "items" | "additionalProperties" | "not" | "if" | "then" | "else" | "contains"
-                | "propertyNames" | "unevaluatedItems" | "unevaluatedProperties" => vec![value],
+                "items"
+                | "additionalProperties"
+                | "not"
+                | "if"
+                | "then"
+                | "else"
+                | "contains"
+                | "propertyNames"
+                | "unevaluatedItems"
+                | "unevaluatedProperties" => vec![value],
                 "allOf" | "anyOf" | "oneOf" | "prefixItems" => {
                     value.as_array().into_iter().flatten().collect()
                 }

@@ -6,7 +6,10 @@
 use jsonschema::{Keyword, ValidationError};
 use serde_json::Value;
 
-use super::{Options, format, pattern::Backtracking};
+use super::{
+    Options, format,
+    pattern::{self, Backtracking},
+};
 use crate::{
     json::{Borrowed, Node},
     limits,
@@ -18,6 +21,10 @@ pub(super) const PREFIX: &str = "recgate-";
 pub(super) const PATTERN: &str = "recgate-pattern";
 /// The patterns of a `patternProperties` that the linear engine refuses.
 pub(super) const NAMES: &str = "recgate-names";
+/// In the place of a `pattern` that no engine takes: what it speaks of was not judged.
+pub(super) const UNMATCHED: &str = "recgate-unmatched";
+/// The same in the place of `patternProperties`.
+pub(super) const UNMATCHED_NAMES: &str = "recgate-unmatched-names";
 /// A `discriminator`'s own rule: the value must name a schema.
 pub(super) const DISCRIMINATOR: &str = "recgate-discriminator";
 
@@ -33,6 +40,8 @@ pub(super) fn register(options: Options<'_>) -> Options<'_> {
             let patterns: Option<Vec<_>> = patterns.map(Backtracking::new).collect();
             Ok(Box::new(Names(patterns.ok_or_else(unusable)?)))
         })
+        .with_keyword(UNMATCHED, |_, _, _| Ok(Box::new(Unmatched(is_text))))
+        .with_keyword(UNMATCHED_NAMES, |_, _, _| Ok(Box::new(Unmatched(has_members))))
         .with_keyword(DISCRIMINATOR, |_, value, _| {
             Ok(Box::new(Discriminator::read(value).ok_or_else(unusable)?))
         })
@@ -41,8 +50,8 @@ pub(super) fn register(options: Options<'_>) -> Options<'_> {
 /// The word of the source that a keyword stands for.
 pub(super) fn word_for(keyword: &str) -> Option<&'static str> {
     match keyword {
-        PATTERN => Some("pattern"),
-        NAMES => Some("patternProperties"),
+        PATTERN | UNMATCHED => Some("pattern"),
+        NAMES | UNMATCHED_NAMES => Some("patternProperties"),
         DISCRIMINATOR => Some("discriminator"),
         format::WHOLE => Some("type"),
         _ => keyword.starts_with(PREFIX).then_some("format"),
@@ -67,6 +76,9 @@ struct Pattern(Backtracking);
 
 /// Never fails: it is there to note what `patternProperties` gives up on.
 struct Names(Vec<Backtracking>);
+
+/// Never fails: it is there to note what was not judged.
+struct Unmatched(fn(&Node<'_>) -> bool);
 
 struct Discriminator {
     property: String,
@@ -106,6 +118,30 @@ impl<'i> Keyword<'i, Borrowed> for Names {
         }
         true
     }
+}
+
+// === impl Unmatched ===
+
+impl<'i> Keyword<'i, Borrowed> for Unmatched {
+    fn validate(&self, node: &'i Node<'i>) -> Result<(), ValidationError<'i>> {
+        self.is_valid(node);
+        Ok(())
+    }
+
+    fn is_valid(&self, node: &'i Node<'i>) -> bool {
+        if (self.0)(node) {
+            pattern::give_up();
+        }
+        true
+    }
+}
+
+fn is_text(node: &Node<'_>) -> bool {
+    matches!(node, Node::String(_))
+}
+
+fn has_members(node: &Node<'_>) -> bool {
+    node.as_object().is_some_and(|members| !members.is_empty())
 }
 
 // === impl Discriminator ===

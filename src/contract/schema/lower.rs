@@ -83,8 +83,6 @@ pub(crate) enum Undeclared {
 pub(super) struct Lowered {
     pub(super) schema: Value,
     pub(super) origins: Origins,
-    /// A pattern could not be compiled and was left out.
-    pub(super) lacks_pattern: bool,
     /// Names of properties are matched by patterns that the linear engine refuses.
     pub(super) backtracks_on_names: bool,
     /// Meta-schemas that its parts name by `$schema`, by URI.
@@ -115,7 +113,6 @@ pub(super) fn lower(
         numbers: HashMap::new(),
         waiting: Vec::new(),
         origins: Origins::default(),
-        lacks_pattern: false,
         backtracks_on_names: false,
         meta_schemas: Vec::new(),
         children: None,
@@ -142,7 +139,6 @@ pub(super) fn lower(
     Ok(Lowered {
         schema,
         origins: lowering.origins,
-        lacks_pattern: lowering.lacks_pattern,
         backtracks_on_names: lowering.backtracks_on_names,
         meta_schemas: lowering.meta_schemas,
     })
@@ -158,7 +154,6 @@ struct Lowering<'d> {
     numbers: HashMap<(usize, String, BTreeSet<String>, Reach), usize>,
     waiting: Vec<Job<'d>>,
     origins: Origins,
-    lacks_pattern: bool,
     backtracks_on_names: bool,
     meta_schemas: Vec<(String, Value)>,
     /// The schemas that build on another by `allOf`, once they were needed.
@@ -341,7 +336,7 @@ impl<'d> Lowering<'d> {
                     Some(pattern::Engine::Backtracking) => {
                         put(&mut lowered, keyword::PATTERN, value.clone());
                     }
-                    None => self.lacks_pattern = true,
+                    None => put(&mut lowered, keyword::UNMATCHED, Value::Bool(true)),
                 },
                 "required" => put(&mut lowered, keyword, required(value, &optional)?),
                 "properties" => {
@@ -425,7 +420,7 @@ impl<'d> Lowering<'d> {
                 Some(pattern::Engine::Linear) => {}
                 Some(pattern::Engine::Backtracking) => hard.push(name),
                 None => {
-                    self.lacks_pattern = true;
+                    put(lowered, keyword::UNMATCHED_NAMES, Value::Bool(true));
                     return Ok(false);
                 }
             }

@@ -38,13 +38,18 @@ pub(super) fn gave_up() -> bool {
     GAVE_UP.replace(false)
 }
 
+/// Notes that a pattern was not judged.
+pub(super) fn give_up() {
+    GAVE_UP.set(true);
+}
+
 /// The engine that takes a pattern; none if no engine does.
 pub(super) fn engine_for(pattern: &Value) -> Option<Engine> {
     if alone(pattern, Engine::Linear).is_some() {
         return Some(Engine::Linear);
     }
-    let is_long = pattern.as_str().is_none_or(|it| it.len() > limits::BACKTRACKING_PATTERN_BYTES);
-    if is_long {
+    let text = pattern.as_str().filter(|it| it.len() <= limits::BACKTRACKING_PATTERN_BYTES)?;
+    if !needs_backtracking(text) {
         return None;
     }
     alone(pattern, Engine::Backtracking).map(|_| Engine::Backtracking)
@@ -64,10 +69,17 @@ pub(super) fn with_engine(options: Options<'_>, engine: Engine) -> Options<'_> {
     }
 }
 
+/// Whether a pattern looks around or refers back. One that is only too large stays refused.
+fn needs_backtracking(pattern: &str) -> bool {
+    let looks = ["(?=", "(?!", "(?<=", "(?<!", "\\k<"];
+    let refers =
+        pattern.as_bytes().windows(2).any(|it| it[0] == b'\\' && matches!(it[1], b'1'..=b'9'));
+    refers || looks.iter().any(|it| pattern.contains(it))
+}
+
 fn alone(pattern: &Value, engine: Engine) -> Option<Validator<Borrowed>> {
-    let options = jsonschema::options_for::<Borrowed>()
-        .with_draft(jsonschema::Draft::Draft202012)
-        .offline();
+    let options =
+        jsonschema::options_for::<Borrowed>().with_draft(jsonschema::Draft::Draft202012).offline();
     with_engine(options, engine).build(&json!({ "pattern": pattern })).ok()
 }
 
@@ -85,7 +97,7 @@ impl Backtracking {
             Err(error) => match error.kind() {
                 ValidationErrorKind::Pattern { .. } => false,
                 _ => {
-                    GAVE_UP.set(true);
+                    give_up();
                     true
                 }
             },

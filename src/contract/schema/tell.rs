@@ -94,10 +94,8 @@ impl Teller<'_> {
             discriminated.insert(format!("{}/{}", finding.pointer, escape_token(property)));
         }
         if let Some(alternatives) = folded.filter(|it| *it > 1) {
-            finding.expected = format!(
-                "{} (by the nearest of {alternatives} alternatives)",
-                finding.expected
-            );
+            finding.expected =
+                format!("{} (by the nearest of {alternatives} alternatives)", finding.expected);
         }
         findings.push(finding);
     }

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Instant};
 
 use serde_json::{Value, json};
 
-use super::{Direction, Schema, Schemas};
+use super::{Direction, Schema, Schemas, Undeclared};
 use crate::{
     contract::{Checked, Location, document::Document, verdict::Report},
     json, limits,
@@ -177,7 +177,7 @@ fn a_long_row_of_schemas_fits_a_small_stack() {
 
 #[test]
 fn a_pattern_that_gives_up_is_never_a_pass() {
-    let evil = json!({"pattern": "^(?=(a+)+$)(a+)+b$"});
+    let evil = json!({"pattern": r"^(?:(a+)\1?)+b$"});
     let text = format!("\"{}c\"", "a".repeat(40));
     for schema in [
         evil.clone(),
@@ -191,7 +191,7 @@ fn a_pattern_that_gives_up_is_never_a_pass() {
         assert_eq!(verdict(&schema, &text), "unverifiable(pattern)", "{schema}");
         assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
     }
-    let names = json!({"patternProperties": {"^(?=(a+)+$)(a+)+b$": false}});
+    let names = json!({"patternProperties": {r"^(?:(a+)\1?)+b$": false}});
     let object = format!("{{{text}: 1}}");
     assert_eq!(verdict(&names, &object), "unverifiable(pattern)");
     assert_eq!(verdict(&json!({"not": names}), &object), "unverifiable(pattern)");
@@ -200,4 +200,79 @@ fn a_pattern_that_gives_up_is_never_a_pass() {
     assert_eq!(verdict(&strong, "\"abc1\""), "conforms");
     assert_eq!(verdict(&strong, "\"abc\""), "violates");
     assert_eq!(verdict(&strong, "1"), "violates");
+}
+
+#[test]
+fn strict_mode_reports_what_no_schema_declares() {
+    let schema = edge(&json!({
+        "main": {"allOf": [{"$ref": "#/s/base"}, {"properties": {
+            "b": {"$ref": "#/s/base"}, "open": {"additionalProperties": true},
+            "map": {"type": "object"}, "either": {"nullable": true, "oneOf": [{"$ref": "#/s/base"}]},
+        }}]},
+        "base": {"type": "object", "properties": {"a": {"type": "integer"}}},
+    }));
+    let strict = |text: &str| {
+        let mut report = Report::new().strict(Undeclared::Reported);
+        let node = json::parse(text.as_bytes()).unwrap();
+        schema.check(&node, Location::Body, "", &mut report);
+        let findings = report.finish().findings;
+        findings.into_iter().map(|it| (it.code, it.pointer)).collect::<Vec<_>>()
+    };
+    let good = r#"{"a": 1, "b": {"a": 2}, "open": {"x": 1}, "map": {"x": 1}, "either": null}"#;
+    assert_eq!(strict(good), []);
+    let found = strict(r#"{"x": 1, "b": {"y": 2}, "either": {"a": 1, "z": 3}}"#);
+    for at in ["", "/b", "/either"] {
+        assert!(found.contains(&("body.undeclared", at.to_owned())), "{found:?}");
+    }
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert_eq!(check(&schema, r#"{"x": 1}"#).verdict.to_string(), "conforms", "off by default");
+}
+
+#[test]
+fn numbers_keep_their_widths_by_their_digits() {
+    for (format, good, bad) in [
+        (
+            "int32",
+            vec!["2147483647", "-2147483648", "2147483647.0", "2e9"],
+            vec!["2147483648", "-2147483649", "3e9", "1.5"],
+        ),
+        (
+            "int64",
+            vec!["9223372036854775807", "-9223372036854775808", "9223372036854775807.0", "1e18"],
+            vec![
+                "9223372036854775808",
+                "-9223372036854775809",
+                "9223372036854775807.5",
+                "1e19",
+                "1e400",
+            ],
+        ),
+        ("float", vec!["3.4e38", "0.1", "-1e-400"], vec!["3.5e38", "1e400"]),
+        ("double", vec!["1.7e308", "0.1"], vec!["1.8e308", "-1e400"]),
+    ] {
+        let schema = json!({"format": format});
+        for text in good {
+            assert_eq!(verdict(&schema, text), "conforms", "{format} {text}");
+        }
+        for text in bad {
+            assert_eq!(verdict(&schema, text), "violates", "{format} {text}");
+        }
+        assert_eq!(verdict(&schema, "\"x\""), "conforms");
+    }
+}
+
+#[test]
+fn a_three_zero_integer_is_digits_alone() {
+    for (text, expected) in [
+        ("1", "conforms"),
+        ("-0", "conforms"),
+        ("1.0", "violates"),
+        ("1e2", "violates"),
+        ("1.5", "violates"),
+    ] {
+        let checked = check(&edge(&json!({"main": {"type": "integer"}})), text);
+        assert_eq!(checked.verdict.to_string(), expected, "{text}");
+        assert!(checked.findings.len() <= 1, "{checked:?}");
+    }
+    assert_eq!(verdict(&json!({"type": ["integer", "number"]}), "1.5"), "conforms");
 }

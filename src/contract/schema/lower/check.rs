@@ -43,8 +43,7 @@ fn targets<'d>(
 ) -> Result<(), DocumentError> {
     for keyword in ["$ref", "$dynamicRef"] {
         let Some(reference) = at.text(keyword) else { continue };
-        let target = names.place(at).and_then(|place| names.resolve(&place, reference));
-        let place = match target {
+        let place = match names.resolve(&at.pointer, reference) {
             Some(Target::Place(place) | Target::Dynamic(_, _, place)) => place,
             Some(Target::MetaSchema(_)) => continue,
             None => {
@@ -54,9 +53,7 @@ fn targets<'d>(
                 )));
             }
         };
-        if sound.insert(format!("{}:{}", place.document, place.pointer)) {
-            waiting.extend(names.at(&place));
-        }
+        waiting.extend(names.at(&place).filter(|_| sound.insert(place.clone())));
     }
     Ok(())
 }

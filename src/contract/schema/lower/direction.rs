@@ -65,8 +65,7 @@ fn is_marked(property: At<'_>, marker: &str, seen: &mut HashSet<String>) -> bool
     let says = property.value.get(marker) == Some(&Value::Bool(true));
     if property.text("$ref").is_some() {
         let beside = says && is_beside_references(&property);
-        return beside
-            || property.resolved().is_ok_and(|target| is_marked(target, marker, seen));
+        return beside || property.resolved().is_ok_and(|target| is_marked(target, marker, seen));
     }
     says || property
         .get("allOf")

@@ -85,7 +85,9 @@ impl<'d> Lowering<'d> {
         };
         let list = ["oneOf", "anyOf"].into_iter().find(|it| source.contains_key(*it));
         let mut mapped: Vec<(String, At<'d>)> = Vec::new();
-        for (value, target) in discriminator.value.get("mapping").and_then(Value::as_object).into_iter().flatten() {
+        for (value, target) in
+            discriminator.value.get("mapping").and_then(Value::as_object).into_iter().flatten()
+        {
             let Some(target) = target.as_str() else { return Err(Reason::Schema) };
             mapped.push((value.clone(), self.mapped(at, target).ok_or(Reason::Schema)?));
         }
@@ -103,7 +105,7 @@ impl<'d> Lowering<'d> {
             .into_iter()
             .find_map(|it| at.document.at(it)?.get(target));
         component.or_else(|| match self.names {
-            Some(names) => match names.resolve(&names.place(at)?, target)? {
+            Some(names) => match names.resolve(&at.pointer, target)? {
                 Target::Place(place) | Target::Dynamic(_, _, place) => names.at(&place),
                 Target::MetaSchema(_) => None,
             },
@@ -260,7 +262,9 @@ fn children(at: &At<'_>) -> Children {
     for root in ["/components/schemas", "/definitions"] {
         let Some(schemas) = at.document.at(root) else { continue };
         for (_, schema) in schemas.all_members() {
-            for branch in schema.get("allOf").iter().flat_map(|it| it.elements().collect::<Vec<_>>()) {
+            for branch in
+                schema.get("allOf").iter().flat_map(|it| it.elements().collect::<Vec<_>>())
+            {
                 if branch.text("$ref").is_some()
                     && let Ok(parent) = branch.resolved()
                 {

@@ -49,7 +49,7 @@ const ANNOTATIONS: [&str; 14] = [
 impl<'d> Lowering<'d> {
     pub(super) fn has_no_id(&self, at: &At<'d>) -> bool {
         let Some(names) = self.names else { return true };
-        names.place(at).is_none_or(|place| names.base_of(&place) == BASE)
+        names.base_of(&at.pointer) == BASE
     }
 
     pub(super) fn modern_definition(
@@ -59,14 +59,19 @@ impl<'d> Lowering<'d> {
         optional: BTreeSet<String>,
         reach: Reach,
     ) -> Result<String, Reason> {
-        let place = names.place(&at).ok_or(Reason::Schema)?;
-        let Some(root) = names.outermost(&place) else {
+        let Some(root) = names.outermost(&at.pointer) else {
             return Ok(format!("{BASE}#/$defs/{}", self.number(at, optional, reach)?));
         };
-        let rest = names::fragment(&place.pointer[root.pointer.len()..]);
-        let root = names.at(&root).ok_or(Reason::Schema)?;
-        let number = self.number(root, BTreeSet::new(), Reach::Whole)?;
-        Ok(format!("{BASE}#/$defs/{number}{rest}"))
+        let rest = names::fragment(&at.pointer[root.len()..]);
+        let root = names.at(root).ok_or(Reason::Schema)?;
+        let is_foreign = is_foreign(root.text("$schema"));
+        let name = names.id_at(&root.pointer).filter(|_| is_foreign);
+        let number = self.number(root.clone(), BTreeSet::new(), Reach::Whole)?;
+        // The validator learns of another draft by the schema's own name only.
+        Ok(match name {
+            Some(uri) => format!("{uri}#{rest}"),
+            None => format!("{BASE}#/$defs/{number}{rest}"),
+        })
     }
 
     pub(super) fn modern_job(
@@ -75,16 +80,10 @@ impl<'d> Lowering<'d> {
         job: &Job<'d>,
         here: &str,
     ) -> Result<Value, Reason> {
-        let place = names.place(&job.at).ok_or(Reason::Schema)?;
-        if place.document != 0 {
-            // A finding's pointer into another text says which.
-            let pointer = format!("{}#{}", job.at.document.name(), job.at.pointer);
-            self.origins.roots.insert(here.to_owned(), pointer);
-        }
         let lowered = self.whole(&job.at, here, &job.optional, job.reach)?;
         match lowered {
             Value::Object(mut lowered) => {
-                if let Some(uri) = names.id_at(&place)
+                if let Some(uri) = names.id_at(&job.at.pointer)
                     && !lowered.contains_key("$id")
                 {
                     put(&mut lowered, "$id", Value::String(uri.to_owned()));
@@ -103,18 +102,16 @@ impl<'d> Lowering<'d> {
     ) -> Result<Option<Value>, Reason> {
         let (Dialect::Modern, Some(names)) = (self.dialect, self.names) else { return Ok(None) };
         let own = source.get("$schema").and_then(Value::as_str);
-        let is_root = || names.place(at).is_some_and(|it| names.base_of(&it) == BASE);
+        let is_root = || names.base_of(&at.pointer) == BASE;
         let usual = || {
             let root = at.document.root();
             root.get("jsonSchemaDialect").and_then(Value::as_str).filter(|_| is_root())
         };
-        let Some(dialect) = own.or_else(usual) else { return Ok(None) };
+        let dialect = own.or_else(usual);
+        let Some(dialect) = dialect.filter(|_| is_foreign(dialect)) else { return Ok(None) };
         let dialect = dialect.trim_end_matches('#');
-        if TODAY.contains(&dialect) {
-            return Ok(None);
-        }
         if let Some(text) = names.text(dialect) {
-            self.meta_schemas.push((dialect.to_owned(), text.root().clone()));
+            self.meta_schemas.push((dialect.to_owned(), text.clone()));
             return Ok(None);
         }
         if Draft::from_schema_uri(dialect) == Draft::Unknown {
@@ -135,21 +132,20 @@ impl<'d> Lowering<'d> {
         lowered: &mut Map<String, Value>,
     ) -> Result<(), Reason> {
         let Some(names) = self.names else { return Ok(()) };
-        let place = names.place(child).ok_or(Reason::Schema)?;
+        let place = child.pointer.as_str();
         match keyword {
             "$id" => {
-                let base = names.base_of(&place);
-                put(lowered, keyword, Value::String(base.to_owned()));
+                let base = names.base_of(place);
+                put(lowered, keyword, Value::String(base.into_owned()));
             }
             "$schema" => {
-                let dialect = child.value.as_str().unwrap_or_default().trim_end_matches('#');
-                if !TODAY.contains(&dialect) {
+                if is_foreign(child.value.as_str()) {
                     put(lowered, keyword, child.value.clone());
                 }
             }
             "$ref" | "$dynamicRef" => {
                 let reference = child.value.as_str().ok_or(Reason::Schema)?;
-                let target = names.resolve(&place, reference).ok_or(Reason::Schema)?;
+                let target = names.resolve(place, reference).ok_or(Reason::Schema)?;
                 let reference = match target {
                     Target::MetaSchema(uri) => uri,
                     Target::Dynamic(uri, name, place) if keyword == "$dynamicRef" => {
@@ -179,7 +175,7 @@ impl<'d> Lowering<'d> {
             }
             "$defs" | "definitions" => {
                 // Outside of a resource every reference leads to a definition of its own.
-                if names.outermost(&place).is_some() {
+                if names.outermost(place).is_some() {
                     let map = self.map(child, here)?;
                     put(lowered, keyword, map);
                 }
@@ -192,9 +188,12 @@ impl<'d> Lowering<'d> {
                 }
                 put(lowered, keyword, Value::Array(list));
             }
-            _ if ANNOTATIONS.contains(&keyword) || keyword.starts_with("x-") => {}
+            // Inside of a resource a reference may lead into anything.
+            _ if is_annotation(keyword) && names.outermost(place).is_none() => {}
             "nullable" | "discriminator" => {}
-            _ if SINGLE.contains(&keyword) && (child.value.is_object() || child.value.is_boolean()) => {
+            _ if SINGLE.contains(&keyword)
+                && (child.value.is_object() || child.value.is_boolean()) =>
+            {
                 let schema = self.schema(child, here, &BTreeSet::new(), Position::Value)?;
                 put(lowered, keyword, schema);
             }
@@ -205,12 +204,7 @@ impl<'d> Lowering<'d> {
 
     /// Takes in what a `$dynamicRef` may lead to: its first target, and what the document itself,
     /// as the outermost of the dynamic scope, calls by that name.
-    fn dynamic(
-        &mut self,
-        names: &'d Names,
-        name: &str,
-        place: &names::Place,
-    ) -> Result<(), Reason> {
+    fn dynamic(&mut self, names: &'d Names, name: &str, place: &str) -> Result<(), Reason> {
         let at = names.at(place).ok_or(Reason::Schema)?;
         self.definition(at, BTreeSet::new(), Reach::Whole)?;
         if self.starts_in_document {
@@ -221,4 +215,13 @@ impl<'d> Lowering<'d> {
         }
         Ok(())
     }
+}
+
+/// Whether a `$schema` names another dialect than 2020-12.
+fn is_foreign(dialect: Option<&str>) -> bool {
+    dialect.is_some_and(|it| !TODAY.contains(&it.trim_end_matches('#')))
+}
+
+fn is_annotation(keyword: &str) -> bool {
+    ANNOTATIONS.contains(&keyword) || keyword.starts_with("x-")
 }
