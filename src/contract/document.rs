@@ -96,7 +96,7 @@ impl Document {
     }
 
     /// The documents of the URI table, by URI.
-    pub(crate) fn resources<'d>(self: &'d Arc<Self>) -> impl Iterator<Item = (&'d str, At<'d>)> {
+    pub(crate) fn resources(self: &Arc<Self>) -> impl Iterator<Item = (&str, At<'_>)> {
         self.uris.iter().map(|(uri, value)| {
             (uri.as_str(), At { document: self, pointer: format!("{uri}#"), value })
         })

@@ -24,6 +24,8 @@ mod check;
 mod direction;
 mod discriminator;
 mod modern;
+mod origins;
+mod strict;
 mod value;
 
 use std::{
@@ -33,11 +35,7 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
-use super::{
-    cost, format, keyword,
-    names::{Names, enclosing},
-    pattern,
-};
+use super::{cost, format, keyword, names::Names, pattern};
 use crate::{
     contract::{
         Reason,
@@ -48,6 +46,8 @@ use crate::{
 };
 
 pub(super) use check::check_references;
+pub(super) use origins::Origins;
+pub(crate) use strict::Undeclared;
 use value::{bound, options, put, required, types, wants_integers};
 
 /// Which way a message travels: each schema has one lowered copy a direction.
@@ -68,16 +68,6 @@ pub(super) enum Dialect {
     Modern,
 }
 
-/// What is said of properties that no schema declares and none forbids.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) enum Undeclared {
-    /// Nothing: a schema is open.
-    #[default]
-    Allowed,
-    /// A finding each object: strict mode.
-    Reported,
-}
-
 /// A lowered schema.
 #[derive(Debug)]
 pub(super) struct Lowered {
@@ -87,15 +77,6 @@ pub(super) struct Lowered {
     pub(super) backtracks_on_names: bool,
     /// Meta-schemas that its parts name by `$schema`, by URI.
     pub(super) meta_schemas: Vec<(String, Value)>,
-}
-
-/// Where the parts of a lowered schema stand in the source: lowered pointer to source pointer, for
-/// the roots of parts that kept their structure.
-#[derive(Debug, Default)]
-pub(super) struct Origins {
-    roots: HashMap<String, String>,
-    /// Rules that strict mode wrote, by lowered pointer.
-    closed: HashSet<String>,
 }
 
 /// Lowers a schema with everything it reaches.
@@ -131,7 +112,7 @@ pub(super) fn lower(
         return Err(Reason::Schema);
     }
     let mut schema = json!({ "$ref": root, "$defs": definitions });
-    if undeclared == Undeclared::Reported && lowering.is_closable(at) {
+    if undeclared == Undeclared::Reported && strict::is_closable(at) {
         schema["unevaluatedProperties"] = Value::Bool(false);
         lowering.origins.closed.insert("/unevaluatedProperties".to_owned());
         lowering.origins.roots.insert(String::new(), at.pointer.clone());
@@ -206,13 +187,11 @@ impl<'d> Lowering<'d> {
         optional: BTreeSet<String>,
         reach: Reach,
     ) -> Result<String, Reason> {
-        match self.names {
-            Some(names) => self.modern_definition(names, at, optional, reach),
-            None => {
-                let at = at.resolved().map_err(|_| Reason::Schema)?;
-                Ok(format!("#/$defs/{}", self.number(at, optional, reach)?))
-            }
+        if let Some(names) = self.names {
+            return self.modern_definition(names, at, optional, reach);
         }
+        let at = at.resolved().map_err(|_| Reason::Schema)?;
+        Ok(format!("#/$defs/{}", self.number(at, optional, reach)?))
     }
 
     fn number(
@@ -250,13 +229,13 @@ impl<'d> Lowering<'d> {
         position: Position,
     ) -> Result<Value, Reason> {
         let mut lowered = self.whole(at, here, outer, Reach::Whole)?;
-        if position == Position::Value && self.undeclared == Undeclared::Reported {
-            if let Value::Object(lowered) = &mut lowered
-                && self.is_closable(at)
-            {
-                put(lowered, "unevaluatedProperties", Value::Bool(false));
-                self.origins.closed.insert(format!("{here}/unevaluatedProperties"));
-            }
+        if position == Position::Value
+            && self.undeclared == Undeclared::Reported
+            && let Value::Object(lowered) = &mut lowered
+            && strict::is_closable(at)
+        {
+            put(lowered, "unevaluatedProperties", Value::Bool(false));
+            self.origins.closed.insert(format!("{here}/unevaluatedProperties"));
         }
         Ok(lowered)
     }
@@ -344,10 +323,11 @@ impl<'d> Lowering<'d> {
                     put(&mut lowered, keyword, map);
                 }
                 "patternProperties" => {
-                    if self.can_match_names(value, &mut lowered)? {
-                        let map = self.map(&child, &path())?;
-                        put(&mut lowered, keyword, map);
+                    if !self.can_match_names(value, &mut lowered)? {
+                        continue;
                     }
+                    let map = self.map(&child, &path())?;
+                    put(&mut lowered, keyword, map);
                 }
                 "items" | "additionalProperties" => {
                     let none = BTreeSet::new();
@@ -430,66 +410,5 @@ impl<'d> Lowering<'d> {
             put(lowered, keyword::NAMES, Value::Array(hard));
         }
         Ok(true)
-    }
-
-    /// Whether strict mode may close a schema: it declares properties, and says nothing itself of
-    /// those it does not declare.
-    fn is_closable(&self, at: &At<'_>) -> bool {
-        let mut found = Openness::default();
-        self.look_for_openness(at, &mut found, &mut HashSet::new(), 0);
-        found.declares && !found.is_open
-    }
-
-    fn look_for_openness(
-        &self,
-        at: &At<'_>,
-        found: &mut Openness,
-        seen: &mut HashSet<String>,
-        depth: usize,
-    ) {
-        if depth > limits::COMBINED_DEPTH || !seen.insert(at.pointer.clone()) {
-            return;
-        }
-        for keyword in ["additionalProperties", "unevaluatedProperties", "patternProperties"] {
-            found.is_open |= at.value.get(keyword).is_some();
-        }
-        found.declares |= at.value.get("properties").is_some();
-        for keyword in ["allOf", "anyOf", "oneOf", "if", "then", "else"] {
-            let Some(inner) = at.get(keyword) else { continue };
-            let branches: Vec<At<'_>> =
-                if inner.value.is_array() { inner.elements().collect() } else { vec![inner] };
-            for branch in branches {
-                self.look_for_openness(&branch, found, seen, depth + 1);
-            }
-        }
-        if at.text("$ref").is_some()
-            && let Ok(target) = at.clone().resolved()
-        {
-            self.look_for_openness(&target, found, seen, depth + 1);
-        }
-    }
-}
-
-/// What schemas held against one value say of its properties.
-#[derive(Debug, Default)]
-struct Openness {
-    declares: bool,
-    is_open: bool,
-}
-
-// === impl Origins ===
-
-impl Origins {
-    /// Whether strict mode wrote a rule, which the source does not have.
-    pub(super) fn is_strict(&self, lowered: &str) -> bool {
-        self.closed.contains(lowered)
-    }
-
-    /// The source's pointer to the keyword that a lowered pointer leads to.
-    pub(super) fn source_of(&self, lowered: &str) -> String {
-        let source = enclosing(lowered).find_map(|root| {
-            self.roots.get(root).map(|origin| format!("{origin}{}", &lowered[root.len()..]))
-        });
-        keyword::in_words(source.unwrap_or_else(|| lowered.to_owned()))
     }
 }

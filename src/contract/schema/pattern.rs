@@ -92,15 +92,11 @@ impl Backtracking {
 
     /// Whether a string matches, or was given up on.
     pub(super) fn takes(&self, node: &Node<'_>) -> bool {
-        match self.0.validate(node) {
-            Ok(()) => true,
-            Err(error) => match error.kind() {
-                ValidationErrorKind::Pattern { .. } => false,
-                _ => {
-                    give_up();
-                    true
-                }
-            },
+        let Err(error) = self.0.validate(node) else { return true };
+        let is_told = matches!(error.kind(), ValidationErrorKind::Pattern { .. });
+        if !is_told {
+            give_up();
         }
+        !is_told
     }
 }

@@ -126,7 +126,7 @@ impl Teller<'_> {
     /// Where the rule stands in the source. A place that was reached by `$dynamicRef` counts from
     /// its own resource.
     fn spec_pointer(&self, error: &ValidationError<'_>) -> String {
-        let absolute = error.absolute_keyword_location().map(|uri| uri.as_str());
+        let absolute = error.absolute_keyword_location().map(jsonschema::Uri::as_str);
         if let Some((resource, fragment)) = absolute.and_then(|uri| uri.split_once('#'))
             && resource != BASE
             && let Some(root) = self.names.and_then(|names| names.source_of(resource))
