@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Direction, Schema, Schemas, Undeclared};
 use crate::{
-    contract::{Checked, Location, document::Document, verdict::Report},
+    contract::{Checked, DocumentError, Location, document::Document, verdict::Report},
     json, limits,
 };
 
@@ -275,4 +275,79 @@ fn a_three_zero_integer_is_digits_alone() {
         assert!(checked.findings.len() <= 1, "{checked:?}");
     }
     assert_eq!(verdict(&json!({"type": ["integer", "number"]}), "1.5"), "conforms");
+}
+
+// === 3.1 ===
+
+/// The schema `main` among the components of a 3.1 document.
+fn modern(schemas: &Value) -> Result<Arc<Schema>, DocumentError> {
+    let root = json!({ "openapi": "3.1.0", "components": { "schemas": schemas } });
+    let document = Arc::new(Document::from_value("test".to_owned(), root));
+    let at = document.at("/components/schemas/main").unwrap();
+    Schemas::default().edge(&at, Direction::Request)
+}
+
+#[test]
+fn circles_end() {
+    let here = |name: &str| json!({ "$ref": format!("#/components/schemas/{name}") });
+    for schemas in [
+        json!({"main": here("main")}),
+        json!({"main": here("b"), "b": here("main")}),
+        json!({"main": {"allOf": [here("b")]}, "b": {"anyOf": [here("main")]}}),
+        json!({"main": {"$dynamicAnchor": "x", "$dynamicRef": "#x"}}),
+        json!({"main": {"$dynamicAnchor": "x", "allOf": [{"$dynamicRef": "#x"}]}}),
+        json!({"main": {"$id": "https://x.example/a", "$dynamicAnchor": "x",
+            "allOf": [{"$dynamicRef": "#x"}]}}),
+        json!({"main": {"not": here("main")}}),
+        json!({"main": {"if": here("main"), "then": here("main")}}),
+        json!({"main": {"unevaluatedProperties": false, "allOf": [here("main")]}}),
+    ] {
+        let schema = modern(&schemas).unwrap();
+        check(&schema, "{\"a\": [1]}");
+    }
+}
+
+#[test]
+fn a_three_one_reference_that_leads_nowhere_is_told_at_load() {
+    for (reference, keyword) in [
+        ("#/components/schemas/none", "$ref"),
+        ("#anchor", "$ref"),
+        ("https://x.example/elsewhere", "$ref"),
+        ("beside.yaml#/a", "$ref"),
+        ("#dynamic", "$dynamicRef"),
+    ] {
+        let error = modern(&json!({"main": {"items": {keyword: reference}}})).unwrap_err();
+        assert_eq!(error.pointer, "/components/schemas/main/items");
+        assert!(error.message.contains(reference), "{error}");
+    }
+}
+
+#[test]
+fn many_combined_schemas_of_three_one_end() {
+    let mut schemas = json!({"main": {"$ref": "#/components/schemas/l0"}, "l40": {}});
+    for level in 0..40 {
+        let next = json!({"$ref": format!("#/components/schemas/l{}", level + 1)});
+        schemas[format!("l{level}")] = json!({"allOf": [next, next], "if": next, "then": next});
+    }
+    let schema = modern(&schemas).unwrap();
+    assert_eq!(check(&schema, "[]").verdict.to_string(), "unverifiable(schema)");
+}
+
+#[test]
+fn dialects_that_are_known_are_honoured() {
+    for (dialect, text, expected) in [
+        ("https://json-schema.org/draft/2020-12/schema", "[1, \"a\"]", "conforms"),
+        ("https://spec.openapis.org/oas/3.1/dialect/base", "[1, \"a\"]", "conforms"),
+        // `prefixItems` is no keyword of draft 7, and `items` holds for every element.
+        ("http://json-schema.org/draft-07/schema#", "[1, \"a\"]", "violates"),
+        ("https://x.example/unheard-of", "[1]", "unverifiable(schema)"),
+    ] {
+        let schema = modern(&json!({"main": {
+            "$schema": dialect,
+            "$id": "https://x.example/main",
+            "prefixItems": [{"type": "number"}],
+            "items": {"type": "string"},
+        }}));
+        assert_eq!(check(&schema.unwrap(), text).verdict.to_string(), expected, "{dialect}");
+    }
 }
