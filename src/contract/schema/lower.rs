@@ -5,7 +5,8 @@
 //! - `nullable: true` lets `null` in, in every spelling: beside `type`, beside an `enum` that does
 //!   not list it, beside `allOf` and its kin, in the target of a `$ref`. (3.0.3 gives it no effect
 //!   without a `type`; documents in the field mean it, and the recordings' vendors send nulls.)
-//! - keys beside `$ref` do not exist (3.0.3, Reference Object), a `nullable` there neither;
+//! - keys beside `$ref` do not exist (3.0.3, Reference Object); a `nullable` there is honoured all
+//!   the same, because whoever wrote it can have meant nothing else;
 //! - boolean `exclusiveMinimum` and `exclusiveMaximum` sharpen the bound beside them;
 //! - an `integer` is written without fraction and exponent (Wright 00 §3.5, as in draft 4).
 //!
@@ -254,7 +255,12 @@ impl<'d> Lowering<'d> {
         if self.dialect == Dialect::Old && source.contains_key("$ref") {
             let reach = self.reach_of(at);
             let reference = self.definition(at.clone(), outer.clone(), reach)?;
-            return Ok(json!({ "$ref": reference }));
+            let target = json!({ "$ref": reference });
+            return Ok(if source.get("nullable") == Some(&Value::Bool(true)) {
+                json!({ "if": { "type": "null" }, "else": target })
+            } else {
+                target
+            });
         }
         if let Some(raw) = self.foreign(at, source)? {
             return Ok(raw);

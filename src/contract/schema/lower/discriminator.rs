@@ -3,8 +3,8 @@
 //! Without it, a wrong cat among fifty animals is told as fifty reasons why it is no animal. So
 //! the alternatives become a choice: one keyword of our own checks that the value names a schema
 //! (a missing or unknown one is a single finding), and the schema it names is held against the
-//! object. Names are those of `mapping`, and the names of the schemas themselves (3.0.3,
-//! Discriminator Object). Where the alternatives are not listed, they are the schemas that build
+//! object. Names are those of `mapping`, the constants that a listed schema gives the property, or
+//! else the names of the schemas themselves (3.0.3, Discriminator Object). Where the alternatives are not listed, they are the schemas that build
 //! on this one by `allOf`. What is no object is judged by the alternatives as they stand.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -126,9 +126,17 @@ impl<'d> Lowering<'d> {
             // An alternative without a name cannot be selected: then all are tried.
             let reference = branch.text("$ref")?;
             let name = reference.rsplit(['/', '#']).next().unwrap_or_default();
-            let target = self.mapped(at, reference).map(|it| it.pointer);
-            targets.push(target);
-            choices.push((vec![name.to_owned()], Choice::Listed(index)));
+            let target = self.mapped(at, reference);
+            // A constant in the schema says what its values are, whatever the schema is called.
+            let mut values = Vec::new();
+            if let Some(target) = &target {
+                pinned(target, property, &mut values, 0);
+            }
+            if values.is_empty() {
+                values.push(name.to_owned());
+            }
+            targets.push(target.map(|it| it.pointer));
+            choices.push((values, Choice::Listed(index)));
         }
         for (value, target) in mapped {
             // A mapped name goes before a schema's own.
@@ -140,7 +148,11 @@ impl<'d> Lowering<'d> {
                 None => choices.push((vec![value], Choice::Other(target))),
             }
         }
-        Some(Selection { property, list: Some(list), choices })
+        // A value that would select two of them selects none.
+        let mut seen = HashSet::new();
+        let is_clear =
+            choices.iter().flat_map(|(values, _)| values).all(|it| seen.insert(it.as_str()));
+        is_clear.then_some(Selection { property, list: Some(list), choices })
     }
 
     fn inherited(
@@ -253,6 +265,27 @@ impl<'d> Lowering<'d> {
             put(lowered, "allOf", Value::Array(branches));
         }
         Ok(())
+    }
+}
+
+/// The values that a schema lets a property have, where it lists them.
+fn pinned(at: &At<'_>, property: &str, values: &mut Vec<String>, depth: usize) {
+    let Ok(at) = at.clone().resolved() else { return };
+    if depth > limits::REFERENCE_HOPS {
+        return;
+    }
+    let rule = at.get("properties").and_then(|it| it.get(property));
+    if let Some(rule) = rule.and_then(|it| it.resolved().ok()) {
+        let constant = rule.value.get("const").into_iter();
+        let listed = rule.value.get("enum").and_then(Value::as_array).into_iter().flatten();
+        for value in constant.chain(listed).filter_map(Value::as_str) {
+            if !values.iter().any(|it| it == value) {
+                values.push(value.to_owned());
+            }
+        }
+    }
+    for branch in at.get("allOf").iter().flat_map(|it| it.elements().collect::<Vec<_>>()) {
+        pinned(&branch, property, values, depth + 1);
     }
 }
 
