@@ -3,8 +3,8 @@
 //! Where no alternative of an `anyOf` or `oneOf` fits, the errors of the nearest one are told and
 //! the others are only counted: fifty reasons why a cat is no dog help nobody. Nearest is the one
 //! of the right JSON type, whose constants hold, with the fewest errors, the deepest first. Where
-//! every alternative wants another JSON type there is no nearest one, and a single finding names
-//! what they want.
+//! every alternative wants another JSON type, or several are equally near, there is no nearest
+//! one, and a single finding names what they want.
 //!
 //! A `discriminator` with a missing or unknown value is one finding: what `enum` or `required` say
 //! of the same property is left out. The same rule broken at the same place is told once, however
@@ -149,7 +149,8 @@ fn missing(finding: &Finding) -> String {
     }
 }
 
-/// The errors of the alternative that comes nearest; none where each wants another JSON type.
+/// The errors of the alternative that comes nearest; none where each wants another JSON type, and
+/// none where two are equally near: then to name one would say that the other will not do.
 fn nearest<'e>(
     parent: &ValidationError<'_>,
     context: &'e [Vec<ValidationError<'static>>],
@@ -162,19 +163,19 @@ fn nearest<'e>(
         })
     };
     let depth = |error: &ValidationError<'_>| error.instance_path().as_str().matches('/').count();
-    context
-        .iter()
-        .filter(|errors| !errors.is_empty() && !wants_another_type(errors))
-        .min_by_key(|errors| {
-            let constants = errors
-                .iter()
-                .filter(|it| matches!(it.kind(), Kind::Constant { .. } | Kind::Enum { .. }));
-            (constants.count(), errors.len(), Reverse(errors.iter().map(depth).max()))
-        })
-        .map(Vec::as_slice)
+    let distance = |errors: &Vec<ValidationError<'_>>| {
+        let constants = errors
+            .iter()
+            .filter(|it| matches!(it.kind(), Kind::Constant { .. } | Kind::Enum { .. }));
+        (constants.count(), errors.len(), Reverse(errors.iter().map(depth).max()))
+    };
+    let fitting = context.iter().filter(|it| !it.is_empty() && !wants_another_type(it));
+    let nearest = fitting.clone().min_by_key(|it| distance(it))?;
+    let equally_near = fitting.filter(|it| distance(it) == distance(nearest)).count();
+    (equally_near == 1).then_some(nearest.as_slice())
 }
 
-/// What the alternatives of another JSON type want.
+/// What the alternatives want, each by its first error.
 fn wanted(expected_of_all: &str, context: &[Vec<ValidationError<'static>>]) -> String {
     let mut wanted: Vec<String> = Vec::new();
     for error in context.iter().filter_map(|errors| errors.first()) {
