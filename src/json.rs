@@ -15,6 +15,7 @@ mod view;
 use std::{borrow::Cow, fmt};
 
 pub use view::Borrowed;
+pub(crate) use view::{is_integer, whole_number};
 
 /// One JSON value, borrowed from the bytes it was parsed from.
 #[derive(Clone, Debug, PartialEq)]

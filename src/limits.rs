@@ -65,6 +65,13 @@ pub const PATTERN_BYTES: usize = 1024 * 1024;
 /// Characters of a message's own name (an undeclared query parameter) that a finding shows.
 pub const NAME_SHOWN: usize = 64;
 
+/// Steps back that one match of a `pattern` may take before it is given up as `unverifiable`. Only
+/// patterns with look-around or back-references take any.
+pub const PATTERN_BACKTRACKS: usize = 100_000;
+
+/// Bytes of a `pattern` that only backtracking can match.
+pub const BACKTRACKING_PATTERN_BYTES: usize = 4096;
+
 /// Values of an `enum` that a finding spells out.
 pub const ENUM_VALUES_SHOWN: usize = 16;
 

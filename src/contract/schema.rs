@@ -11,35 +11,45 @@
 mod cost;
 mod expected;
 mod format;
+mod keyword;
 mod lower;
+mod names;
+mod pattern;
+mod tell;
 
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, OnceLock},
 };
 
-use jsonschema::{PatternOptions, ValidationError, Validator, error::ValidationErrorKind};
+use jsonschema::{Registry, Retrieve, ValidationOptions, Validator};
 
 use super::{
-    Finding, Location, Reason,
+    Location, Reason,
     document::{At, Document, DocumentError},
     verdict::Report,
 };
-use crate::{
-    json::{Borrowed, Node},
-    limits,
-};
+use crate::json::{Borrowed, Node};
+use lower::Dialect;
+use names::{BASE, Names};
+use tell::Teller;
 
-pub(crate) use lower::Direction;
+pub(crate) use lower::{Direction, Undeclared};
+
+type Options<'i> = ValidationOptions<'i, Arc<dyn Retrieve>, Borrowed>;
 
 /// The schema of an edge, for one direction.
 #[derive(Debug)]
 pub(crate) struct Schema {
     document: Arc<Document>,
+    /// Of a 3.1 document.
+    names: Option<Arc<Names>>,
     /// Where the schema stands in the source, references followed.
     pointer: String,
     direction: Direction,
     compiled: OnceLock<Result<Compiled, Reason>>,
+    /// The same with undeclared properties as faults, for strict mode.
+    strict: OnceLock<Result<Compiled, Reason>>,
 }
 
 /// The schemas of a document's edges, each once.
@@ -48,13 +58,15 @@ pub(crate) struct Schemas {
     edges: HashMap<(String, Direction), Arc<Schema>>,
     /// Pointers whose references are known to lead somewhere.
     sound: HashSet<String>,
+    /// The names in the document, if it is one of 3.1.
+    names: Option<Arc<Names>>,
 }
 
 #[derive(Debug)]
 struct Compiled {
     validator: Validator<Borrowed>,
     origins: lower::Origins,
-    /// A pattern was left out, so that a pass is no pass.
+    /// A pattern of it cannot be compiled.
     lacks_pattern: bool,
 }
 
@@ -67,15 +79,24 @@ impl Schemas {
         at: &At<'_>,
         direction: Direction,
     ) -> Result<Arc<Schema>, DocumentError> {
-        let at = at.clone().resolved()?;
-        lower::check_references(&at, &mut self.sound)?;
+        let at = match Dialect::of(at.document) {
+            Dialect::Old => at.clone().resolved()?,
+            Dialect::Modern => {
+                // Keys beside a `$ref` count, so that the edge is here and not where it leads.
+                self.names.get_or_insert_with(|| Arc::new(Names::of(at.document)));
+                at.clone()
+            }
+        };
+        lower::check_references(&at, self.names.as_deref(), &mut self.sound)?;
         let key = (at.pointer.clone(), direction);
         let edge = self.edges.entry(key).or_insert_with(|| {
             Arc::new(Schema {
                 document: Arc::clone(at.document),
+                names: self.names.clone(),
                 pointer: at.pointer.clone(),
                 direction,
                 compiled: OnceLock::new(),
+                strict: OnceLock::new(),
             })
         });
         Ok(Arc::clone(edge))
@@ -94,7 +115,7 @@ impl Schemas {
 impl Schema {
     /// Why values may come out as `unverifiable` here. Compiles the schema.
     pub(crate) fn shortfall(&self) -> Option<Reason> {
-        match self.compiled() {
+        match self.compiled(Undeclared::Allowed) {
             Err(reason) => Some(reason),
             Ok(compiled) if compiled.lacks_pattern => Some(Reason::Pattern),
             Ok(_) => None,
@@ -113,93 +134,83 @@ impl Schema {
 
     /// Whether nothing speaks against a value; only [`Self::check`] tells whether that is enough.
     pub(crate) fn accepts(&self, node: &Node<'_>) -> bool {
-        self.compiled().is_ok_and(|it| it.validator.is_valid(node))
+        self.compiled(Undeclared::Allowed).is_ok_and(|it| it.validator.is_valid(node))
     }
 
     /// Checks a value. `name` goes before the pointers of its findings: a parameter's name, or
     /// nothing for a body.
     pub(crate) fn check(&self, node: &Node<'_>, at: Location, name: &str, report: &mut Report) {
-        let compiled = match self.compiled() {
+        // A parameter that is an object has no properties but those of its style.
+        let undeclared =
+            if at == Location::Body { report.undeclared() } else { Undeclared::Allowed };
+        let compiled = match self.compiled(undeclared) {
             Ok(compiled) => compiled,
             Err(reason) => return report.unverifiable(reason),
         };
         report.checked();
-        if compiled.lacks_pattern {
-            report.unverifiable(Reason::Pattern);
-        } else if compiled.validator.is_valid(node) {
-            // Errors cost allocations even where there are none; most messages conform.
+        pattern::gave_up();
+        // Errors cost allocations even where there are none; most messages conform.
+        let is_valid = compiled.validator.is_valid(node);
+        let mut is_unsure = pattern::gave_up();
+        if is_valid && !is_unsure {
             return;
         }
-        for error in compiled.validator.iter_errors(node) {
-            if compiled.lacks_pattern && depends_on_a_failure(error.kind()) {
-                // With the pattern it might have come out otherwise.
-                continue;
-            }
-            if engine_failed(error.kind()) {
-                report.unverifiable(Reason::Pattern);
-                continue;
-            }
-            report.finding(compiled.finding(&error, at, name));
+        let errors: Vec<_> = compiled.validator.iter_errors(node).collect();
+        is_unsure |= pattern::gave_up();
+        if is_unsure {
+            report.unverifiable(Reason::Pattern);
         }
+        let names = self.names.as_deref();
+        let teller = Teller { compiled, names, location: at, name, is_unsure };
+        teller.tell(errors.into_iter(), report);
     }
 
-    fn compiled(&self) -> Result<&Compiled, Reason> {
-        self.compiled.get_or_init(|| self.compile()).as_ref().map_err(|reason| *reason)
+    fn compiled(&self, undeclared: Undeclared) -> Result<&Compiled, Reason> {
+        let compiled = match undeclared {
+            Undeclared::Allowed => &self.compiled,
+            Undeclared::Reported => &self.strict,
+        };
+        compiled.get_or_init(|| self.compile(undeclared)).as_ref().map_err(|reason| *reason)
     }
 
-    fn compile(&self) -> Result<Compiled, Reason> {
-        let at = self.source().ok_or(Reason::Schema)?;
-        let lowered = lower::lower(&at, self.direction)?;
-        let validator = build(&lowered.schema).ok_or(Reason::Schema)?;
+    fn compile(&self, undeclared: Undeclared) -> Result<Compiled, Reason> {
+        let at = match &self.names {
+            // The names' own document, so that both lead to the same places.
+            Some(names) => names.at(&self.pointer),
+            None => self.source(),
+        };
+        let at = at.ok_or(Reason::Schema)?;
+        let lowered = lower::lower(&at, self.names.as_deref(), self.direction, undeclared)?;
+        let validator = build(&lowered, self.names.is_some()).ok_or(Reason::Schema)?;
         Ok(Compiled { validator, origins: lowered.origins, lacks_pattern: lowered.lacks_pattern })
     }
 }
 
-// === impl Compiled ===
-
-impl Compiled {
-    fn finding(&self, error: &ValidationError<'_>, location: Location, name: &str) -> Finding {
-        let path = error.schema_path();
-        let spec_pointer = self.origins.source_of(path.as_str());
-        Finding {
-            code: location.schema_code(),
-            location,
-            pointer: format!("{name}{}", error.instance_path().as_str()),
-            keyword: spec_pointer.rsplit('/').next().unwrap_or_default().to_owned(),
-            spec_pointer,
-            position: None,
-            expected: expected::expected(error.kind()),
-        }
-    }
-}
-
-/// Compiles a lowered schema, or tries one pattern.
-fn build(schema: &serde_json::Value) -> Option<Validator<Borrowed>> {
-    let options = jsonschema::options_for::<Borrowed>()
+/// Compiles a lowered schema.
+fn build(lowered: &lower::Lowered, has_names: bool) -> Option<Validator<Borrowed>> {
+    let engine = if lowered.backtracks_on_names {
+        pattern::Engine::Backtracking
+    } else {
+        pattern::Engine::Linear
+    };
+    let mut options = jsonschema::options_for::<Borrowed>()
         .with_draft(jsonschema::Draft::Draft202012)
         .offline()
-        .with_pattern_options(PatternOptions::regex().size_limit(limits::PATTERN_BYTES))
         .should_validate_formats(true)
         .should_ignore_unknown_formats(true);
-    format::register(options).build(schema).ok()
-}
-
-/// Errors that may be there only because a pattern was left out.
-fn depends_on_a_failure(kind: &ValidationErrorKind) -> bool {
-    matches!(kind, ValidationErrorKind::Not { .. } | ValidationErrorKind::OneOfMultipleValid { .. })
-}
-
-/// Whether the engine gave up on a pattern, here or in a branch that the error rests on.
-fn engine_failed(kind: &ValidationErrorKind) -> bool {
-    match kind {
-        ValidationErrorKind::BacktrackLimitExceeded { .. }
-        | ValidationErrorKind::RegexEngineFailure { .. } => true,
-        ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
-            context.iter().flatten().any(|error| engine_failed(error.kind()))
-        }
-        ValidationErrorKind::PropertyNames { error } => engine_failed(error.kind()),
-        _ => false,
+    if has_names {
+        options = options.with_base_uri(BASE);
     }
+    let options = keyword::register(pattern::with_engine(options, engine));
+    if lowered.meta_schemas.is_empty() {
+        return options.build(&lowered.schema).ok();
+    }
+    let mut registry = Registry::new();
+    for (uri, text) in &lowered.meta_schemas {
+        registry = registry.add(uri.as_str(), text).ok()?;
+    }
+    let registry = registry.prepare().ok()?;
+    options.with_registry(&registry).build(&lowered.schema).ok()
 }
 
 #[cfg(test)]

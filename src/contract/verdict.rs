@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::{Finding, document::Document};
+use super::{Finding, document::Document, schema::Undeclared};
 use crate::limits;
 
 /// What a check of one message concluded.
@@ -159,13 +159,33 @@ pub(crate) struct Report {
     /// Findings beyond the limit.
     more: usize,
     force: Force,
+    /// What undeclared properties are.
+    undeclared: Undeclared,
 }
 
 // === impl Report ===
 
 impl Report {
     pub(crate) const fn new() -> Self {
-        Self { verdict: Verdict::NotApplicable, findings: Vec::new(), more: 0, force: Force::Told }
+        Self {
+            verdict: Verdict::NotApplicable,
+            findings: Vec::new(),
+            more: 0,
+            force: Force::Told,
+            undeclared: Undeclared::Allowed,
+        }
+    }
+
+    /// The same, in strict mode or not.
+    #[allow(dead_code, reason = "no configuration switches it on yet")]
+    pub(crate) const fn strict(mut self, undeclared: Undeclared) -> Self {
+        self.undeclared = undeclared;
+        self
+    }
+
+    /// What undeclared properties are.
+    pub(crate) const fn undeclared(&self) -> Undeclared {
+        self.undeclared
     }
 
     /// A rule was checked and is not known to be broken.

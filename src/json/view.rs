@@ -204,7 +204,7 @@ impl JsonNumber for Digits<'_> {
 
 /// Whether a number's value is whole, however it is written: `100e-2` and `1.0` are, `1e-1` is not.
 /// By its digits alone, so that `1e400` is whole too and costs nothing.
-fn is_integer(number: &str) -> bool {
+pub(crate) fn is_integer(number: &str) -> bool {
     let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let whole = whole.trim_start_matches('-');
@@ -223,4 +223,26 @@ fn is_integer(number: &str) -> bool {
     let places = i64::try_from(fraction.len()).unwrap_or(i64::MAX);
     let zeros = i64::try_from(trailing_zeros).unwrap_or(i64::MAX);
     exponent.saturating_add(zeros) >= places
+}
+
+/// The value of a whole number of at most 38 digits, however it is written.
+pub(crate) fn whole_number(number: &str) -> Option<i128> {
+    if !is_integer(number) {
+        return None;
+    }
+    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let sign = if whole.starts_with('-') { "-" } else { "" };
+    let whole = whole.trim_start_matches('-');
+    let digits = format!("{whole}{fraction}");
+    let digits = digits.trim_start_matches('0');
+    let significant = digits.trim_end_matches('0');
+    if significant.is_empty() {
+        return Some(0);
+    }
+    let dropped = i64::try_from(digits.len() - significant.len()).ok()?;
+    let places = i64::try_from(fraction.len()).ok()?;
+    let zeros = exponent.parse::<i64>().ok()?.checked_sub(places)?.checked_add(dropped)?;
+    let zeros = usize::try_from(zeros).ok().filter(|it| it + significant.len() <= 38)?;
+    format!("{sign}{significant}{}", "0".repeat(zeros)).parse().ok()
 }

@@ -14,6 +14,7 @@ mod checks;
 mod commands;
 mod dialects;
 mod framing;
+mod json_schema;
 mod pass_through;
 mod protection;
 mod rules;

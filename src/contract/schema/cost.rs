@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
+use super::keyword;
 use crate::limits;
 
 /// The most judgements that any value costs by one visit of a schema of these definitions. A
@@ -33,11 +34,22 @@ impl<'s> Costs<'s> {
         let mut worst = self.here(schema);
         for (keyword, value) in schema.as_object().into_iter().flatten() {
             let inner: Vec<&Value> = match keyword.as_str() {
-                "properties" | "patternProperties" => {
+                "properties" | "patternProperties" | "dependentSchemas" | "$defs" => {
                     value.as_object().into_iter().flat_map(Map::values).collect()
                 }
-                "items" | "additionalProperties" | "not" | "else" => vec![value],
-                "allOf" | "anyOf" | "oneOf" => value.as_array().into_iter().flatten().collect(),
+                "items"
+                | "additionalProperties"
+                | "not"
+                | "if"
+                | "then"
+                | "else"
+                | "contains"
+                | "propertyNames"
+                | "unevaluatedItems"
+                | "unevaluatedProperties" => vec![value],
+                "allOf" | "anyOf" | "oneOf" | "prefixItems" => {
+                    value.as_array().into_iter().flatten().collect()
+                }
                 _ => Vec::new(),
             };
             for schema in inner {
@@ -50,10 +62,21 @@ impl<'s> Costs<'s> {
     /// The judgements of one value by a schema and those it combines.
     fn here(&mut self, schema: &'s Value) -> u64 {
         let mut cost: u64 = 1;
+        // Of what a discriminator selects from, one is judged by.
+        let is_choice = schema.get(keyword::DISCRIMINATOR).is_some();
         for (keyword, value) in schema.as_object().into_iter().flatten() {
             let more = match keyword.as_str() {
                 "$ref" => self.reference(value.as_str().unwrap_or_default()),
-                "not" | "else" => self.here(value),
+                "$dynamicRef" => self.dynamic(value.as_str().unwrap_or_default()),
+                "not" | "if" | "then" | "else" => self.here(value),
+                "dependentSchemas" => {
+                    let branches = value.as_object().into_iter().flat_map(Map::values);
+                    branches.fold(0, |sum: u64, it| sum.saturating_add(self.here(it)))
+                }
+                "allOf" if is_choice => {
+                    let branches = value.as_array().into_iter().flatten();
+                    branches.fold(0, |worst: u64, it| worst.max(self.here(it)))
+                }
                 "allOf" | "anyOf" | "oneOf" => {
                     let branches = value.as_array().into_iter().flatten();
                     branches.fold(0, |sum: u64, it| sum.saturating_add(self.here(it)))
@@ -65,8 +88,21 @@ impl<'s> Costs<'s> {
         cost
     }
 
+    /// What a `$dynamicRef` may lead to: the worst of the definitions, which costs more than one
+    /// that is counted in the round it stands in.
+    fn dynamic(&mut self, reference: &'s str) -> u64 {
+        let definitions = self.definitions;
+        let name = reference.rsplit('#').next().unwrap_or_default();
+        let named = definitions.iter().filter(|(_, it)| it["$dynamicAnchor"] == name);
+        named.fold(1, |worst, (number, _)| worst.max(self.definition(number)))
+    }
+
     fn reference(&mut self, reference: &'s str) -> u64 {
-        let number = reference.rsplit('/').next().unwrap_or_default();
+        let Some((_, rest)) = reference.split_once("#/$defs/") else { return 1 };
+        self.definition(rest.split('/').next().unwrap_or_default())
+    }
+
+    fn definition(&mut self, number: &'s str) -> u64 {
         if let Some(known) = self.known.get(number) {
             return *known;
         }

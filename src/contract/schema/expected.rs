@@ -36,7 +36,8 @@ pub(super) fn expected(kind: &Kind) -> String {
         Kind::MultipleOf { multiple_of } => format!("a multiple of {multiple_of}"),
         Kind::UniqueItems => "no item twice".to_owned(),
         Kind::Format { format } => format!("the format {format}"),
-        Kind::Custom { message, .. } => format!("the format {message}"),
+        // Ours, and in the contract's words alone.
+        Kind::Custom { message, .. } => message.clone(),
         Kind::Pattern { .. } => "a string matching the pattern at the spec pointer".to_owned(),
         Kind::AdditionalProperties { .. } | Kind::UnevaluatedProperties { .. } => {
             "no properties but those of the schema".to_owned()

@@ -6,9 +6,9 @@ use std::{sync::Arc, time::Instant};
 
 use serde_json::{Value, json};
 
-use super::{Direction, Schema, Schemas};
+use super::{Direction, Schema, Schemas, Undeclared};
 use crate::{
-    contract::{Checked, Location, document::Document, verdict::Report},
+    contract::{Checked, DocumentError, Location, document::Document, verdict::Report},
     json, limits,
 };
 
@@ -90,7 +90,7 @@ fn what_cannot_be_compiled_is_never_a_pass() {
     ] {
         assert_eq!(verdict(&schema, "{}"), "unverifiable(schema)", "{schema}");
     }
-    for pattern in ["(?=a)", "(?<!a)b", r"(a)\1", "(", "a{1000}{1000}{1000}"] {
+    for pattern in ["(", "a{1000}{1000}{1000}", "(?=a"] {
         let schema = json!({"type": "string", "pattern": pattern});
         assert_eq!(verdict(&schema, "\"a\""), "unverifiable(pattern)", "{schema}");
         assert_eq!(verdict(&schema, "1"), "violates", "{schema}");
@@ -99,7 +99,7 @@ fn what_cannot_be_compiled_is_never_a_pass() {
 
 #[test]
 fn a_missing_pattern_makes_no_fault_of_its_own() {
-    let hard = json!({"pattern": "(?=a)"});
+    let hard = json!({"pattern": "("});
     for schema in [json!({"not": hard}), json!({"oneOf": [hard, {"type": "string"}]})] {
         assert_eq!(verdict(&schema, "\"b\""), "unverifiable(pattern)", "{schema}");
     }
@@ -173,4 +173,181 @@ fn a_long_row_of_schemas_fits_a_small_stack() {
     assert_eq!(row(&|next| json!({"properties": {"a": next}})), "conforms");
     let property = |next| json!({"properties": {"a": {"allOf": [next]}}});
     assert_eq!(row(&property), "conforms");
+}
+
+#[test]
+fn a_pattern_that_gives_up_is_never_a_pass() {
+    let evil = json!({"pattern": r"^(?:(a+)\1?)+b$"});
+    let text = format!("\"{}c\"", "a".repeat(40));
+    for schema in [
+        evil.clone(),
+        json!({"not": evil}),
+        json!({"not": {"not": evil}}),
+        json!({"anyOf": [evil, {"type": "string"}]}),
+        json!({"oneOf": [evil, {"type": "number"}]}),
+        json!({"allOf": [{"not": {"anyOf": [evil]}}]}),
+    ] {
+        let start = Instant::now();
+        assert_eq!(verdict(&schema, &text), "unverifiable(pattern)", "{schema}");
+        assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+    }
+    let names = json!({"patternProperties": {r"^(?:(a+)\1?)+b$": false}});
+    let object = format!("{{{text}: 1}}");
+    assert_eq!(verdict(&names, &object), "unverifiable(pattern)");
+    assert_eq!(verdict(&json!({"not": names}), &object), "unverifiable(pattern)");
+    assert_eq!(verdict(&names, "{\"x\": 1}"), "conforms");
+    let strong = json!({"type": "string", "pattern": "^(?=.*[0-9]).+$"});
+    assert_eq!(verdict(&strong, "\"abc1\""), "conforms");
+    assert_eq!(verdict(&strong, "\"abc\""), "violates");
+    assert_eq!(verdict(&strong, "1"), "violates");
+}
+
+#[test]
+fn strict_mode_reports_what_no_schema_declares() {
+    let schema = edge(&json!({
+        "main": {"allOf": [{"$ref": "#/s/base"}, {"properties": {
+            "b": {"$ref": "#/s/base"}, "open": {"additionalProperties": true},
+            "map": {"type": "object"}, "either": {"nullable": true, "oneOf": [{"$ref": "#/s/base"}]},
+        }}]},
+        "base": {"type": "object", "properties": {"a": {"type": "integer"}}},
+    }));
+    let strict = |text: &str| {
+        let mut report = Report::new().strict(Undeclared::Reported);
+        let node = json::parse(text.as_bytes()).unwrap();
+        schema.check(&node, Location::Body, "", &mut report);
+        let findings = report.finish().findings;
+        findings.into_iter().map(|it| (it.code, it.pointer)).collect::<Vec<_>>()
+    };
+    let good = r#"{"a": 1, "b": {"a": 2}, "open": {"x": 1}, "map": {"x": 1}, "either": null}"#;
+    assert_eq!(strict(good), []);
+    let found = strict(r#"{"x": 1, "b": {"y": 2}, "either": {"a": 1, "z": 3}}"#);
+    for at in ["", "/b", "/either"] {
+        assert!(found.contains(&("body.undeclared", at.to_owned())), "{found:?}");
+    }
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert_eq!(check(&schema, r#"{"x": 1}"#).verdict.to_string(), "conforms", "off by default");
+}
+
+#[test]
+fn numbers_keep_their_widths_by_their_digits() {
+    for (format, good, bad) in [
+        (
+            "int32",
+            vec!["2147483647", "-2147483648", "2147483647.0", "2e9"],
+            vec!["2147483648", "-2147483649", "3e9", "1.5"],
+        ),
+        (
+            "int64",
+            vec!["9223372036854775807", "-9223372036854775808", "9223372036854775807.0", "1e18"],
+            vec![
+                "9223372036854775808",
+                "-9223372036854775809",
+                "9223372036854775807.5",
+                "1e19",
+                "1e400",
+            ],
+        ),
+        ("float", vec!["3.4e38", "0.1", "-1e-400"], vec!["3.5e38", "1e400"]),
+        ("double", vec!["1.7e308", "0.1"], vec!["1.8e308", "-1e400"]),
+    ] {
+        let schema = json!({"format": format});
+        for text in good {
+            assert_eq!(verdict(&schema, text), "conforms", "{format} {text}");
+        }
+        for text in bad {
+            assert_eq!(verdict(&schema, text), "violates", "{format} {text}");
+        }
+        assert_eq!(verdict(&schema, "\"x\""), "conforms");
+    }
+}
+
+#[test]
+fn a_three_zero_integer_is_digits_alone() {
+    for (text, expected) in [
+        ("1", "conforms"),
+        ("-0", "conforms"),
+        ("1.0", "violates"),
+        ("1e2", "violates"),
+        ("1.5", "violates"),
+    ] {
+        let checked = check(&edge(&json!({"main": {"type": "integer"}})), text);
+        assert_eq!(checked.verdict.to_string(), expected, "{text}");
+        assert!(checked.findings.len() <= 1, "{checked:?}");
+    }
+    assert_eq!(verdict(&json!({"type": ["integer", "number"]}), "1.5"), "conforms");
+}
+
+// === 3.1 ===
+
+/// The schema `main` among the components of a 3.1 document.
+fn modern(schemas: &Value) -> Result<Arc<Schema>, DocumentError> {
+    let root = json!({ "openapi": "3.1.0", "components": { "schemas": schemas } });
+    let document = Arc::new(Document::from_value("test".to_owned(), root));
+    let at = document.at("/components/schemas/main").unwrap();
+    Schemas::default().edge(&at, Direction::Request)
+}
+
+#[test]
+fn circles_end() {
+    let here = |name: &str| json!({ "$ref": format!("#/components/schemas/{name}") });
+    for schemas in [
+        json!({"main": here("main")}),
+        json!({"main": here("b"), "b": here("main")}),
+        json!({"main": {"allOf": [here("b")]}, "b": {"anyOf": [here("main")]}}),
+        json!({"main": {"$dynamicAnchor": "x", "$dynamicRef": "#x"}}),
+        json!({"main": {"$dynamicAnchor": "x", "allOf": [{"$dynamicRef": "#x"}]}}),
+        json!({"main": {"$id": "https://x.example/a", "$dynamicAnchor": "x",
+            "allOf": [{"$dynamicRef": "#x"}]}}),
+        json!({"main": {"not": here("main")}}),
+        json!({"main": {"if": here("main"), "then": here("main")}}),
+        json!({"main": {"unevaluatedProperties": false, "allOf": [here("main")]}}),
+    ] {
+        let schema = modern(&schemas).unwrap();
+        check(&schema, "{\"a\": [1]}");
+    }
+}
+
+#[test]
+fn a_three_one_reference_that_leads_nowhere_is_told_at_load() {
+    for (reference, keyword) in [
+        ("#/components/schemas/none", "$ref"),
+        ("#anchor", "$ref"),
+        ("https://x.example/elsewhere", "$ref"),
+        ("beside.yaml#/a", "$ref"),
+        ("#dynamic", "$dynamicRef"),
+    ] {
+        let error = modern(&json!({"main": {"items": {keyword: reference}}})).unwrap_err();
+        assert_eq!(error.pointer, "/components/schemas/main/items");
+        assert!(error.message.contains(reference), "{error}");
+    }
+}
+
+#[test]
+fn many_combined_schemas_of_three_one_end() {
+    let mut schemas = json!({"main": {"$ref": "#/components/schemas/l0"}, "l40": {}});
+    for level in 0..40 {
+        let next = json!({"$ref": format!("#/components/schemas/l{}", level + 1)});
+        schemas[format!("l{level}")] = json!({"allOf": [next, next], "if": next, "then": next});
+    }
+    let schema = modern(&schemas).unwrap();
+    assert_eq!(check(&schema, "[]").verdict.to_string(), "unverifiable(schema)");
+}
+
+#[test]
+fn dialects_that_are_known_are_honoured() {
+    for (dialect, text, expected) in [
+        ("https://json-schema.org/draft/2020-12/schema", "[1, \"a\"]", "conforms"),
+        ("https://spec.openapis.org/oas/3.1/dialect/base", "[1, \"a\"]", "conforms"),
+        // `prefixItems` is no keyword of draft 7, and `items` holds for every element.
+        ("http://json-schema.org/draft-07/schema#", "[1, \"a\"]", "violates"),
+        ("https://x.example/unheard-of", "[1]", "unverifiable(schema)"),
+    ] {
+        let schema = modern(&json!({"main": {
+            "$schema": dialect,
+            "$id": "https://x.example/main",
+            "prefixItems": [{"type": "number"}],
+            "items": {"type": "string"},
+        }}));
+        assert_eq!(check(&schema.unwrap(), text).verdict.to_string(), expected, "{dialect}");
+    }
 }
