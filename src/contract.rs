@@ -11,6 +11,7 @@
 //! verdict or error holds a value out of a message.
 
 mod body;
+mod declared;
 mod document;
 mod finding;
 mod form;
@@ -31,8 +32,9 @@ use document::{At, Document};
 use router::Router;
 use schema::Schemas;
 
+pub use declared::{Declared, DeclaredStatus};
 pub use document::DocumentError;
-pub use finding::{Finding, Location};
+pub use finding::{Finding, Location, Position};
 pub use operation::{BodyView, Operation, RequestView, ResponseView, Unread};
 pub use timeline::{ContractDate, ContractDateError, Timeline};
 pub use verdict::{Checked, Reason, Verdict};

@@ -139,6 +139,7 @@ impl Content {
             location: Location::ContentType,
             pointer: String::new(),
             spec_pointer: self.pointer.clone(),
+            position: None,
             keyword: "content".to_owned(),
             expected: format!("the content type {}", names.join(" or ")),
         }
@@ -242,6 +243,7 @@ impl Entry {
             location: Location::Body,
             pointer: pointer.to_owned(),
             spec_pointer: self.pointer.clone(),
+            position: None,
             keyword: "content".to_owned(),
             expected: expected.to_owned(),
         }

@@ -4,7 +4,7 @@
 //! logs, headers and the admin side, and a message's content must not. What was expected comes
 //! from the contract alone.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use serde::Serialize;
 
@@ -18,12 +18,26 @@ pub struct Finding {
     /// An RFC 6901 pointer into the message body, or the parameter's name (with a pointer into its
     /// value behind it where that is an array: `ids/0`).
     pub pointer: String,
-    /// An RFC 6901 pointer into the source document of the contract, to the rule that is broken.
+    /// An RFC 6901 pointer into the file in which the broken rule was written.
     pub spec_pointer: String,
+    /// Where that is. Whoever makes a finding leaves it open: it is filled in once, when the
+    /// message's report is finished.
+    pub position: Option<Position>,
     /// The schema keyword or the word of the specification that is broken (`maxItems`, `required`).
     pub keyword: String,
     /// What the rule allows, in words. Never the offending value.
     pub expected: String,
+}
+
+/// A place in a file that a person wrote: a document, a file it refers to, an overlay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Position {
+    /// The file's name, as the operator gave it.
+    pub file: Arc<str>,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column in characters, from 1.
+    pub column: usize,
 }
 
 /// A part of a message.
@@ -44,6 +58,14 @@ pub enum Location {
     Status,
     /// The `Content-Type` header.
     ContentType,
+}
+
+// === impl Position ===
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
 }
 
 // === impl Location ===

@@ -11,6 +11,7 @@ use http::{HeaderMap, Method, StatusCode};
 use super::{
     Checked, Finding, Location, Reason,
     body::Content,
+    declared::{self, Declared},
     document::{At, DocumentError},
     parameter::{Parameter, parse_query},
     schema::{Direction, Schemas},
@@ -26,6 +27,7 @@ pub struct Operation {
     parameters: Vec<Parameter>,
     request_body: Option<RequestBody>,
     responses: Responses,
+    pub(super) declared: Vec<Declared>,
 }
 
 #[derive(Debug)]
@@ -130,8 +132,10 @@ impl Operation {
             None => None,
         };
         let responses = at.get("responses").ok_or_else(|| at.error("`responses` is missing"))?;
+        let declared = declared::read(&responses);
         let responses = Responses::read(&responses, schemas)?;
-        Ok(Self { id, method, template: template.to_owned(), parameters, request_body, responses })
+        let template = template.to_owned();
+        Ok(Self { id, method, template, parameters, request_body, responses, declared })
     }
 
     /// The `operationId`, or `METHOD template` where the document gives none.
@@ -207,6 +211,7 @@ impl Operation {
                     location: Location::Body,
                     pointer: String::new(),
                     spec_pointer: self.responses.pointer.clone(),
+                    position: None,
                     keyword: String::new(),
                     expected: "no body with this method and status (RFC 9110 §6.4.1)".to_owned(),
                 });
@@ -244,6 +249,7 @@ fn missing_body(spec_pointer: &str, keyword: &str) -> Finding {
         location: Location::Body,
         pointer: String::new(),
         spec_pointer: spec_pointer.to_owned(),
+        position: None,
         keyword: keyword.to_owned(),
         expected: "a body".to_owned(),
     }
@@ -327,6 +333,7 @@ impl Responses {
             location: Location::Status,
             pointer: String::new(),
             spec_pointer: self.pointer.clone(),
+            position: None,
             keyword: "responses".to_owned(),
             expected: format!("a declared status: {}", declared.join(", ")),
         }

@@ -269,6 +269,7 @@ impl Parameter {
             location: self.location,
             pointer: self.name.clone(),
             spec_pointer: format!("{}{slash}{keyword}", self.pointer),
+            position: None,
             keyword: keyword.to_owned(),
             expected: expected.to_owned(),
         }

@@ -146,6 +146,7 @@ impl Compiled {
             pointer: format!("{name}{}", error.instance_path().as_str()),
             keyword: spec_pointer.rsplit('/').next().unwrap_or_default().to_owned(),
             spec_pointer,
+            position: None,
             expected: expected::expected(error.kind()),
         }
     }

@@ -177,6 +177,7 @@ impl Report {
                 location: last.location,
                 pointer: String::new(),
                 spec_pointer: String::new(),
+                position: None,
                 keyword: String::new(),
                 expected: format!("{} more findings are not shown", self.more + 1),
             };
