@@ -3,6 +3,7 @@
 //! Data goes to standard output, logs and errors to standard error. Exit codes: 0 done, 1 the
 //! command found or met something wrong, 2 the arguments or the configuration cannot be used.
 
+mod check;
 mod config;
 mod mock;
 mod serve;
@@ -23,6 +24,7 @@ use crate::config::{Config, ConfigError, Layers};
   recgate serve                                   gateway, mock vendor and admin side on loopback
   recgate serve --set gateway.listen=0.0.0.0:80   the same on another address
   recgate serve --config my.toml                  with your own upstreams and clients
+  recgate check traffic.har                       recorded traffic against the contracts
   recgate config check my.toml                    what is wrong with it, and where
   recgate config default > my.toml                the manual, to start from"
 )]
@@ -37,6 +39,8 @@ enum Command {
     Serve(Settings),
     /// Run the mock vendor alone.
     Mock(Settings),
+    /// Check recorded traffic (HAR files) against the contracts, offline.
+    Check(check::CheckArguments),
     /// Check or print the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -59,6 +63,12 @@ enum Exit {
     /// The configuration.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Config(Vec<ConfigError>),
+    /// What was given to the command.
+    #[error("{0}")]
+    Unusable(String),
+    /// What the command found.
+    #[error("{0}")]
+    Wrong(String),
     /// Anything else.
     #[error("{0:#}")]
     Other(#[from] anyhow::Error),
@@ -71,6 +81,7 @@ pub fn run() -> ExitCode {
     let done = match cli.command {
         Command::Serve(settings) => serve::run(&settings),
         Command::Mock(settings) => mock::run(&settings),
+        Command::Check(arguments) => check::run(&arguments),
         Command::Config(command) => config::run(&command),
     };
     match done {
@@ -80,8 +91,8 @@ pub fn run() -> ExitCode {
                 eprintln!("recgate: {line}");
             }
             match error {
-                Exit::Config(_) => ExitCode::from(2),
-                Exit::Other(_) => ExitCode::FAILURE,
+                Exit::Config(_) | Exit::Unusable(_) => ExitCode::from(2),
+                Exit::Wrong(_) | Exit::Other(_) => ExitCode::FAILURE,
             }
         }
     }

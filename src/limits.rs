@@ -87,3 +87,6 @@ pub const HAR_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 
 /// Bytes of one entry of a HAR file: it is held whole while it is judged.
 pub const HAR_ENTRY_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Cases (operation and status) that a check keeps apart; the rest are one case.
+pub const CHECK_CASES: usize = 10_000;

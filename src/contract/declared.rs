@@ -46,8 +46,11 @@ impl Operation {
     #[must_use]
     pub fn declares(&self, status: StatusCode, media_type: Option<&str>) -> Option<usize> {
         let code = status.as_u16();
-        let candidates =
-            [DeclaredStatus::Exact(code), DeclaredStatus::Range(code / 100), DeclaredStatus::Default];
+        let candidates = [
+            DeclaredStatus::Exact(code),
+            DeclaredStatus::Range(code / 100),
+            DeclaredStatus::Default,
+        ];
         let has = |wanted: DeclaredStatus| self.declared.iter().any(|it| it.status == wanted);
         let status = candidates.into_iter().find(|wanted| has(*wanted))?;
         let cells = self.declared.iter().enumerate().filter(|(_, it)| it.status == status);

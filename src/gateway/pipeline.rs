@@ -43,9 +43,9 @@ pub(crate) async fn exchange(worker: Rc<Worker>, request: Request<Incoming>) -> 
     let visit = Rc::new(Visit::new(worker, id, terms, &route, request.method().clone()));
     let origin = cors::origin(request.headers());
 
-    let response = if let Some(answered) = cors::preflight(&visit.upstream, &request) {
+    let response = if let Some(answered) = cors::preflight(visit.upstream(), &request) {
         answered
-    } else if headers::asks_for_upgrade(request.headers()) && !visit.is_contracted() {
+    } else if headers::asks_for_upgrade(request.headers()) && !visit.judge.is_contracted() {
         // What a contract or a change speaks of is no socket, whatever its headers ask for.
         let tunnelled = upgrade::tunnel(&visit, &route, request).await;
         tunnelled.unwrap_or_else(|failure| visit.refuse(&failure))
@@ -53,13 +53,13 @@ pub(crate) async fn exchange(worker: Rc<Worker>, request: Request<Incoming>) -> 
         carry(Rc::clone(&visit), route, request).await
     };
 
-    let response = cors::allow(&visit.upstream, origin, response);
-    let upstream = &visit.upstream.config.name;
-    visit.worker.site.metrics.answered(upstream, &visit.method, response.status());
+    let response = cors::allow(visit.upstream(), origin, response);
+    let upstream = &visit.upstream().config.name;
+    visit.worker.site.metrics.answered(upstream, &visit.judge.method, response.status());
     tracing::info!(
         target: "recgate::access",
         exchange = %id, client = %visit.terms.client, %upstream,
-        method = %visit.method, path = visit.path, status = response.status().as_u16(),
+        method = %visit.judge.method, path = visit.judge.path, status = response.status().as_u16(),
         ms = started.elapsed().as_millis(),
         "answered"
     );
@@ -78,7 +78,7 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
     };
 
     // A body that nobody speaks of streams; everything else of the request is judged.
-    if !visit.reads_request() && !body.is_end_stream() {
+    if !visit.judge.reads_request() && !body.is_end_stream() {
         let unread = BodyView::Unread(Unread::Streamed);
         if let Err(failure) = visit.admit(&head.headers, &head.target, unread) {
             return visit.refuse(&failure);
@@ -118,13 +118,13 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
             let exchange = Rc::new(Exchange::new(
                 visit.id,
                 Arc::clone(&visit.terms),
-                Arc::clone(&visit.upstream.config.name),
+                Arc::clone(&visit.upstream().config.name),
                 visit.dialect(),
                 change.deadline,
                 Arc::clone(&visit.worker.site.journal),
             ));
-            let changes = &visit.upstream.changes;
-            if visit.may_change() && changes.concerns(&call, &exchange) {
+            let changes = &visit.upstream().changes;
+            if visit.judge.may_change() && changes.concerns(&call, &exchange) {
                 let result = changes.carry(Rc::clone(&exchange), call, Rc::new(change)).await;
                 visit.adapted(result, &exchange)
             } else {
@@ -132,7 +132,7 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
             }
         }
     };
-    if visit.method.is_safe() {
+    if visit.judge.method.is_safe() {
         admitted.await
     } else {
         visit.worker.detach(admitted, visit.id, visit.dialect()).await

@@ -9,7 +9,7 @@ use crate::dialect::Dialect;
 use crate::error::{Blame, Failure};
 
 /// `Recgate-Error`: the stable code of a failure that recgate answers.
-const ERROR: HeaderName = HeaderName::from_static("recgate-error");
+pub(crate) const ERROR: HeaderName = HeaderName::from_static("recgate-error");
 
 /// A failure as the client's API would say it.
 pub(crate) fn failure(failure: &Failure, dialect: Dialect, exchange: Uuid) -> Response<Body> {

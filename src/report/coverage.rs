@@ -226,11 +226,12 @@ impl Table {
             .get(header::CONTENT_TYPE)
             .filter(|_| !bodiless)
             .map(|value| value.to_str().unwrap_or_default());
-        match operation.declares(status, media_type).and_then(|cell| row.cells.get(cell)) {
-            Some(cell) => {
-                cell.fetch_add(1, Ordering::Relaxed);
-            }
-            None => lock(&row.undeclared).count((status.as_u16(), media_type.map(shape::media_type))),
+        let declared = operation.declares(status, media_type).and_then(|cell| row.cells.get(cell));
+        if let Some(cell) = declared {
+            cell.fetch_add(1, Ordering::Relaxed);
+        } else {
+            let seen = media_type.map(shape::media_type);
+            lock(&row.undeclared).count((status.as_u16(), seen));
         }
     }
 
@@ -262,6 +263,12 @@ impl Table {
             unknown_more: unknown.more,
         }
     }
+}
+
+/// What an operation that no contract knows is called: its method and the shape of its path.
+#[must_use]
+pub fn unknown_name(method: &Method, path: &str) -> String {
+    format!("{} {}", shape::method(method), shape::path(path))
 }
 
 fn address(operation: &Arc<Operation>) -> usize {
@@ -335,8 +342,10 @@ impl<K: Ord> Bounded<K> {
 
 impl Shown {
     fn of(contracts: Vec<ShownContract>) -> Self {
-        let answers =
-            contracts.iter().flat_map(|it| &it.operations).flat_map(|operation| &operation.declared);
+        let answers = contracts
+            .iter()
+            .flat_map(|it| &it.operations)
+            .flat_map(|operation| &operation.declared);
         Self { totals: Totals::of(answers), contracts }
     }
 }

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use moka::sync::Cache;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use fingerprint::Fingerprint;
 
@@ -104,7 +104,8 @@ pub struct Shown {
 }
 
 /// Which kinds to show; what is `None` does not matter.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Filter {
     /// The side.
     pub hop: Option<Hop>,
@@ -136,7 +137,8 @@ impl Default for Findings {
 }
 
 impl Findings {
-    /// Counts a finding.
+    /// Counts a finding, and tells its kind.
+    #[expect(clippy::must_use_candidate, reason = "it is called to count")]
     pub fn add(&self, place: &Place<'_>, finding: &Finding) -> Fingerprint {
         let fingerprint = Fingerprint::of(place, finding);
         let entry = self.kinds.get_with(fingerprint, || Arc::new(Entry::new(place, finding)));
@@ -156,7 +158,10 @@ impl Findings {
         let entries = self.kinds.iter().filter(|(_, entry)| filter.takes(&entry.kind));
         let mut list: Vec<Shown> = entries.map(|(print, entry)| entry.shown(*print)).collect();
         list.sort_by(|a, b| {
-            b.count.cmp(&a.count).then(a.first.cmp(&b.first)).then(a.fingerprint.cmp(&b.fingerprint))
+            b.count
+                .cmp(&a.count)
+                .then(a.first.cmp(&b.first))
+                .then(a.fingerprint.cmp(&b.fingerprint))
         });
         list
     }

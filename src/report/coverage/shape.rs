@@ -39,8 +39,7 @@ fn is_word(segment: &str) -> bool {
     let is_version = |rest: &str| rest.len() <= 2 && rest.bytes().all(|it| it.is_ascii_digit());
     let letters = |it: u8| it.is_ascii_alphabetic() || it == b'-' || it == b'_';
     segment.len() <= 32
-        && (segment.bytes().all(letters)
-            || segment.strip_prefix('v').is_some_and(is_version))
+        && (segment.bytes().all(letters) || segment.strip_prefix('v').is_some_and(is_version))
 }
 
 /// A media type in lower case without parameters, or `malformed`.
@@ -63,12 +62,18 @@ mod tests {
     #[test]
     fn a_shape_keeps_words_and_no_values() {
         for (given, wanted) in [
-            ("/api/v2/conversations/c0000000-0000-4000-8000-000000000001", "/api/v2/conversations/{}"),
+            (
+                "/api/v2/conversations/c0000000-0000-4000-8000-000000000001",
+                "/api/v2/conversations/{}",
+            ),
             ("/users/bob@example.com/recording-state", "/users/{}/recording-state"),
             ("/a/%2e/7//x", "/a/{}/{}//x"),
             ("/", "/"),
             ("/deadbeefdeadbeefdeadbeefdeadbeefdeadbeef", "/{}"),
-            ("/1/1/1/1/1/1/1/1/1/1/1/1/1/1/1/1/1/1", "/{}/{}/{}/{}/{}/{}/{}/{}/{}/{}/{}/{}/{}/{}/{}/{}/…"),
+            (
+                "/1/1/1/1/1/1/1/1/1/1/1/1/1/1/1/1/1/1",
+                "/{}/{}/{}/{}/{}/{}/{}/{}/{}/{}/{}/{}/{}/{}/{}/{}/…",
+            ),
         ] {
             assert_eq!(path(given), wanted, "{given}");
         }

@@ -38,10 +38,8 @@ fn content_type(text: &str) -> HeaderMap {
 #[test]
 fn what_was_seen_is_told_from_what_was_declared() {
     let (coverage, table, contract) = coverage();
-    let (a, b) = (
-        operation(&contract, &Method::GET, "/a"),
-        operation(&contract, &Method::DELETE, "/b"),
-    );
+    let (a, b) =
+        (operation(&contract, &Method::GET, "/a"), operation(&contract, &Method::DELETE, "/b"));
     let json = content_type("application/json; charset=utf-8");
     for _ in 0..3 {
         table.answered(&a, &Method::GET, StatusCode::OK, &json);

@@ -80,7 +80,10 @@ fn entry(at: &At<'_>, trace: Trace) -> Result<Entry, Fault> {
 /// Scheme, authority without user information, and raw path and query. No part is decoded.
 fn split(url: &str) -> Option<(&str, &str, String)> {
     let (scheme, rest) = url.split_once(':')?;
-    let is_scheme = !scheme.is_empty() && scheme.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'-' || it == b'+' || it == b'.');
+    let is_scheme = !scheme.is_empty()
+        && scheme
+            .bytes()
+            .all(|it| it.is_ascii_alphanumeric() || it == b'-' || it == b'+' || it == b'.');
     if !is_scheme {
         return None;
     }
@@ -243,7 +246,8 @@ fn params(post: &At<'_>) -> Option<String> {
     let pairs: Vec<String> = params
         .iter()
         .map(|param| {
-            let part = |key: &str| encode(param.get(key).and_then(Value::as_str).unwrap_or_default());
+            let part =
+                |key: &str| encode(param.get(key).and_then(Value::as_str).unwrap_or_default());
             format!("{}={}", part("name"), part("value"))
         })
         .collect();
@@ -280,7 +284,8 @@ impl<'v> At<'v> {
         if !self.value.is_object() {
             return Err(self.fault("must be an object"));
         }
-        let missing = || Fault { pointer: format!("{}/{key}", self.pointer), message: "is missing" };
+        let missing =
+            || Fault { pointer: format!("{}/{key}", self.pointer), message: "is missing" };
         self.get(key).ok_or_else(missing)
     }
 
@@ -290,14 +295,14 @@ impl<'v> At<'v> {
     }
 
     fn text(&self, key: &str) -> Result<Text<'v>, Fault> {
-        self.member(key)?.as_text()
+        self.member(key)?.into_text()
     }
 
     fn optional_text(&self, key: &str) -> Result<Option<Text<'v>>, Fault> {
-        self.get(key).map(Self::as_text).transpose()
+        self.get(key).map(Self::into_text).transpose()
     }
 
-    fn as_text(self) -> Result<Text<'v>, Fault> {
+    fn into_text(self) -> Result<Text<'v>, Fault> {
         match self.value.as_str() {
             Some(value) => Ok(Text { value, pointer: self.pointer }),
             None => Err(self.fault("must be a text")),

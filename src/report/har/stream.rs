@@ -109,8 +109,7 @@ impl<R: Read> Read for Metered<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
         let bytes = read as u64;
-        for (left, spent) in
-            [(&self.budget.file, Spent::File), (&self.budget.entry, Spent::Entry)]
+        for (left, spent) in [(&self.budget.file, Spent::File), (&self.budget.entry, Spent::Entry)]
         {
             let Some(rest) = left.get().checked_sub(bytes) else {
                 self.budget.spent.set(Some(spent));
@@ -166,7 +165,12 @@ impl<F: FnMut(Entry)> Reading<'_, F> {
         }
     }
 
-    fn member<'de, M: MapAccess<'de>>(&self, mut map: M, name: &str, level: fn() -> Level) -> Result<(), M::Error> {
+    fn member<'de, M: MapAccess<'de>>(
+        &self,
+        mut map: M,
+        name: &str,
+        level: fn() -> Level,
+    ) -> Result<(), M::Error> {
         while let Some(key) = map.next_key::<String>()? {
             if key == name {
                 map.next_value_seed(Seed { reading: self, level: level() })?;
@@ -202,9 +206,7 @@ impl<'de, F: FnMut(Entry)> Visitor<'de> for Seed<'_, '_, F> {
     fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<(), M::Error> {
         match self.level {
             Level::Root => self.reading.member(map, "log", || Level::Log),
-            Level::Log | Level::Entries => {
-                self.reading.member(map, "entries", || Level::Entries)
-            }
+            Level::Log | Level::Entries => self.reading.member(map, "entries", || Level::Entries),
         }
     }
 

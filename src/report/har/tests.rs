@@ -93,7 +93,11 @@ fn a_body_that_is_not_there_is_told_from_none() {
         ("GET", json!({ "status": 204, "headers": kind }), &empty),
         ("HEAD", json!({ "status": 200, "headers": kind, "content": { "size": 9 } }), &empty),
         ("GET", json!({ "status": 200, "content": { "size": 0 } }), &empty),
-        ("GET", json!({ "status": 200, "content": { "size": 0, "text": "" }, "headers": kind }), &empty),
+        (
+            "GET",
+            json!({ "status": 200, "content": { "size": 0, "text": "" }, "headers": kind }),
+            &empty,
+        ),
         ("GET", json!({ "status": 200 }), &empty),
         ("GET", json!({ "status": 200, "headers": kind }), &missing),
         ("GET", json!({ "status": 200, "content": { "size": 9 } }), &missing),
@@ -107,11 +111,15 @@ fn a_body_that_is_not_there_is_told_from_none() {
     let parts = json!([{ "name": "Content-Type", "value": "multipart/form-data; boundary=x" }]);
     let params = json!({ "params": [{ "name": "a b", "value": "1&2" }, { "name": "c" }] });
     assert_eq!(
-        request(json!({ "method": "POST", "url": "http://h/", "headers": form, "postData": params })),
+        request(
+            json!({ "method": "POST", "url": "http://h/", "headers": form, "postData": params })
+        ),
         RecordedBody::Whole(b"a%20b=1%262&c=".to_vec())
     );
     assert_eq!(
-        request(json!({ "method": "POST", "url": "http://h/", "headers": parts, "postData": params })),
+        request(
+            json!({ "method": "POST", "url": "http://h/", "headers": parts, "postData": params })
+        ),
         RecordedBody::Missing
     );
 }
@@ -123,17 +131,49 @@ fn what_is_wrong_is_told_with_entry_and_pointer_and_never_a_value() {
     let named = |name: &str, value: &str| json!([{ "name": "a", "value": "b" }, { "name": name, "value": value }]);
     for (request, response, wanted) in [
         (json!({ "url": "http://h/" }), ok.clone(), "request/method: is missing"),
-        (json!({ "method": "a secret", "url": "http://h/" }), ok.clone(), "request/method: must be a method"),
-        (json!({ "method": "GET", "url": "/secret" }), ok.clone(), "request/url: must be an absolute URL, such as https://host/path"),
+        (
+            json!({ "method": "a secret", "url": "http://h/" }),
+            ok.clone(),
+            "request/method: must be a method",
+        ),
+        (
+            json!({ "method": "GET", "url": "/secret" }),
+            ok.clone(),
+            "request/url: must be an absolute URL, such as https://host/path",
+        ),
         (json!({ "method": "GET", "url": 7 }), ok.clone(), "request/url: must be a text"),
         (json!("secret"), ok.clone(), "request: must be an object"),
-        (json!({ "method": "GET", "url": "http://h/", "headers": named("a secret", "") }), ok.clone(), "request/headers/1/name: must be a header's name"),
-        (json!({ "method": "GET", "url": "http://h/", "headers": named("a", "\u{0}secret") }), ok.clone(), "request/headers/1/value: must be a header's value"),
-        (json!({ "method": "GET", "url": "http://h/", "headers": "secret" }), ok.clone(), "request/headers: must be a list"),
-        (json!({ "method": "GET", "url": "http://h/", "postData": { "text": "se cret!", "encoding": "base64" } }), ok, "request/postData/text: must be base64"),
-        (get.clone(), json!({ "status": "secret" }), "response/status: must be a status from 100 to 999, or 0"),
+        (
+            json!({ "method": "GET", "url": "http://h/", "headers": named("a secret", "") }),
+            ok.clone(),
+            "request/headers/1/name: must be a header's name",
+        ),
+        (
+            json!({ "method": "GET", "url": "http://h/", "headers": named("a", "\u{0}secret") }),
+            ok.clone(),
+            "request/headers/1/value: must be a header's value",
+        ),
+        (
+            json!({ "method": "GET", "url": "http://h/", "headers": "secret" }),
+            ok.clone(),
+            "request/headers: must be a list",
+        ),
+        (
+            json!({ "method": "GET", "url": "http://h/", "postData": { "text": "se cret!", "encoding": "base64" } }),
+            ok,
+            "request/postData/text: must be base64",
+        ),
+        (
+            get.clone(),
+            json!({ "status": "secret" }),
+            "response/status: must be a status from 100 to 999, or 0",
+        ),
         (get.clone(), json!({}), "response/status: is missing"),
-        (get, json!({ "status": 200, "content": { "text": "x", "encoding": "secret" } }), "response/content/encoding: must be \"base64\" or left out"),
+        (
+            get,
+            json!({ "status": 200, "content": { "text": "x", "encoding": "secret" } }),
+            "response/content/encoding: must be \"base64\" or left out",
+        ),
     ] {
         let error = one(&request, &response).unwrap_err();
         assert_eq!(error.to_string(), format!("t.har: entry 1 at /log/entries/0/{wanted}"));
@@ -146,8 +186,14 @@ fn what_is_no_har_is_refused() {
     for (text, wanted) in [
         (String::new(), "t.har: is no JSON: EOF while parsing a value at line 1 column 0"),
         ("{}".to_owned(), "t.har at /log/entries: is no HAR: it has no list of entries there"),
-        (r#"{"log": {}}"#.to_owned(), "t.har at /log/entries: is no HAR: it has no list of entries there"),
-        (r#"{"log": "secret"}"#.to_owned(), "t.har: is no HAR: something else was expected at line 1"),
+        (
+            r#"{"log": {}}"#.to_owned(),
+            "t.har at /log/entries: is no HAR: it has no list of entries there",
+        ),
+        (
+            r#"{"log": "secret"}"#.to_owned(),
+            "t.har: is no HAR: something else was expected at line 1",
+        ),
         ("[1]".to_owned(), "t.har at /log/entries: is no HAR: it has no list of entries there"),
         (
             format!("{{\"log\": {{\"entries\": [{good},\n{good}, {{\"request\": "),
@@ -161,7 +207,10 @@ fn what_is_no_har_is_refused() {
         let error = entries(&text).unwrap_err();
         assert_eq!(error.to_string(), wanted, "{text}");
     }
-    assert_eq!(entries(format!("\u{feff}{{\"log\": {{\"entries\": [{good}]}}}}")).unwrap().len(), 1);
+    assert_eq!(
+        entries(format!("\u{feff}{{\"log\": {{\"entries\": [{good}]}}}}")).unwrap().len(),
+        1
+    );
     assert_eq!(entries(r#"{"log": {"entries": []}}"#).unwrap().len(), 0);
 }
 
@@ -174,14 +223,18 @@ fn entries_stream_and_one_alone_is_bounded() {
     // Two entries that fit, and one that does not.
     let fits = limits::HAR_ENTRY_BYTES / 64;
     let source = head
-        .chain(entry).chain(junk.take(fits)).chain(tail).chain(&b","[..])
-        .chain(entry).chain(std::io::repeat(b'x').take(fits)).chain(tail).chain(&b","[..])
-        .chain(entry).chain(std::io::repeat(b'x'));
+        .chain(entry)
+        .chain(junk.take(fits))
+        .chain(tail)
+        .chain(&b","[..])
+        .chain(entry)
+        .chain(std::io::repeat(b'x').take(fits))
+        .chain(tail)
+        .chain(&b","[..])
+        .chain(entry)
+        .chain(std::io::repeat(b'x'));
     let mut seen = 0;
     let error = read(&Arc::from("t.har"), source, |_| seen += 1).unwrap_err();
     assert_eq!(seen, 2);
-    assert_eq!(
-        error.to_string(),
-        "t.har: entry 3 at /log/entries/2: has more than 67108864 bytes"
-    );
+    assert_eq!(error.to_string(), "t.har: entry 3 at /log/entries/2: has more than 67108864 bytes");
 }
