@@ -7,6 +7,7 @@ mod check;
 mod config;
 mod mock;
 mod serve;
+mod spec;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,6 +26,7 @@ use crate::config::{Config, ConfigError, Layers};
   recgate serve --set gateway.listen=0.0.0.0:80   the same on another address
   recgate serve --config my.toml                  with your own upstreams and clients
   recgate check traffic.har                       recorded traffic against the contracts
+  recgate spec lint openapi.yaml                  what a contract says, and what is not understood
   recgate config check my.toml                    what is wrong with it, and where
   recgate config default > my.toml                the manual, to start from"
 )]
@@ -44,6 +46,9 @@ enum Command {
     /// Check or print the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Look into OpenAPI documents.
+    #[command(subcommand)]
+    Spec(spec::SpecCommand),
 }
 
 /// Where the configuration comes from.
@@ -83,6 +88,7 @@ pub fn run() -> ExitCode {
         Command::Mock(settings) => mock::run(&settings),
         Command::Check(arguments) => check::run(&arguments),
         Command::Config(command) => config::run(&command),
+        Command::Spec(command) => spec::run(&command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

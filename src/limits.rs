@@ -15,8 +15,23 @@ pub const LEDGER_ENTRIES: usize = 10_000;
 /// Bytes of an `OpenAPI` or Overlay document.
 pub const DOCUMENT_BYTES: usize = 16 * 1024 * 1024;
 
+/// Files beside it that one document may reach, those of the URI table included.
+pub const DOCUMENT_FILES: usize = 1_000;
+
+/// Warnings about one document's schemas that are spelt out.
+pub const DOCUMENT_NOTES: usize = 500;
+
+/// Path prefixes that the variables of one server may make.
+pub const SERVER_PREFIXES: usize = 64;
+
+/// Pairs of path segments that are compared to find ambiguous templates.
+pub const AMBIGUITY_STEPS: usize = 500_000;
+
 /// Events of a YAML document, what its aliases repeat included.
-pub const YAML_EVENTS: usize = 4_000_000;
+pub const YAML_EVENTS: usize = 2_000_000;
+
+/// Stack of the thread that reads a YAML document.
+pub const YAML_STACK_BYTES: usize = 16 * 1024 * 1024;
 
 /// References that may lead to one another before a document is called circular.
 pub const REFERENCE_HOPS: usize = 32;

@@ -337,12 +337,27 @@ impl<'a> Checking<'a> {
         upstreams
     }
 
+    fn contract_files(&mut self, key: &str, files: &raw::ContractFiles) {
+        if files.document.is_some() != files.documents.is_empty() {
+            self.fault(key, "give it `document = \"FILE\"` or `documents = [\"FILE\", …]`");
+        }
+        for uri in files.uris.keys() {
+            if !uri.contains(':') {
+                let message = format!("`{uri}` is no URI such as \"https://example.com/s.json\"");
+                self.fault(&format!("{key}.uris"), message);
+            }
+        }
+    }
+
     fn upstream(&mut self, key: &str, raw: &raw::Upstream) -> Option<Upstream> {
         let address = self.address(&format!("{key}.url"), &raw.url)?;
         let login = match &raw.login_url {
             Some(url) => self.address(&format!("{key}.login_url"), url)?,
             None => address.clone(),
         };
+        if let ContractChoice::Files(files) = &raw.contract {
+            self.contract_files(&format!("{key}.contract"), files);
+        }
         let usual = if address == Address::Mock { Mode::Enforce } else { Mode::Report };
         let modes = [
             raw.checks.client_request.unwrap_or(usual),

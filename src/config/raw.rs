@@ -4,7 +4,7 @@
 //! have a fixed set of spellings are enums, so that serde names what is allowed. Whether the
 //! values make sense together is decided in [`super::checked`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -241,10 +241,17 @@ pub enum BuiltIn {
 #[serde(deny_unknown_fields)]
 pub struct ContractFiles {
     /// The newest document.
-    pub document: PathBuf,
-    /// What it said before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub document: Option<PathBuf>,
+    /// The newest documents, where the API has several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub documents: Vec<PathBuf>,
+    /// What they said before.
     #[serde(default)]
     pub overlays: Vec<OverlayFile>,
+    /// URIs that they may refer to, and the file that stands for each. Nothing is fetched.
+    #[serde(default)]
+    pub uris: BTreeMap<String, PathBuf>,
 }
 
 /// One dated overlay.

@@ -2,149 +2,333 @@
 //!
 //! The raw JSON is the single truth. Nothing is read into a second model of `OpenAPI`: whoever
 //! needs a part walks to it with [`At`], a value that knows its pointer, and so every finding and
-//! every error can name the place it speaks of. References are followed here, inside the document
-//! only, and never by fetching anything.
+//! every error can name the place it speaks of. References are followed here: inside the document,
+//! into the files beside it, and to the URIs of the operator's table, never by fetching anything.
 //!
-//! Refused: documents over [`limits::DOCUMENT_BYTES`], duplicate keys, nesting deeper than
-//! [`limits::JSON_DEPTH`], YAML whose aliases multiply, and references that lead nowhere.
+//! A pointer into the document itself is a plain RFC 6901 pointer; one into another file has that
+//! file's key before it (`schemas/call.yaml#/Call`), so that a pointer alone names one place. What
+//! was moved on the way (by an overlay, by the conversion of a Swagger 2.0 document) is led back
+//! to the text that a person wrote by [`Document::origin`].
 
+mod error;
+mod library;
 mod position;
+mod read;
 
-use std::{fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::Arc,
+};
 
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
-use super::Source;
+use super::{Finding, Position, Source};
 use crate::{json, limits};
 
-/// A parsed document.
-#[derive(Debug)]
+pub use error::DocumentError;
+pub use library::{Input, UriTable};
+
+use library::{Library, Shelf};
+use position::Index;
+
+/// A parsed document with the files it refers to.
 pub(crate) struct Document {
-    /// The source's name, for errors.
-    name: String,
+    version: Version,
+    /// Where reading starts.
+    head: Arc<File>,
+    /// The head's own name among the files beside it.
+    file_name: String,
+    /// The source of a head that was converted.
+    converted: Option<Arc<File>>,
+    shelf: Shelf,
+}
+
+/// The version of the specification that a document was written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// Swagger 2.0; what is read is its conversion.
+    V20,
+    /// `OpenAPI` 3.0.
+    V30,
+    /// `OpenAPI` 3.1.
+    V31,
+    /// None that is known.
+    Unknown,
+}
+
+/// One file.
+#[derive(Debug)]
+pub(crate) struct File {
+    /// What pointers into it begin with; empty for the head.
+    key: String,
     root: Value,
+    text: Arc<Text>,
+    /// By pointer: what was written elsewhere than at this pointer of the text.
+    moved: Moved,
+}
+
+/// A text that a person wrote.
+#[derive(Debug)]
+pub(crate) struct Text {
+    name: Arc<str>,
+    index: Index,
+}
+
+/// Where the parts of a changed document were written.
+pub(crate) type Moved = BTreeMap<String, Origin>;
+
+/// Where a part was written.
+#[derive(Clone, Debug)]
+pub(crate) enum Origin {
+    /// At this pointer of another text.
+    Text(Arc<Text>, String),
+    /// At this pointer of the file's own text.
+    Written(String),
+    /// Where this pointer of the same document leads.
+    Here(String),
 }
 
 /// A value of a document that knows where it stands.
 #[derive(Clone, Debug)]
 pub(crate) struct At<'d> {
     pub(crate) document: &'d Arc<Document>,
-    /// An RFC 6901 pointer from the document's root.
+    /// An RFC 6901 pointer from the document's root, or from another file's root behind its key.
     pub(crate) pointer: String,
     pub(crate) value: &'d Value,
-}
-
-/// Why a document or an overlay cannot be used, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DocumentError {
-    /// The source's name.
-    pub source: String,
-    /// An RFC 6901 pointer into it; empty for the document as a whole.
-    pub pointer: String,
-    /// The line, from 1, where it is known.
-    pub line: Option<usize>,
-    /// The column in characters, from 1, where it is known.
-    pub column: Option<usize>,
-    /// What is wrong and what is allowed, without the position.
-    pub message: String,
 }
 
 // === impl Document ===
 
 impl Document {
-    /// Parses JSON or YAML. A name that ends in `.yaml` or `.yml` says YAML; else a text that
-    /// starts with a brace is JSON.
+    /// The key of a Swagger 2.0 source, beside what it was converted to. No path and no URI.
+    pub(crate) const CONVERTED: &str = ":swagger";
+
+    /// Parses a text that refers to no other file.
     pub(crate) fn parse(source: &Source) -> Result<Self, DocumentError> {
-        let Source { name, text } = source;
-        if text.len() > limits::DOCUMENT_BYTES {
-            let message = format!(
-                "the document has {} bytes, at most {} are read",
-                text.len(),
-                limits::DOCUMENT_BYTES
-            );
-            return Err(DocumentError::whole(name, message));
+        Self::load(&Input::from(source.clone()), &UriTable::new())
+    }
+
+    /// Reads a document and every file that it refers to. A file that cannot be used is an error
+    /// only where something refers to it.
+    pub(crate) fn load(input: &Input, uris: &UriTable) -> Result<Self, DocumentError> {
+        let head = File::read(String::new(), &input.source)?;
+        let shelf = Library { input, uris }.fill(&head, Shelf::default())?;
+        Ok(Self::of(head, input.file_name().to_owned(), shelf))
+    }
+
+    /// A document out of a value, for tests: it has no text.
+    #[cfg(test)]
+    pub(crate) fn from_value(name: String, root: Value) -> Self {
+        let text = Arc::new(Text { name: name.into(), index: Index::default() });
+        let head = File { key: String::new(), root, text, moved: Moved::new() };
+        Self::of(head, String::new(), Shelf::default())
+    }
+
+    fn of(head: File, file_name: String, shelf: Shelf) -> Self {
+        let version = Version::of(&head.root);
+        Self { version, head: Arc::new(head), file_name, converted: None, shelf }
+    }
+
+    /// The same document with another content, as an overlay leaves it.
+    pub(crate) fn changed(
+        &self,
+        root: Value,
+        moved: Moved,
+        input: &Input,
+        uris: &UriTable,
+    ) -> Result<Self, DocumentError> {
+        let head = File { key: String::new(), root, text: Arc::clone(&self.head.text), moved };
+        let known = Shelf { files: self.shelf.files.clone(), missing: HashMap::new() };
+        let shelf = Library { input, uris }.fill(&head, known)?;
+        Ok(Self::of(head, self.file_name.clone(), shelf))
+    }
+
+    /// A Swagger 2.0 document with its conversion in its place. `origins` leads from there to
+    /// places in this document.
+    pub(crate) fn converted(&self, root: Value, origins: BTreeMap<String, String>) -> Self {
+        let moved = origins.into_iter().map(|(pointer, place)| {
+            let (key, inside) = split(&place);
+            let key = if key.is_empty() { Self::CONVERTED } else { key };
+            (pointer, Origin::Here(format!("{key}#{inside}")))
+        });
+        let text = Arc::clone(&self.head.text);
+        let head = File { key: String::new(), root, text, moved: moved.collect() };
+        let shelf = Shelf { files: self.shelf.files.clone(), missing: self.shelf.missing.clone() };
+        Self {
+            version: self.version,
+            head: Arc::new(head),
+            file_name: self.file_name.clone(),
+            converted: Some(Arc::clone(&self.head)),
+            shelf,
         }
-        let extension = std::path::Path::new(name).extension();
-        let is_yaml = extension
-            .is_some_and(|it| it.eq_ignore_ascii_case("yaml") || it.eq_ignore_ascii_case("yml"));
-        let root = if !is_yaml && text.trim_start().starts_with('{') {
-            parse_json(name, text)?
-        } else {
-            parse_yaml(name, text)?
-        };
-        Ok(Self { name: name.clone(), root })
     }
 
-    /// A document made from another one, by an overlay.
-    pub(crate) const fn from_value(name: String, root: Value) -> Self {
-        Self { name, root }
+    /// The version it was written for.
+    pub(crate) const fn version(&self) -> Version {
+        self.version
     }
 
+    pub(crate) fn root(&self) -> &Value {
+        &self.head.root
+    }
+
+    /// The root as it was written, before a conversion.
+    pub(crate) fn source_root(&self) -> &Value {
+        self.converted.as_ref().map_or(&self.head.root, |it| &it.root)
+    }
+
+    /// What pointers into that root begin with.
+    pub(crate) fn source_root_key(&self) -> &'static str {
+        if self.converted.is_some() { ":swagger#" } else { "" }
+    }
+
+    /// The head's name.
     pub(crate) fn name(&self) -> &str {
-        &self.name
+        &self.head.text.name
     }
 
-    pub(crate) const fn root(&self) -> &Value {
-        &self.root
+    /// How many other files it reaches, those of the URI table included.
+    pub(crate) fn files(&self) -> usize {
+        self.shelf.files.len()
+    }
+
+    /// Where its parts were written, as an overlay left it.
+    pub(crate) fn moved(&self) -> Moved {
+        self.converted.as_ref().map_or(&self.head.moved, |it| &it.moved).clone()
+    }
+
+    /// The text of the head.
+    pub(crate) fn text(&self) -> &Arc<Text> {
+        &self.head.text
     }
 
     /// The value at a pointer.
     pub(crate) fn at<'d>(self: &'d Arc<Self>, pointer: &str) -> Option<At<'d>> {
-        let value = self.root.pointer(pointer)?;
+        let (key, inside) = split(pointer);
+        let value = self.file(key)?.root.pointer(inside)?;
         Some(At { document: self, pointer: pointer.to_owned(), value })
+    }
+
+    /// The documents of the URI table, by URI.
+    pub(crate) fn resources<'d>(self: &'d Arc<Self>) -> impl Iterator<Item = (&'d str, At<'d>)> {
+        let files = self.shelf.files.iter().filter(|file| library::is_uri(&file.key));
+        files.map(|file| {
+            let pointer = format!("{}#", file.key);
+            (file.key.as_str(), At { document: self, pointer, value: &file.root })
+        })
     }
 
     /// An error about a place in this document.
     pub(crate) fn error(&self, pointer: &str, message: impl Into<String>) -> DocumentError {
+        let (text, pointer) = self.origin(pointer);
+        let place = text.index.find(&pointer);
         DocumentError {
-            source: self.name.clone(),
-            pointer: pointer.to_owned(),
-            line: None,
-            column: None,
+            code: "document.rule",
+            source: text.name.to_string(),
+            pointer,
+            line: place.map(|it| it.0),
+            column: place.map(|it| it.1),
             message: message.into(),
         }
     }
+
+    /// Leads a finding's rule back to the text that a person wrote.
+    pub(crate) fn locate(&self, finding: &mut Finding) {
+        let (text, pointer) = self.origin(&finding.spec_pointer);
+        let place = text.index.find(&pointer);
+        finding.position =
+            place.map(|(line, column)| Position { file: Arc::clone(&text.name), line, column });
+        finding.spec_pointer = pointer;
+    }
+
+    /// The text in which a place was written, and the pointer into it.
+    fn origin(&self, pointer: &str) -> (&Arc<Text>, String) {
+        let mut pointer = pointer.to_owned();
+        // From the conversion to its source, from there to an overlay: no third step.
+        for _ in 0..2 {
+            let (key, inside) = split(&pointer);
+            let Some(file) = self.file(key) else { break };
+            let mut end = inside.len();
+            let moved = loop {
+                if let Some(origin) = file.moved.get(&inside[..end]) {
+                    break Some((origin, &inside[end..]));
+                }
+                match inside[..end].rfind('/') {
+                    Some(slash) => end = slash,
+                    None => break None,
+                }
+            };
+            match moved {
+                None => return (&file.text, inside.to_owned()),
+                Some((Origin::Written(at), rest)) => return (&file.text, format!("{at}{rest}")),
+                Some((Origin::Text(text, at), rest)) => return (text, format!("{at}{rest}")),
+                Some((Origin::Here(at), rest)) => pointer = format!("{at}{rest}"),
+            }
+        }
+        let inside = split(&pointer).1.to_owned();
+        (&self.head.text, inside)
+    }
+
+    fn file(&self, key: &str) -> Option<&File> {
+        if key.is_empty() {
+            return Some(&self.head);
+        }
+        if key == Self::CONVERTED {
+            return self.converted.as_deref();
+        }
+        self.shelf.files.iter().find(|file| file.key == key).map(Arc::as_ref)
+    }
 }
 
-fn parse_json(name: &str, text: &str) -> Result<Value, DocumentError> {
-    let node = json::parse(text.as_bytes()).map_err(|fault| {
-        let before = text.get(..fault.offset).unwrap_or(text);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        DocumentError {
-            source: name.to_owned(),
-            line: Some(before.matches('\n').count() + 1),
-            column: Some(before[line_start..].chars().count() + 1),
-            message: format!("expected {} ({})", fault.kind.expected(), fault.kind.code()),
-            pointer: fault.pointer,
-        }
-    })?;
-    Ok(node.to_value())
+impl fmt::Debug for Document {
+    /// Every operation holds it: its content is not for a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Document({}, {})", self.name(), self.version.as_str())
+    }
 }
 
-fn parse_yaml(name: &str, text: &str) -> Result<Value, DocumentError> {
-    let options = serde_saphyr::options! {
-        strict_booleans: true,
-        budget: serde_saphyr::budget! {
-            max_depth: limits::JSON_DEPTH,
-            max_documents: 1,
-            max_events: limits::YAML_EVENTS,
-            max_nodes: limits::YAML_EVENTS,
-        },
-    };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        let location = error.location();
-        let number = |it: u64| usize::try_from(it).ok().filter(|it| *it > 0);
-        // The rendered form quotes the document over several lines; the first says it all.
-        let message = error.without_snippet().to_string();
-        DocumentError {
-            source: name.to_owned(),
-            pointer: String::new(),
-            line: location.and_then(|it| number(it.line())),
-            column: location.and_then(|it| number(it.column())),
-            message: message.lines().next().unwrap_or("not YAML").to_owned(),
+/// A pointer's file and the pointer inside it.
+fn split(pointer: &str) -> (&str, &str) {
+    if pointer.is_empty() || pointer.starts_with('/') {
+        return ("", pointer);
+    }
+    pointer.split_once('#').unwrap_or(("", pointer))
+}
+
+// === impl File ===
+
+impl File {
+    fn read(key: String, source: &Source) -> Result<Self, DocumentError> {
+        let (root, index) = read::read(source)?;
+        let text = Arc::new(Text { name: source.name.as_str().into(), index });
+        Ok(Self { key, root, text, moved: Moved::new() })
+    }
+}
+
+// === impl Version ===
+
+impl Version {
+    fn of(root: &Value) -> Self {
+        let text = |key| root.get(key).and_then(Value::as_str).unwrap_or_default();
+        match (text("openapi"), text("swagger")) {
+            (version, _) if version == "3.0" || version.starts_with("3.0.") => Self::V30,
+            (version, _) if version == "3.1" || version.starts_with("3.1.") => Self::V31,
+            ("", "2.0") => Self::V20,
+            _ => Self::Unknown,
         }
-    })
+    }
+
+    /// The version's number.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::V20 => "2.0",
+            Self::V30 => "3.0",
+            Self::V31 => "3.1",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 // === impl At ===
@@ -205,7 +389,9 @@ impl<'d> At<'d> {
             let Some(reference) = at.text("$ref") else { return Ok(at) };
             at = at.follow(reference)?;
         }
-        Err(at.error(format!("more than {} references in a row", limits::REFERENCE_HOPS)))
+        Err(at
+            .error(format!("more than {} references in a row", limits::REFERENCE_HOPS))
+            .coded("reference.circular"))
     }
 
     /// An error about this place.
@@ -213,16 +399,25 @@ impl<'d> At<'d> {
         self.document.error(&self.pointer, message)
     }
 
-    fn follow(&self, reference: &str) -> Result<Self, DocumentError> {
-        let Some(fragment) = reference.strip_prefix('#') else {
-            return Err(self.error(format!(
-                "`$ref` to `{reference}`: only references inside the document (`#/…`) are read"
-            )));
-        };
-        let pointer = percent_decode_str(fragment).decode_utf8_lossy();
+    /// What a reference that stands here leads to.
+    pub(crate) fn follow(&self, reference: &str) -> Result<Self, DocumentError> {
+        let wrong = |why: &str| self.error(format!("`$ref` to `{reference}`{why}"));
+        let (key, fragment) = library::join(split(&self.pointer).0, reference)
+            .map_err(|why| wrong(&format!(": {why}")).coded("reference.refused"))?;
+        let mut key = key.as_str();
+        if !key.is_empty() && key == self.document.file_name {
+            // Another file's way back.
+            key = if self.document.converted.is_some() { Document::CONVERTED } else { "" };
+        }
+        if let Some(why) = self.document.shelf.missing.get(key) {
+            return Err(wrong(&format!(": {why}")).coded("reference.refused"));
+        }
+        let fragment = percent_decode_str(fragment).decode_utf8_lossy();
+        let pointer =
+            if key.is_empty() { fragment.into_owned() } else { format!("{key}#{fragment}") };
         self.document
             .at(&pointer)
-            .ok_or_else(|| self.error(format!("`$ref` to `{reference}`, which does not exist")))
+            .ok_or_else(|| wrong(", which does not exist").coded("reference.unresolved"))
     }
 
     fn child(&self, key: &str, value: &'d Value) -> Self {
@@ -230,49 +425,3 @@ impl<'d> At<'d> {
         Self { document: self.document, pointer, value }
     }
 }
-
-// === impl DocumentError ===
-
-impl DocumentError {
-    pub(crate) fn whole(source: &str, message: impl Into<String>) -> Self {
-        Self {
-            source: source.to_owned(),
-            pointer: String::new(),
-            line: None,
-            column: None,
-            message: message.into(),
-        }
-    }
-}
-
-impl DocumentError {
-    /// The same error with its line and column, if it speaks of this source.
-    pub(crate) fn located(mut self, source: &Source) -> Self {
-        if self.line.is_none()
-            && self.source == source.name
-            && let Some((line, column)) = position::locate(&source.text, &self.pointer)
-        {
-            self.line = Some(line);
-            self.column = Some(column);
-        }
-        self
-    }
-}
-
-impl fmt::Display for DocumentError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.source)?;
-        if let Some(line) = self.line {
-            write!(f, ":{line}")?;
-            if let Some(column) = self.column {
-                write!(f, ":{column}")?;
-            }
-        }
-        if !self.pointer.is_empty() {
-            write!(f, " at {}", self.pointer)?;
-        }
-        write!(f, ": {}", self.message)
-    }
-}
-
-impl std::error::Error for DocumentError {}

@@ -3,20 +3,53 @@
 //! The engine reads what it needs from raw JSON and would not see a `style` that is a number or a
 //! `responses` that is a list where it does not look. `openapiv3` types the whole object, so each
 //! operation is held against it, with its schemas cut out first: they are judged when they are
-//! lowered, and one that the crate does not know must not cost the whole operation.
+//! lowered, and one that the crate does not know must not cost the whole operation. A converted
+//! operation of 2.0 is held against it too; 3.1, which the crate refuses, has its own short list.
 
 use serde_json::{Map, Value};
 
-use super::document::{At, DocumentError};
+use super::document::{At, DocumentError, Version};
 
-/// Whether an operation has the form that the specification gives it.
+/// Whether an operation has the form that its version of the specification gives it.
 pub(crate) fn check(at: &At<'_>) -> Result<(), DocumentError> {
+    if at.document.version() == Version::V31 {
+        return check_members(at);
+    }
     let mut operation = at.value.clone();
     cut_schemas(&mut operation);
     match serde_json::from_value::<openapiv3::Operation>(operation) {
         Ok(_) => Ok(()),
-        Err(error) => Err(at.error(format!("this operation has not the form of 3.0: {error}"))),
+        Err(error) => {
+            let version = at.document.version().as_str();
+            let message = format!("this operation has not the form of {version}: {error}");
+            Err(at.error(message).coded("operation.form"))
+        }
     }
+}
+
+/// The members of an operation of 3.1, which `openapiv3` does not type.
+fn check_members(at: &At<'_>) -> Result<(), DocumentError> {
+    at.object()?;
+    let kinds: [(&str, &str, fn(&Value) -> bool); 10] = [
+        ("operationId", "a string", Value::is_string),
+        ("deprecated", "true or false", Value::is_boolean),
+        ("parameters", "a list", Value::is_array),
+        ("security", "a list", Value::is_array),
+        ("servers", "a list", Value::is_array),
+        ("tags", "a list", Value::is_array),
+        ("requestBody", "an object", Value::is_object),
+        ("responses", "an object", Value::is_object),
+        ("callbacks", "an object", Value::is_object),
+        ("externalDocs", "an object", Value::is_object),
+    ];
+    for (key, kind, fits) in kinds {
+        if let Some(member) = at.get(key)
+            && !fits(member.value)
+        {
+            return Err(member.error(format!("`{key}` must be {kind}")).coded("operation.form"));
+        }
+    }
+    Ok(())
 }
 
 /// Replaces every schema by one that says nothing.

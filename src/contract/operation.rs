@@ -4,7 +4,7 @@
 //! the first message needs them. A check looks at everything the document says of a message and
 //! merges what it finds: nothing that was declared is left out without a word.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use http::{HeaderMap, Method, StatusCode};
 
@@ -12,7 +12,7 @@ use super::{
     Checked, Finding, Location, Reason,
     body::Content,
     declared::{self, Declared},
-    document::{At, DocumentError},
+    document::{At, Document, DocumentError, Version},
     parameter::{Parameter, parse_query},
     schema::{Direction, Schemas},
     verdict::Report,
@@ -21,6 +21,10 @@ use super::{
 /// A method on a path template, with its checks.
 #[derive(Debug)]
 pub struct Operation {
+    document: Arc<Document>,
+    pointer: String,
+    /// Why nothing of it can be checked: the document says it in a way that cannot be read.
+    fault: Option<Reason>,
     id: String,
     method: Method,
     template: String,
@@ -116,8 +120,6 @@ impl Operation {
         shared: Option<&At<'_>>,
         schemas: &mut Schemas,
     ) -> Result<Self, DocumentError> {
-        let id =
-            at.text("operationId").map_or_else(|| format!("{method} {template}"), str::to_owned);
         let mut parameters: Vec<Parameter> = Vec::new();
         for list in [at.get("parameters").as_ref(), shared].into_iter().flatten() {
             for parameter in list.elements() {
@@ -131,11 +133,40 @@ impl Operation {
             Some(body) => Some(RequestBody::read(body, schemas)?),
             None => None,
         };
-        let responses = at.get("responses").ok_or_else(|| at.error("`responses` is missing"))?;
-        let declared = declared::read(&responses);
-        let responses = Responses::read(&responses, schemas)?;
-        let template = template.to_owned();
-        Ok(Self { id, method, template, parameters, request_body, responses, declared })
+        let responses = match at.get("responses") {
+            Some(responses) => Responses::read(&responses, schemas)?,
+            // 3.1, Operation Object: it may say nothing of its responses.
+            None if at.document.version() == Version::V31 => Responses::none(at),
+            None => return Err(at.error("`responses` is missing")),
+        };
+        Ok(Self { parameters, request_body, responses, ..Self::bare(at, method, template) })
+    }
+
+    /// An operation that cannot be read: it is known, and everything of it is `unverifiable`.
+    pub(crate) fn unreadable(at: &At<'_>, method: Method, template: &str) -> Self {
+        Self { fault: Some(Reason::Operation), ..Self::bare(at, method, template) }
+    }
+
+    fn bare(at: &At<'_>, method: Method, template: &str) -> Self {
+        let id =
+            at.text("operationId").map_or_else(|| format!("{method} {template}"), str::to_owned);
+        Self {
+            document: Arc::clone(at.document),
+            pointer: at.pointer.clone(),
+            fault: None,
+            id,
+            method,
+            template: template.to_owned(),
+            parameters: Vec::new(),
+            request_body: None,
+            responses: Responses::none(at),
+            declared: at.get("responses").as_ref().map(declared::read).unwrap_or_default(),
+        }
+    }
+
+    /// An error about this operation.
+    pub(crate) fn error(&self, message: impl Into<String>) -> DocumentError {
+        self.document.error(&self.pointer, message)
     }
 
     /// The `operationId`, or `METHOD template` where the document gives none.
@@ -174,6 +205,10 @@ impl Operation {
     #[must_use]
     pub fn check_request(&self, request: &RequestView<'_>) -> Checked {
         let mut report = Report::new();
+        if let Some(fault) = self.fault {
+            report.unverifiable(fault);
+            return report.finish_in(&self.document);
+        }
         // Method and path were checked when the operation was found.
         report.checked();
         let query = parse_query(request.query.unwrap_or_default());
@@ -189,16 +224,24 @@ impl Operation {
             None if is_empty(request.body) => {}
             None => report.unverifiable(Reason::NoSchema),
         }
-        report.finish()
+        report.finish_in(&self.document)
     }
 
     /// Checks a response: status, headers, content type, body.
     #[must_use]
     pub fn check_response(&self, response: &ResponseView<'_>) -> Checked {
         let mut report = Report::new();
+        if let Some(fault) = self.fault {
+            report.unverifiable(fault);
+            return report.finish_in(&self.document);
+        }
         let Some(declared) = self.responses.get(response.status) else {
+            if self.responses.is_silent() {
+                report.unverifiable(Reason::NoSchema);
+                return report.finish_in(&self.document);
+            }
             report.finding(self.responses.undeclared());
-            return report.finish();
+            return report.finish_in(&self.document);
         };
         report.checked();
         for header in &declared.headers {
@@ -216,7 +259,7 @@ impl Operation {
                     expected: "no body with this method and status (RFC 9110 §6.4.1)".to_owned(),
                 });
             }
-            return report.finish();
+            return report.finish_in(&self.document);
         }
         match &declared.content {
             Some(content) if is_empty(response.body) => {
@@ -228,7 +271,7 @@ impl Operation {
             None if is_empty(response.body) => {}
             None => report.unverifiable(Reason::NoSchema),
         }
-        report.finish()
+        report.finish_in(&self.document)
     }
 }
 
@@ -284,14 +327,19 @@ impl RequestBody {
 // === impl Responses ===
 
 impl Responses {
-    fn read(at: &At<'_>, schemas: &mut Schemas) -> Result<Self, DocumentError> {
-        at.object()?;
-        let mut responses = Self {
+    /// None are declared.
+    fn none(at: &At<'_>) -> Self {
+        Self {
             pointer: at.pointer.clone(),
             exact: HashMap::new(),
             ranges: HashMap::new(),
             default: None,
-        };
+        }
+    }
+
+    fn read(at: &At<'_>, schemas: &mut Schemas) -> Result<Self, DocumentError> {
+        at.object()?;
+        let mut responses = Self::none(at);
         for (status, response) in at.members() {
             let wrong = response
                 .error("a response's key must be a status (`200`), a range (`4XX`) or `default`");
@@ -318,6 +366,11 @@ impl Responses {
         let code = status.as_u16();
         let ranged = self.exact.get(&code).or_else(|| self.ranges.get(&(code / 100)));
         ranged.or(self.default.as_ref())
+    }
+
+    /// Nothing is declared, so nothing is undeclared.
+    fn is_silent(&self) -> bool {
+        self.exact.is_empty() && self.ranges.is_empty() && self.default.is_none()
     }
 
     fn undeclared(&self) -> Finding {

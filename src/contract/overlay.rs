@@ -13,8 +13,10 @@ use serde_json_path::JsonPath;
 
 use super::{
     Source,
-    document::{At, Document, DocumentError},
+    document::{At, Document, DocumentError, Moved, Origin, Text},
 };
+use crate::json::escape_token;
+
 use std::sync::Arc;
 
 /// An overlay, parsed and checked.
@@ -57,34 +59,43 @@ impl Overlay {
         Ok(Self { document, actions })
     }
 
-    /// Applies every action in order, each to the result of the one before.
-    pub(crate) fn apply(&self, mut root: Value) -> Result<Value, DocumentError> {
+    /// Applies every action in order, each to the results of the one before. An action selects in
+    /// any of the documents, and in one of them at least.
+    pub(crate) fn apply(&self, contents: &mut [Content]) -> Result<(), DocumentError> {
         for action in &self.actions {
-            let selected = action.target.query_located(&root);
-            let mut pointers: Vec<String> =
-                selected.iter().map(|node| node.location().to_json_pointer()).collect();
-            if pointers.is_empty() {
-                let message = format!("the target `{}` selects nothing", action.target);
-                return Err(self.document.error(&action.pointer, message));
-            }
-            match &action.effect {
-                Effect::Update(update) => {
-                    for pointer in &pointers {
-                        if let Some(target) = root.pointer_mut(pointer) {
-                            merge(target, update);
+            let mut selected = 0;
+            for content in &mut *contents {
+                let nodes = action.target.query_located(&content.root);
+                let mut pointers: Vec<String> =
+                    nodes.iter().map(|node| node.location().to_json_pointer()).collect();
+                selected += pointers.len();
+                match &action.effect {
+                    Effect::Update(update) => {
+                        let at = format!("{}/update", action.pointer);
+                        for pointer in &pointers {
+                            let mut merge =
+                                Merge { text: self.document.text(), moved: &mut content.moved };
+                            if let Some(target) = content.root.pointer_mut(pointer) {
+                                merge.value(target, update, pointer, &at);
+                            }
+                        }
+                    }
+                    Effect::Remove => {
+                        // From the back, so that an element's removal does not move the next one.
+                        pointers.reverse();
+                        for pointer in &pointers {
+                            content.remove(pointer);
                         }
                     }
                 }
-                Effect::Remove => {
-                    // From the back, so that an element's removal does not move the next one.
-                    pointers.reverse();
-                    for pointer in &pointers {
-                        remove(&mut root, pointer);
-                    }
-                }
+            }
+            if selected == 0 {
+                let message = format!("the target `{}` selects nothing", action.target);
+                let error = self.document.error(&action.pointer, message);
+                return Err(error.coded("overlay.target"));
             }
         }
-        Ok(root)
+        Ok(())
     }
 }
 
@@ -110,45 +121,147 @@ impl Action {
     }
 }
 
-fn merge(target: &mut Value, update: &Value) {
-    match (target, update) {
-        (Value::Object(target), Value::Object(update)) => {
-            for (name, value) in update {
-                match target.get_mut(name) {
-                    Some(member) => merge_member(member, value),
-                    None => {
-                        target.insert(name.clone(), value.clone());
+/// A document's content while overlays change it, and where its parts were written.
+#[derive(Debug)]
+pub(crate) struct Content {
+    pub(crate) root: Value,
+    pub(crate) moved: Moved,
+}
+
+// === impl Content ===
+
+impl Content {
+    /// A document's own, as it was written.
+    pub(crate) fn of(document: &Document) -> Self {
+        Self { root: document.source_root().clone(), moved: document.moved() }
+    }
+
+    fn remove(&mut self, pointer: &str) {
+        let Some((parent, token)) = pointer.rsplit_once('/') else { return };
+        match self.root.pointer_mut(parent) {
+            Some(Value::Object(members)) => {
+                members.shift_remove(crate::json::unescape_token(token).as_ref());
+                self.forget(pointer);
+            }
+            Some(Value::Array(elements)) => {
+                let count = elements.len();
+                if let Some(index) = token.parse().ok().filter(|index| *index < count) {
+                    elements.remove(index);
+                    self.forget(pointer);
+                    self.close_gap(parent, index, count);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Where a part was written that was not moved by itself.
+    fn origin(&self, pointer: &str) -> Origin {
+        let mut end = pointer.len();
+        while let Some(slash) = pointer[..end].rfind('/') {
+            end = slash;
+            let rest = &pointer[end..];
+            match self.moved.get(&pointer[..end]) {
+                Some(Origin::Text(text, at)) => {
+                    return Origin::Text(Arc::clone(text), format!("{at}{rest}"));
+                }
+                Some(Origin::Written(at)) => return Origin::Written(format!("{at}{rest}")),
+                Some(Origin::Here(_)) | None => {}
+            }
+        }
+        Origin::Written(pointer.to_owned())
+    }
+
+    /// Nothing of what stood at a pointer is there any more.
+    fn forget(&mut self, pointer: &str) {
+        let inside = format!("{pointer}/");
+        self.moved.retain(|at, _| at != pointer && !at.starts_with(&inside));
+    }
+
+    /// The elements behind a removed one each moved down by one place.
+    fn close_gap(&mut self, parent: &str, removed: usize, count: usize) {
+        for index in removed + 1..count {
+            let (old, new) = (format!("{parent}/{index}"), format!("{parent}/{}", index - 1));
+            let inside = format!("{old}/");
+            let known: Vec<String> = self
+                .moved
+                .keys()
+                .filter(|at| **at == old || at.starts_with(&inside))
+                .cloned()
+                .collect();
+            let mut here = None;
+            for at in known {
+                let Some(origin) = self.moved.remove(&at) else { continue };
+                if at == old {
+                    here = Some(origin);
+                } else {
+                    self.moved.insert(format!("{new}{}", &at[old.len()..]), origin);
+                }
+            }
+            let here = here.unwrap_or_else(|| self.origin(&old));
+            self.moved.insert(new, here);
+        }
+    }
+}
+
+/// A merge that notes where each new part was written.
+struct Merge<'m> {
+    text: &'m Arc<Text>,
+    moved: &'m mut Moved,
+}
+
+// === impl Merge ===
+
+impl Merge<'_> {
+    /// What an action selected.
+    fn value(&mut self, target: &mut Value, update: &Value, here: &str, at: &str) {
+        match (target, update) {
+            (Value::Object(target), Value::Object(update)) => {
+                for (name, value) in update {
+                    let token = escape_token(name);
+                    let (here, at) = (format!("{here}/{token}"), format!("{at}/{token}"));
+                    match target.get_mut(name) {
+                        Some(member) => self.member(member, value, &here, &at),
+                        None => {
+                            target.insert(name.clone(), value.clone());
+                            self.wrote(here, at);
+                        }
                     }
                 }
             }
-        }
-        // A selected array takes the update as an entry; see `merge_member` for arrays inside.
-        (Value::Array(target), update) => target.push(update.clone()),
-        (target, update) => *target = update.clone(),
-    }
-}
-
-/// Inside an update, an array is joined to the array it meets.
-fn merge_member(target: &mut Value, update: &Value) {
-    match (target, update) {
-        (Value::Array(target), Value::Array(update)) => target.extend(update.iter().cloned()),
-        (target @ Value::Object(_), Value::Object(_)) => merge(target, update),
-        (target, update) => *target = update.clone(),
-    }
-}
-
-fn remove(root: &mut Value, pointer: &str) {
-    let Some((parent, token)) = pointer.rsplit_once('/') else { return };
-    match root.pointer_mut(parent) {
-        Some(Value::Object(members)) => {
-            members.shift_remove(crate::json::unescape_token(token).as_ref());
-        }
-        Some(Value::Array(elements)) => {
-            if let Some(index) = token.parse().ok().filter(|index| *index < elements.len()) {
-                elements.remove(index);
+            // A selected array takes the update as an entry; see `member` for arrays inside.
+            (Value::Array(target), update) => {
+                self.wrote(format!("{here}/{}", target.len()), at.to_owned());
+                target.push(update.clone());
+            }
+            (target, update) => {
+                *target = update.clone();
+                self.wrote(here.to_owned(), at.to_owned());
             }
         }
-        _ => {}
+    }
+
+    /// Inside an update, an array is joined to the array it meets.
+    fn member(&mut self, target: &mut Value, update: &Value, here: &str, at: &str) {
+        match (target, update) {
+            (Value::Array(target), Value::Array(update)) => {
+                for (index, value) in update.iter().enumerate() {
+                    self.wrote(format!("{here}/{}", target.len()), format!("{at}/{index}"));
+                    target.push(value.clone());
+                }
+            }
+            (target @ Value::Object(_), Value::Object(_)) => self.value(target, update, here, at),
+            (target, update) => {
+                *target = update.clone();
+                self.wrote(here.to_owned(), at.to_owned());
+            }
+        }
+    }
+
+    fn wrote(&mut self, here: String, at: String) {
+        let inside = format!("{here}/");
+        self.moved.retain(|known, _| !known.starts_with(&inside));
+        self.moved.insert(here, Origin::Text(Arc::clone(self.text), at));
     }
 }
 
@@ -158,7 +271,7 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::{Overlay, Source};
+    use super::{Content, Moved, Overlay, Source};
 
     fn overlay(actions: &Value) -> Result<Overlay, String> {
         let text = json!({"overlay": "1.0.0", "info": {}, "actions": actions}).to_string();
@@ -167,7 +280,10 @@ mod tests {
     }
 
     fn apply(actions: &Value, root: Value) -> Result<Value, String> {
-        overlay(actions)?.apply(root).map_err(|error| error.to_string())
+        let mut contents = [Content { root, moved: Moved::new() }];
+        overlay(actions)?.apply(&mut contents).map_err(|error| error.to_string())?;
+        let [content] = contents;
+        Ok(content.root)
     }
 
     #[test]
@@ -205,21 +321,21 @@ mod tests {
             {"target": "$.nowhere", "remove": true},
         ]);
         let error = apply(&actions, json!({})).unwrap_err();
-        assert_eq!(error, "o.json at /actions/1: the target `$.nowhere` selects nothing");
+        assert_eq!(error, "o.json:1:73 at /actions/1: the target `$.nowhere` selects nothing");
     }
 
     #[test]
     fn a_malformed_overlay_says_what_is_missing() {
         for (actions, wanted) in [
-            (json!([{"update": {}}]), "o.json at /actions/0: `target` is missing"),
-            (json!([{"target": "$."}]), "o.json at /actions/0: `target` is no JSONPath"),
-            (json!([{"target": "$"}]), "o.json at /actions/0: an action needs `update`"),
+            (json!([{"update": {}}]), " at /actions/0: `target` is missing"),
+            (json!([{"target": "$."}]), " at /actions/0: `target` is no JSONPath"),
+            (json!([{"target": "$"}]), " at /actions/0: an action needs `update`"),
         ] {
             let error = overlay(&actions).unwrap_err();
-            assert!(error.starts_with(wanted), "{error}");
+            assert!(error.contains(wanted), "{error}");
         }
         let source = Source { name: "o".to_owned(), text: "openapi: 3.0.3".into() };
         let error = Overlay::parse(&source).unwrap_err().to_string();
-        assert_eq!(error, "o: `overlay` must be \"1.0.0\"");
+        assert_eq!(error, "o:1:1: `overlay` must be \"1.0.0\"");
     }
 }

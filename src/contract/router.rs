@@ -13,6 +13,8 @@ use std::{borrow::Cow, collections::HashMap};
 
 use percent_encoding::percent_decode_str;
 
+use crate::limits;
+
 /// The routes of one contract.
 #[derive(Debug)]
 pub(crate) struct Router<T> {
@@ -45,11 +47,13 @@ pub(crate) struct RouteError;
 
 // === impl Router ===
 
-impl<T: Default> Router<T> {
-    pub(crate) fn new() -> Self {
+impl<T> Default for Router<T> {
+    fn default() -> Self {
         Self { root: Branch::new() }
     }
+}
 
+impl<T: Default> Router<T> {
     /// The value at a template, and the names of the template's parameters in their order.
     pub(crate) fn entry(&mut self, template: &str) -> Result<(&mut T, Vec<String>), RouteError> {
         let path = template.strip_prefix('/').ok_or(RouteError)?;
@@ -72,6 +76,106 @@ impl<T: Default> Router<T> {
         let mut values = Vec::new();
         let leaf = self.root.find(path.strip_prefix('/')?, &mut values)?;
         Some((leaf, values))
+    }
+}
+
+impl<T> Router<T> {
+    /// The pairs of templates that may match one and the same path although neither is plainer
+    /// than the other: the one that is tried first, then the other.
+    pub(crate) fn ambiguous<K: Ord>(&self, key: impl Fn(&T) -> Option<K>) -> Vec<(K, K)> {
+        let mut pairs = Pairs { found: Vec::new(), key, steps: limits::AMBIGUITY_STEPS };
+        pairs.inside(&self.root);
+        pairs.found.sort_unstable();
+        pairs.found.dedup();
+        pairs.found
+    }
+}
+
+/// The search for ambiguous pairs: two branches that one path may reach, walked together.
+struct Pairs<K, F> {
+    found: Vec<(K, K)>,
+    key: F,
+    /// Comparisons that are left; a contract that needs more is not searched to its end.
+    steps: usize,
+}
+
+/// Which of two branches that one path may reach is the plainer so far.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Plainer {
+    /// The second, everywhere: the first is rightly tried first.
+    Second,
+    /// Each somewhere.
+    Neither,
+}
+
+// === impl Pairs ===
+
+impl<K: Ord, F> Pairs<K, F> {
+    /// Pairs that part inside one branch.
+    fn inside<T>(&mut self, branch: &Branch<T>)
+    where
+        F: Fn(&T) -> Option<K>,
+    {
+        let mut names: Vec<&String> = branch.fixed.keys().collect();
+        names.sort_unstable();
+        for (index, (template, inner)) in branch.templated.iter().enumerate() {
+            for name in &names {
+                if self.step() && template.matches(name, &mut Vec::new()) {
+                    self.between(&branch.fixed[*name], inner, Plainer::Second);
+                }
+            }
+            for (other, second) in &branch.templated[index + 1..] {
+                if self.step() && template.may_meet(other) {
+                    let plainer = if other.is_plain() { Plainer::Second } else { Plainer::Neither };
+                    self.between(inner, second, plainer);
+                }
+            }
+            self.inside(inner);
+        }
+        for name in names {
+            self.inside(&branch.fixed[name]);
+        }
+    }
+
+    /// Pairs of which one lies in each branch.
+    fn between<T>(&mut self, first: &Branch<T>, second: &Branch<T>, plainer: Plainer)
+    where
+        F: Fn(&T) -> Option<K>,
+    {
+        if plainer == Plainer::Neither
+            && let (Some(one), Some(two)) = (&first.leaf, &second.leaf)
+            && let (Some(one), Some(two)) = ((self.key)(one), (self.key)(two))
+        {
+            self.found.push((one, two));
+        }
+        for (name, inner) in &first.fixed {
+            if let Some(other) = second.fixed.get(name) {
+                self.between(inner, other, plainer);
+            }
+            for (template, other) in &second.templated {
+                if self.step() && template.matches(name, &mut Vec::new()) {
+                    self.between(inner, other, plainer);
+                }
+            }
+        }
+        for (template, inner) in &first.templated {
+            for (name, other) in &second.fixed {
+                if self.step() && template.matches(name, &mut Vec::new()) {
+                    self.between(inner, other, Plainer::Neither);
+                }
+            }
+            for (second, other) in &second.templated {
+                if self.step() && template.may_meet(second) {
+                    let still = template == second || second.is_plain();
+                    self.between(inner, other, if still { plainer } else { Plainer::Neither });
+                }
+            }
+        }
+    }
+
+    fn step(&mut self) -> bool {
+        self.steps = self.steps.saturating_sub(1);
+        self.steps > 0
     }
 }
 
@@ -164,9 +268,52 @@ impl Template {
         self.texts.iter().map(String::len).sum()
     }
 
-    /// Puts the parameters' values behind `values`; what it put there on failure is the caller's
-    /// to take away.
+    /// One parameter and nothing else: any segment.
+    fn is_plain(&self) -> bool {
+        self.texts.len() == 2 && self.weight() == 0
+    }
+
+    /// Whether some segment may be both; never a false no.
+    fn may_meet(&self, other: &Self) -> bool {
+        let ([first, .., last], [other_first, .., other_last]) =
+            (self.texts.as_slice(), other.texts.as_slice())
+        else {
+            return true;
+        };
+        let starts = first.starts_with(other_first.as_str()) || other_first.starts_with(first);
+        let ends = last.ends_with(other_last.as_str()) || other_last.ends_with(last.as_str());
+        starts && ends
+    }
+
+    /// Puts the parameters' values behind `values`, raw; what it put there on failure is the
+    /// caller's to take away. Text that is written with escapes is text all the same.
     fn matches<'p>(&self, segment: &'p str, values: &mut Vec<&'p str>) -> bool {
+        let mark = values.len();
+        if self.matches_raw(segment, values) {
+            return true;
+        }
+        values.truncate(mark);
+        if self.weight() == 0 || !segment.contains('%') {
+            return false;
+        }
+        let Ok(decoded) = percent_decode_str(segment).decode_utf8() else { return false };
+        let mut found = Vec::new();
+        if !self.matches_raw(&decoded, &mut found) {
+            return false;
+        }
+        // Back to the raw text: each value starts so many decoded bytes in.
+        let raw = raw_offsets(segment);
+        for value in found {
+            let start = value.as_ptr().addr() - decoded.as_ptr().addr();
+            let (Some(from), Some(to)) = (raw.get(start), raw.get(start + value.len())) else {
+                return false;
+            };
+            values.extend(segment.get(*from..*to));
+        }
+        true
+    }
+
+    fn matches_raw<'p>(&self, segment: &'p str, values: &mut Vec<&'p str>) -> bool {
         let [first, middle @ .., last] = self.texts.as_slice() else { return false };
         let Some(mut rest) =
             segment.strip_prefix(first.as_str()).and_then(|rest| rest.strip_suffix(last.as_str()))
@@ -186,6 +333,21 @@ impl Template {
     }
 }
 
+/// By decoded byte: where it stands in the raw text; its end is the last.
+fn raw_offsets(segment: &str) -> Vec<usize> {
+    let bytes = segment.as_bytes();
+    let mut offsets = Vec::with_capacity(bytes.len() + 1);
+    let mut at = 0;
+    while at < bytes.len() {
+        offsets.push(at);
+        let escape = bytes[at] == b'%'
+            && bytes.get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
+        at += if escape { 3 } else { 1 };
+    }
+    offsets.push(at);
+    offsets
+}
+
 fn decode(segment: &str) -> Cow<'_, str> {
     percent_decode_str(segment).decode_utf8().unwrap_or(Cow::Borrowed(segment))
 }
@@ -197,7 +359,7 @@ mod tests {
     use super::{RouteError, Router};
 
     fn router(templates: &[&'static str]) -> Router<&'static str> {
-        let mut router = Router::new();
+        let mut router = Router::default();
         for template in templates {
             *router.entry(template).unwrap().0 = *template;
         }
@@ -228,6 +390,8 @@ mod tests {
     fn a_segment_holds_several_parameters_and_text() {
         let router = router(&["/{id}:start", "/{name}.{kind}", "/{any}"]);
         assert_eq!(router.find("/7:start"), Some((&"/{id}:start", vec!["7"])));
+        assert_eq!(router.find("/%37%2F%3Astart"), Some((&"/{id}:start", vec!["%37%2F"])));
+        assert_eq!(router.find("/a%2eb%2Ec"), Some((&"/{name}.{kind}", vec!["a", "b%2Ec"])));
         assert_eq!(router.find("/a.b.c"), Some((&"/{name}.{kind}", vec!["a", "b.c"])));
         assert_eq!(router.find("/.b"), Some((&"/{any}", vec![".b"])));
         assert_eq!(router.find("/a."), Some((&"/{any}", vec!["a."])));
@@ -236,7 +400,11 @@ mod tests {
     #[test]
     fn a_malformed_template_is_refused() {
         for template in ["x", "/{", "/}", "/{}", "/{a}{b}", "/{a{b}}"] {
-            assert_eq!(Router::<()>::new().entry(template).err(), Some(RouteError), "{template}");
+            assert_eq!(
+                Router::<()>::default().entry(template).err(),
+                Some(RouteError),
+                "{template}"
+            );
         }
     }
 }

@@ -82,9 +82,30 @@ impl Schemas {
     }
 }
 
+impl Schemas {
+    /// Every edge, once.
+    pub(crate) fn into_edges(self) -> impl Iterator<Item = Arc<Schema>> {
+        self.edges.into_values()
+    }
+}
+
 // === impl Schema ===
 
 impl Schema {
+    /// Why values may come out as `unverifiable` here. Compiles the schema.
+    pub(crate) fn shortfall(&self) -> Option<Reason> {
+        match self.compiled() {
+            Err(reason) => Some(reason),
+            Ok(compiled) if compiled.lacks_pattern => Some(Reason::Pattern),
+            Ok(_) => None,
+        }
+    }
+
+    /// An error about this schema.
+    pub(crate) fn error(&self, message: impl Into<String>) -> DocumentError {
+        self.document.error(&self.pointer, message)
+    }
+
     /// The schema as the document has it.
     pub(crate) fn source(&self) -> Option<At<'_>> {
         self.document.at(&self.pointer)

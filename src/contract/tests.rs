@@ -15,6 +15,8 @@ use super::{
     Source, Timeline, Unread, document::Document,
 };
 
+mod documents;
+
 // === golden cases ===
 
 #[derive(Deserialize)]
@@ -286,67 +288,6 @@ fn unknown_paths_and_unknown_methods_are_told_apart() {
     };
     assert_eq!(allow, [Method::GET, Method::DELETE]);
     assert!(matches!(contract.find(&Method::GET, "/v2/r/1"), Found::Unknown));
-}
-
-// === what is wrong with a document, and where ===
-
-#[test]
-fn a_bad_document_is_one_clear_line() {
-    let get = |inner: &str| format!("openapi: 3.0.3\npaths:\n  /x:\n    get:\n      {inner}\n");
-    for (text, line) in [
-        (
-            "{\"openapi\": \"3.0.3\",\n  \"a\": 1, \"a\": 2}".to_owned(),
-            "d:2:11 at /a: expected each member name once (json.duplicate-key)",
-        ),
-        ("openapi: 3.1.0".to_owned(), "d:1:1: `openapi` must be 3.0.x: no other version is read"),
-        ("openapi: 3.0.3".to_owned(), "d:1:1: `paths` is missing"),
-        (get("parameters: []"), "d:4:5 at /paths/~1x/get: `responses` is missing"),
-        (
-            get("responses: {'20': {description: d}}"),
-            "d:5:19 at /paths/~1x/get/responses/20: a response's key must be a status (`200`), a range \
-          (`4XX`) or `default`",
-        ),
-        (
-            get("responses: {'200': {$ref: '#/components/responses/A'}}"),
-            "d:5:19 at /paths/~1x/get/responses/200: `$ref` to `#/components/responses/A`, which does not \
-          exist",
-        ),
-        (
-            get("responses: {'200': {$ref: 'other.yaml#/a'}}"),
-            "d:5:19 at /paths/~1x/get/responses/200: `$ref` to `other.yaml#/a`: only references inside \
-          the document (`#/…`) are read",
-        ),
-        (
-            get("responses: {'200': {content: {a/b: {schema: {items: {$ref: '#/nowhere'}}}}}}"),
-            "d:5:52 at /paths/~1x/get/responses/200/content/a~1b/schema/items: `$ref` to `#/nowhere`, \
-          which does not exist",
-        ),
-        (
-            get("parameters: [{name: q, in: body}]\n      responses: {}"),
-            "d:5:20 at /paths/~1x/get/parameters/0: `in` must be path, query, header or cookie",
-        ),
-    ] {
-        let error = Timeline::load(&source("d", &text), &[]).unwrap_err();
-        assert_eq!(error.to_string(), line);
-    }
-    let error = Timeline::load(&source("d.yaml", "a: 1\na: 2\n"), &[]).unwrap_err();
-    assert_eq!((error.line, error.column), (Some(2), Some(1)), "{error}");
-    assert_eq!(error.to_string().lines().count(), 1, "{error}");
-}
-
-#[test]
-fn a_hostile_document_ends_in_an_error() {
-    let bomb = "a: &a [x, x, x, x, x, x, x, x, x]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a]\n\
-        c: &c [*b, *b, *b, *b, *b, *b, *b, *b]\nd: &d [*c, *c, *c, *c, *c, *c, *c, *c]\n\
-        e: &e [*d, *d, *d, *d, *d, *d, *d, *d]\nf: &f [*e, *e, *e, *e, *e, *e, *e, *e]\n\
-        g: &g [*f, *f, *f, *f, *f, *f, *f, *f]\nh: &h [*g, *g, *g, *g, *g, *g, *g, *g]\n";
-    let deep = format!("a: {}", "[".repeat(100_000));
-    let deep_json = format!("{{\"a\": {}", "[".repeat(100_000));
-    let circle = document("{$ref: '#/paths/~1x/get/responses'}");
-    for text in [bomb, &deep, &deep_json, &circle] {
-        let error = Timeline::load(&source("hostile", text), &[]).unwrap_err();
-        assert_eq!(error.to_string().lines().count(), 1, "{error}");
-    }
 }
 
 fn document(responses: &str) -> String {

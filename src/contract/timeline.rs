@@ -4,12 +4,16 @@
 //! different until then. A date uses every overlay whose day lies after it, the newest first, so
 //! that each overlay is written against the document of the day it ends.
 
-use std::{cmp::Reverse, fmt, str::FromStr, sync::Arc};
+use std::{cmp::Reverse, collections::HashSet, fmt, str::FromStr, sync::Arc};
 
 use jiff::civil::Date;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::{Contract, DatedOverlay, DocumentError, Source, document::Document, overlay::Overlay};
+use super::{
+    Contract, DatedOverlay, DocumentError, Input, Note, Source, UriTable, convert,
+    document::{Document, Version},
+    overlay::{Content, Overlay},
+};
 
 /// The contracts of one API, by date.
 #[derive(Debug)]
@@ -36,28 +40,53 @@ pub struct ContractDateError;
 // === impl Timeline ===
 
 impl Timeline {
-    /// Reads and compiles the head document and the document of every date before it.
+    /// Reads and compiles one document, which refers to no other file, and what it said before.
     pub fn load(head: &Source, overlays: &[DatedOverlay]) -> Result<Self, DocumentError> {
-        let mut document = Arc::new(Document::parse(head)?);
-        let newest = Contract::compile(&document).map_err(|error| error.located(head))?;
+        Self::read(&[Input::from(head.clone())], overlays, &UriTable::new())
+    }
+
+    /// Reads and compiles the documents of an API, with the files and URIs they refer to, and what
+    /// they said before every date. An error is about a text as a whole; what is wrong with a part
+    /// is among [`Self::notes`].
+    pub fn read(
+        inputs: &[Input],
+        overlays: &[DatedOverlay],
+        uris: &UriTable,
+    ) -> Result<Self, DocumentError> {
+        let mut documents = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            documents.push(Document::load(input, uris)?);
+        }
+        let (head, mut documents) = compile(documents)?;
         let mut order: Vec<&DatedOverlay> = overlays.iter().collect();
         order.sort_by_key(|overlay| Reverse(overlay.before));
         let mut past: Vec<(Date, Arc<Contract>)> = Vec::with_capacity(order.len());
         for dated in order {
-            let overlay = Overlay::parse(&dated.source);
-            let root = overlay
-                .and_then(|overlay| overlay.apply(document.root().clone()))
-                .map_err(|error| error.located(&dated.source))?;
-            let name = format!("{} before {}", document.name(), dated.before);
-            document = Arc::new(Document::from_value(name, root));
-            let contract = Arc::new(Contract::compile(&document)?);
+            let overlay = Overlay::parse(&dated.source)?;
+            let mut contents: Vec<Content> =
+                documents.iter().map(|it| Content::of(it.as_ref())).collect();
+            overlay.apply(&mut contents)?;
+            let mut changed = Vec::with_capacity(documents.len());
+            for ((content, document), input) in contents.into_iter().zip(&documents).zip(inputs) {
+                changed.push(document.changed(content.root, content.moved, input, uris)?);
+            }
+            let (contract, changed) = compile(changed)?;
+            documents = changed;
             match past.last_mut() {
                 // Two overlays that end on one day are one change.
                 Some((before, last)) if *before == dated.before => *last = contract,
                 _ => past.push((dated.before, contract)),
             }
         }
-        Ok(Self { head: Arc::new(newest), past })
+        Ok(Self { head, past })
+    }
+
+    /// What the documents say that was not understood, at any date, each thing once: the head's
+    /// first.
+    pub fn notes(&self) -> impl Iterator<Item = &Note> {
+        let mut seen = HashSet::new();
+        let contracts = std::iter::once(&self.head).chain(self.past.iter().map(|(_, it)| it));
+        contracts.flat_map(|it| it.notes()).filter(move |note| seen.insert(note.identity()))
     }
 
     /// The contract of a date.
@@ -76,6 +105,21 @@ impl Timeline {
     pub fn dates(&self) -> impl Iterator<Item = Date> {
         self.past.iter().rev().map(|(before, _)| *before)
     }
+}
+
+type Compiled = (Arc<Contract>, Vec<Arc<Document>>);
+
+/// Compiles documents, those of Swagger 2.0 by way of their conversion.
+fn compile(documents: Vec<Document>) -> Result<Compiled, DocumentError> {
+    let ready: Vec<Arc<Document>> = documents
+        .into_iter()
+        .map(|document| match document.version() {
+            Version::V20 => Arc::new(convert::convert(document)),
+            _ => Arc::new(document),
+        })
+        .collect();
+    let contract = Contract::compile(&ready)?;
+    Ok((Arc::new(contract), ready))
 }
 
 // === impl ContractDate ===

@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::Finding;
+use super::{Finding, document::Document};
 use crate::limits;
 
 /// What a check of one message concluded.
@@ -39,6 +39,8 @@ pub enum Reason {
     Pattern,
     /// A schema of the contract cannot be compiled.
     Schema,
+    /// The contract's operation cannot be read.
+    Operation,
     /// A parameter is serialised in a style that is not decoded yet.
     Style,
     /// The media type is declared with a schema, but is not decoded yet.
@@ -109,6 +111,7 @@ impl Reason {
             Self::Streamed => "streamed",
             Self::Pattern => "pattern",
             Self::Schema => "schema",
+            Self::Operation => "operation",
             Self::Style => "style",
             Self::MediaType => "media-type",
             Self::Charset => "charset",
@@ -167,7 +170,21 @@ impl Report {
         }
     }
 
-    pub(crate) fn finish(mut self) -> Checked {
+    /// Ends it: each finding learns where its rule was written.
+    pub(crate) fn finish_in(mut self, document: &Document) -> Checked {
+        for finding in &mut self.findings {
+            document.locate(finding);
+        }
+        self.end()
+    }
+
+    /// Ends it without places.
+    #[cfg(test)]
+    pub(crate) fn finish(self) -> Checked {
+        self.end()
+    }
+
+    fn end(mut self) -> Checked {
         if self.more > 0
             && let Some(last) = self.findings.last_mut()
         {

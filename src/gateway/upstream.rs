@@ -1,7 +1,6 @@
 //! An upstream, ready to be called: its contract by date, its changes, its servers.
 
-use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::pool::Server;
@@ -10,7 +9,7 @@ use super::tls::{self, TlsError};
 use crate::change::Registry;
 use crate::config::checked::{self, Address, Scheme};
 use crate::config::raw::{BuiltIn, ContractChoice};
-use crate::contract::{DatedOverlay, DocumentError, Source, Timeline};
+use crate::contract::{DatedOverlay, DocumentError, Input, Severity, Source, Timeline, UriTable};
 use crate::report::Coverage;
 use crate::report::coverage::Table;
 
@@ -84,6 +83,7 @@ impl Upstream {
     ) -> Result<Self, SetupError> {
         let timeline = timeline(&config)?;
         if let Some(timeline) = &timeline {
+            tell(&config.name, timeline);
             let known = timeline.at(config.as_of).operations();
             let unknown = config
                 .overrides
@@ -115,6 +115,21 @@ impl Upstream {
     }
 }
 
+/// Says in the log what is not checked because the contract cannot be read there.
+fn tell(upstream: &str, timeline: &Timeline) {
+    let mut warnings = 0;
+    for note in timeline.notes() {
+        match note.severity {
+            Severity::Error => tracing::error!(upstream, code = note.code, "contract: {note}"),
+            Severity::Warning => warnings += 1,
+            Severity::Note => {}
+        }
+    }
+    if warnings > 0 {
+        tracing::warn!(upstream, warnings, "the contract has warnings: see recgate spec lint");
+    }
+}
+
 fn server(
     config: &checked::Upstream,
     address: &Address,
@@ -133,36 +148,42 @@ fn server(
     Ok(Server { authority, tls })
 }
 
-fn timeline(config: &checked::Upstream) -> Result<Option<Timeline>, SetupError> {
-    let (head, overlays) = match &config.contract {
+/// The contract of an upstream, by date; `None` where it has none.
+pub fn timeline(config: &checked::Upstream) -> Result<Option<Timeline>, SetupError> {
+    let (inputs, overlays, uris) = match &config.contract {
         ContractChoice::BuiltIn(BuiltIn::None) => return Ok(None),
         ContractChoice::BuiltIn(BuiltIn::Genesys) => genesys(),
         ContractChoice::BuiltIn(BuiltIn::Webex) => webex(),
         ContractChoice::Files(files) => {
-            let read = |path: &Path| {
-                let text = fs::read_to_string(path).map_err(|error| SetupError::File {
+            let open = |path: &PathBuf| {
+                Input::open(path).map_err(|error| SetupError::File {
                     upstream: Arc::clone(&config.name),
                     file: path.display().to_string(),
                     error,
-                })?;
-                Ok::<_, SetupError>(Source { name: path.display().to_string(), text: text.into() })
+                })
             };
-            let head = read(&files.document)?;
+            let inputs = files.document.iter().chain(&files.documents).map(open);
             let overlays = files
                 .overlays
                 .iter()
-                .map(|it| Ok(DatedOverlay { before: it.before, source: read(&it.file)? }))
-                .collect::<Result<_, SetupError>>()?;
-            (head, overlays)
+                .map(|it| Ok(DatedOverlay { before: it.before, source: open(&it.file)?.source }));
+            let uris = files.uris.iter().map(|(uri, file)| Ok((uri.clone(), open(file)?.source)));
+            (
+                inputs.collect::<Result<Vec<_>, _>>()?,
+                overlays.collect::<Result<Vec<_>, SetupError>>()?,
+                uris.collect::<Result<UriTable, SetupError>>()?,
+            )
         }
     };
-    Timeline::load(&head, &overlays)
+    Timeline::read(&inputs, &overlays, &uris)
         .map(Some)
         .map_err(|error| SetupError::Contract { upstream: Arc::clone(&config.name), error })
 }
 
+type Sources = (Vec<Input>, Vec<DatedOverlay>, UriTable);
+
 /// The built-in contract of Genesys Cloud, with its one date.
-fn genesys() -> (Source, Vec<DatedOverlay>) {
+fn genesys() -> Sources {
     let head = Source {
         name: "specs/genesys.openapi.yaml (built in)".to_owned(),
         text: include_str!("../../specs/genesys.openapi.yaml").into(),
@@ -174,14 +195,14 @@ fn genesys() -> (Source, Vec<DatedOverlay>) {
             text: include_str!("../../specs/genesys/before-2026-09-21.overlay.yaml").into(),
         },
     };
-    (head, vec![overlay])
+    (vec![Input::from(head)], vec![overlay], UriTable::new())
 }
 
 /// The built-in contract of Webex recordings.
-fn webex() -> (Source, Vec<DatedOverlay>) {
+fn webex() -> Sources {
     let head = Source {
         name: "specs/webex.openapi.yaml (built in)".to_owned(),
         text: include_str!("../../specs/webex.openapi.yaml").into(),
     };
-    (head, Vec::new())
+    (vec![Input::from(head)], Vec::new(), UriTable::new())
 }
