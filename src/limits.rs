@@ -83,7 +83,7 @@ pub const MOCK_DRAIN_SECONDS: u64 = 10;
 pub const FINDING_KINDS: u64 = 10_000;
 
 /// Bytes of a finding's message pointer that are kept: property names come from the message.
-pub const FINDING_POINTER_BYTES: usize = 256;
+pub const FINDING_POINTER_BYTES: usize = 1024;
 
 /// Exchanges that a kind of finding names: the first, and the last ones.
 pub const FINDING_EXEMPLARS: usize = 5;

@@ -162,8 +162,10 @@ impl Examiner {
         if let Some(route) = self.routes.find(host, &entry.target) {
             return Some((route.upstream, route.target));
         }
+        // An only upstream whose own host is known gets what goes there, and nothing else: a
+        // browser's recording is full of other hosts.
         let alone = match self.upstreams.as_slice() {
-            [upstream] => Some(upstream),
+            [upstream] if upstream.config.address == Address::Mock => Some(upstream),
             _ => None,
         };
         let upstream = self.only.as_ref().or(alone)?;

@@ -46,7 +46,7 @@ pub struct Outcome {
     /// Entries of no upstream: nothing was checked of them.
     pub unmatched: u64,
     /// Messages by hop and verdict.
-    pub verdicts: BTreeMap<&'static str, Tally>,
+    pub verdicts: BTreeMap<Hop, Tally>,
     /// Broken rules, the most frequent first.
     pub findings: Vec<Shown>,
     /// By upstream, operation and status.
@@ -150,7 +150,7 @@ impl Gathering {
             files,
             entries: self.entries,
             unmatched: self.unmatched,
-            verdicts: self.verdicts.into_iter().map(|(hop, it)| (hop.as_str(), it)).collect(),
+            verdicts: self.verdicts,
             findings,
             cases: self.cases.into_values().collect(),
             coverage,

@@ -141,7 +141,7 @@ struct Properties<'o> {
 struct RunProperties<'o> {
     entries: u64,
     unmatched: u64,
-    verdicts: &'o std::collections::BTreeMap<&'static str, super::outcome::Tally>,
+    verdicts: &'o std::collections::BTreeMap<super::Hop, super::outcome::Tally>,
     coverage: super::coverage::Totals,
 }
 

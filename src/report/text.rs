@@ -26,7 +26,7 @@ fn all(out: &mut String, outcome: &Outcome) -> fmt::Result {
         "hop", "conforms", "violates", "unverifiable", "not-applicable"
     )?;
     for (hop, tally) in &outcome.verdicts {
-        verdicts(out, hop, tally)?;
+        verdicts(out, hop.as_str(), tally)?;
     }
     for shown in &outcome.findings {
         finding(out, shown)?;

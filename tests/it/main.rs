@@ -9,6 +9,7 @@
 mod harness;
 
 mod big_bodies;
+mod check;
 mod commands;
 mod dialects;
 mod pass_through;

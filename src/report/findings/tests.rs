@@ -98,7 +98,7 @@ fn a_fingerprint_is_the_same_in_every_run() {
     add(&findings, 1, "op", Hop::ClientRequest, "/items/7");
     let print = findings.list()[0].fingerprint.to_string();
     assert_eq!(print.len(), 32);
-    insta::assert_snapshot!(print, @"");
+    assert_eq!(print, "ad88e6ac0855427c3068f35f6e33281f");
 }
 
 #[test]

@@ -194,7 +194,7 @@ fn what_is_no_har_is_refused() {
             r#"{"log": "secret"}"#.to_owned(),
             "t.har: is no HAR: something else was expected at line 1",
         ),
-        ("[1]".to_owned(), "t.har at /log/entries: is no HAR: it has no list of entries there"),
+        ("[1]".to_owned(), "t.har: is no HAR: something else was expected at line 1"),
         (
             format!("{{\"log\": {{\"entries\": [{good},\n{good}, {{\"request\": "),
             "t.har: entry 3 at /log/entries/2: is no JSON: EOF while parsing a value at line 2 column 93",
