@@ -7,7 +7,10 @@
 //!
 //! The schemas themselves are compiled when the first message needs them.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use http::Method;
 
@@ -208,22 +211,32 @@ impl Contract {
         }
     }
 
-    /// Says which templates may match one and the same path, with neither the plainer one.
+    /// Says which templates may match one and the same path, with neither the plainer one: a note
+    /// for each that comes second.
     fn ambiguities(&mut self) {
-        for (first, second) in self.router.ambiguous(|routes| routes.first().map(|it| it.operation))
-        {
-            let (Some(first), Some(second)) =
-                (self.operations.get(first), self.operations.get(second))
-            else {
+        let first_of = |routes: &Vec<Route>| routes.first().map(|route| route.operation);
+        let mut by_second: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (first, second) in self.router.ambiguous(first_of) {
+            by_second.entry(second).or_default().push(first);
+        }
+        for (second, firsts) in by_second {
+            let (Some(second), Some(first)) = (
+                self.operations.get(second),
+                firsts.first().and_then(|first| self.operations.get(*first)),
+            ) else {
                 continue;
             };
+            let others = match firsts.len() - 1 {
+                0 => String::new(),
+                others => format!(" (and {others} more)"),
+            };
             let error = second.error(format!(
-                "a path may be both {} and {}: the first is chosen, text before parameters from \
-                 the left",
-                first.template(),
-                second.template()
+                "a path may be both {} and {}{others}, which is tried first: from the left, text \
+                 goes before a parameter",
+                second.template(),
+                first.template()
             ));
-            let hint = "give one of them a segment that the other cannot be";
+            let hint = "a request that means this one may be judged by the other";
             self.notes.push(Note::warning(error.coded("path.ambiguous"), hint));
         }
     }

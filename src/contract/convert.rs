@@ -101,7 +101,7 @@ impl<'d> Conversion<'d> {
         }
         let here = format!("/paths/{}", escape_token(template));
         self.wrote(&here, &item.pointer);
-        let shared: Vec<At<'d>> = elements(item.get("parameters"));
+        let shared: Vec<At<'d>> = elements(item.get("parameters").as_ref());
         let mut converted = Map::new();
         for method in METHODS {
             if let Some(at) = item.get(method) {
@@ -128,7 +128,7 @@ impl<'d> Conversion<'d> {
         let mut body = None;
         let mut fields: Vec<At<'d>> = Vec::new();
         let mut keys: Vec<(&str, &str)> = Vec::new();
-        for parameter in elements(at.get("parameters")).iter().chain(shared) {
+        for parameter in elements(at.get("parameters").as_ref()).iter().chain(shared) {
             let place = format!("{here}/parameters/{}", list.len());
             let Ok(parameter) = parameter.clone().resolved() else {
                 // The reader says what is wrong with the reference.
@@ -150,7 +150,7 @@ impl<'d> Conversion<'d> {
                 _ => {
                     self.wrote(&place, &parameter.pointer);
                     self.wrote(&format!("{place}/schema"), &parameter.pointer);
-                    list.push(self.parameter(&parameter));
+                    list.push(parameter_of(&parameter));
                 }
             }
         }
@@ -177,7 +177,7 @@ impl<'d> Conversion<'d> {
                 let each = responses.members();
                 each.map(|(status, response)| {
                     let here = format!("{here}/{}", escape_token(status));
-                    (status.to_owned(), self.response(response, &media, &here))
+                    (status.to_owned(), self.response(&response, &media, &here))
                 })
                 .collect()
             } else {
@@ -185,21 +185,6 @@ impl<'d> Conversion<'d> {
             };
             converted.insert("responses".to_owned(), responses);
         }
-        Value::Object(converted)
-    }
-
-    /// A parameter of the path, the query or the headers, or of a kind that the reader refuses.
-    fn parameter(&self, at: &At<'d>) -> Value {
-        if at.get("schema").is_some() && at.text("in") == Some("body") {
-            // A second body.
-            return at.value.clone();
-        }
-        let mut converted = Map::new();
-        for key in ["name", "in", "required", "allowEmptyValue"] {
-            copy(at, key, &mut converted);
-        }
-        layout(at, &mut converted);
-        converted.insert("schema".to_owned(), schema_of(at));
         Value::Object(converted)
     }
 
@@ -264,7 +249,7 @@ impl<'d> Conversion<'d> {
         json!({ "required": is_required, "content": content })
     }
 
-    fn response(&mut self, raw: At<'d>, media: &Media, here: &str) -> Value {
+    fn response(&mut self, raw: &At<'d>, media: &Media, here: &str) -> Value {
         self.wrote(here, &raw.pointer);
         let Ok(at) = raw.clone().resolved() else { return raw.value.clone() };
         if !at.value.is_object() {
@@ -317,7 +302,7 @@ impl<'d> Conversion<'d> {
     /// The operation's media types, or the document's.
     fn media(&self, at: &At<'d>, key: &str) -> Option<Vec<String>> {
         let list = at.get(key).or_else(|| self.root.get(key))?;
-        let names = elements(Some(list));
+        let names = elements(Some(&list));
         Some(names.iter().filter_map(|it| it.value.as_str()).map(str::to_owned).collect())
             .filter(|names: &Vec<String>| !names.is_empty())
     }
@@ -327,14 +312,29 @@ impl<'d> Conversion<'d> {
     }
 }
 
+/// A parameter of the path, the query or the headers, or of a kind that the reader refuses.
+fn parameter_of(at: &At<'_>) -> Value {
+    if at.get("schema").is_some() && at.text("in") == Some("body") {
+        // A second body.
+        return at.value.clone();
+    }
+    let mut converted = Map::new();
+    for key in ["name", "in", "required", "allowEmptyValue"] {
+        copy(at, key, &mut converted);
+    }
+    layout(at, &mut converted);
+    converted.insert("schema".to_owned(), schema_of(at));
+    Value::Object(converted)
+}
+
 fn copy(at: &At<'_>, key: &str, into: &mut Map<String, Value>) {
     if let Some(value) = at.value.get(key) {
         into.insert(key.to_owned(), value.clone());
     }
 }
 
-fn elements(list: Option<At<'_>>) -> Vec<At<'_>> {
-    list.iter().flat_map(|list| list.elements().collect::<Vec<_>>()).collect()
+fn elements<'d>(list: Option<&At<'d>>) -> Vec<At<'d>> {
+    list.into_iter().flat_map(|list| list.elements().collect::<Vec<_>>()).collect()
 }
 
 /// A reference out of the converted tree to a place of the source.

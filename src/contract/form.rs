@@ -27,10 +27,13 @@ pub(crate) fn check(at: &At<'_>) -> Result<(), DocumentError> {
     }
 }
 
+/// A member's name, what it must be in words, and whether it is.
+type Kind = (&'static str, &'static str, fn(&Value) -> bool);
+
 /// The members of an operation of 3.1, which `openapiv3` does not type.
 fn check_members(at: &At<'_>) -> Result<(), DocumentError> {
     at.object()?;
-    let kinds: [(&str, &str, fn(&Value) -> bool); 10] = [
+    let kinds: [Kind; 10] = [
         ("operationId", "a string", Value::is_string),
         ("deprecated", "true or false", Value::is_boolean),
         ("parameters", "a list", Value::is_array),

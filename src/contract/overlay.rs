@@ -220,12 +220,11 @@ impl Merge<'_> {
                 for (name, value) in update {
                     let token = escape_token(name);
                     let (here, at) = (format!("{here}/{token}"), format!("{at}/{token}"));
-                    match target.get_mut(name) {
-                        Some(member) => self.member(member, value, &here, &at),
-                        None => {
-                            target.insert(name.clone(), value.clone());
-                            self.wrote(here, at);
-                        }
+                    if let Some(member) = target.get_mut(name) {
+                        self.member(member, value, &here, &at);
+                    } else {
+                        target.insert(name.clone(), value.clone());
+                        self.wrote(here, at);
                     }
                 }
             }

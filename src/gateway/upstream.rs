@@ -36,7 +36,7 @@ pub enum SetupError {
         /// Its name.
         upstream: Arc<str>,
         /// The fault.
-        error: DocumentError,
+        error: Box<DocumentError>,
     },
     /// A file of its contract.
     #[error("upstream {upstream}: {file} cannot be read: {error}")]
@@ -177,6 +177,7 @@ pub fn timeline(config: &checked::Upstream) -> Result<Option<Timeline>, SetupErr
     };
     Timeline::read(&inputs, &overlays, &uris)
         .map(Some)
+        .map_err(Box::new)
         .map_err(|error| SetupError::Contract { upstream: Arc::clone(&config.name), error })
 }
 

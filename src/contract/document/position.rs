@@ -74,19 +74,17 @@ impl Index {
         let mut parser = Parser::new_from_str(text);
         while let Some(Ok((event, span))) = parser.next_event() {
             match event {
-                Event::Scalar(value, _, anchor, _) => {
-                    if !builder.name(|| hash(&value), spot(span)) {
-                        anchors.insert(anchor, builder.count());
-                        builder.value(spot(span));
-                    }
+                Event::Scalar(value, ..) if builder.name(|| hash(&value), spot(span)) => {}
+                Event::Alias(_) if builder.name(|| 0, spot(span)) => {}
+                Event::Scalar(_, _, anchor, _) => {
+                    anchors.insert(anchor, builder.count());
+                    builder.value(spot(span));
                 }
                 Event::Alias(anchor) => {
-                    if !builder.name(|| 0, spot(span)) {
-                        if let Some(target) = anchors.get(&anchor) {
-                            builder.index.aliases.insert(builder.count(), *target);
-                        }
-                        builder.value(spot(span));
+                    if let Some(target) = anchors.get(&anchor) {
+                        builder.index.aliases.insert(builder.count(), *target);
                     }
+                    builder.value(spot(span));
                 }
                 Event::MappingStart(_, anchor, _) => {
                     anchors.insert(anchor, builder.count());
@@ -127,8 +125,7 @@ impl Index {
             // A mapping, or a list of them.
             inside(merged).or_else(|| {
                 self.members(merged)
-                    .filter_map(|it| inside(self.aliases.get(&it).copied().unwrap_or(it)))
-                    .next()
+                    .find_map(|it| inside(self.aliases.get(&it).copied().unwrap_or(it)))
             })
         })
     }

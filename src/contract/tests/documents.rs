@@ -491,10 +491,10 @@ fn ten_megabytes_are_read() {
     let mut count = 0;
     while schemas.len() < 10 << 20 {
         use std::fmt::Write;
-        write!(
+        writeln!(
             schemas,
             "{}\"S{count}\": {{\"type\": \"object\", \"description\": \"{}\", \"properties\": \
-             {{\"a\": {{\"type\": \"string\"}}, \"n\": {{\"$ref\": \"#/components/schemas/S{}\"}}}}}}\n",
+             {{\"a\": {{\"type\": \"string\"}}, \"n\": {{\"$ref\": \"#/components/schemas/S{}\"}}}}}}",
             if count == 0 { "" } else { "," },
             "d".repeat(400),
             count / 2,
