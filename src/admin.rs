@@ -1,4 +1,4 @@
-//! The operator's side: health, metrics, findings, ledger. On its own port, never reachable
+//! The operator's side: health, metrics, findings, coverage, ledger. On its own port, never reachable
 //! through the gateway.
 
 use std::future::Future;
@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use axum::Json;
 use axum::Router;
-use axum::extract::State;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -19,7 +20,8 @@ use tokio::net::TcpListener;
 
 use crate::dialect::{Dialect, ErrorAnswer};
 use crate::ledger::MemoryLedger;
-use crate::report::Findings;
+use crate::report::findings::Filter;
+use crate::report::{Coverage, Findings};
 
 /// What the admin side shows.
 #[derive(Clone)]
@@ -28,6 +30,8 @@ pub struct Admin {
     pub registry: Arc<Registry>,
     /// Broken contracts.
     pub findings: Findings,
+    /// What of the contracts was seen.
+    pub coverage: Coverage,
     /// Intents and outcomes.
     pub ledger: MemoryLedger,
     /// Whether traffic is wanted.
@@ -54,6 +58,7 @@ pub async fn serve(
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route("/findings", get(findings))
+        .route("/coverage", get(coverage))
         .route("/ledger", get(ledger))
         .fallback(unknown)
         .with_state(admin);
@@ -61,7 +66,9 @@ pub async fn serve(
 }
 
 async fn index() -> impl IntoResponse {
-    Json(json!({ "paths": ["/healthz", "/readyz", "/metrics", "/findings", "/ledger"] }))
+    Json(
+        json!({ "paths": ["/healthz", "/readyz", "/metrics", "/findings", "/coverage", "/ledger"] }),
+    )
 }
 
 /// 200 while traffic is wanted, 503 otherwise.
@@ -79,8 +86,26 @@ async fn metrics(State(admin): State<Admin>) -> Response {
     ([(header::CONTENT_TYPE, kind)], text).into_response()
 }
 
-async fn findings(State(admin): State<Admin>) -> impl IntoResponse {
-    Json(admin.findings.list())
+/// The kinds of findings, the most frequent first; by the query `hop`, `operation`, `blame`,
+/// `upstream`, `code`.
+async fn findings(
+    State(admin): State<Admin>,
+    filter: Result<Query<Filter>, QueryRejection>,
+) -> Response {
+    match filter {
+        Ok(Query(filter)) => Json(admin.findings.matching(&filter)).into_response(),
+        Err(_) => problem(
+            StatusCode::BAD_REQUEST,
+            "bad.request",
+            "The query takes hop (client-request, upstream-request, upstream-response, \
+             client-response), blame (client, upstream, change, gateway), operation, upstream \
+             and code, each once.",
+        ),
+    }
+}
+
+async fn coverage(State(admin): State<Admin>) -> impl IntoResponse {
+    Json(admin.coverage.shown())
 }
 
 async fn ledger(State(admin): State<Admin>) -> impl IntoResponse {
@@ -88,11 +113,15 @@ async fn ledger(State(admin): State<Admin>) -> impl IntoResponse {
 }
 
 async fn unknown() -> Response {
-    let error = ErrorAnswer::new(
+    problem(
         StatusCode::NOT_FOUND,
         "not.found",
-        "The admin side has /healthz, /readyz, /metrics, /findings and /ledger.",
-    );
+        "The admin side has /healthz, /readyz, /metrics, /findings, /coverage and /ledger.",
+    )
+}
+
+fn problem(status: StatusCode, code: &str, message: &str) -> Response {
+    let error = ErrorAnswer::new(status, code, message);
     let rendered = Dialect::Problem.render(&error, &uuid::Uuid::now_v7().to_string());
     (rendered.status, rendered.headers, rendered.body).into_response()
 }

@@ -3,6 +3,7 @@
 //! Data goes to standard output, logs and errors to standard error. Exit codes: 0 done, 1 the
 //! command found or met something wrong, 2 the arguments or the configuration cannot be used.
 
+mod check;
 mod config;
 mod mock;
 mod serve;
@@ -24,6 +25,7 @@ use crate::config::{Config, ConfigError, Layers};
   recgate serve                                   gateway, mock vendor and admin side on loopback
   recgate serve --set gateway.listen=0.0.0.0:80   the same on another address
   recgate serve --config my.toml                  with your own upstreams and clients
+  recgate check traffic.har                       recorded traffic against the contracts
   recgate spec lint openapi.yaml                  what a contract says, and what is not understood
   recgate config check my.toml                    what is wrong with it, and where
   recgate config default > my.toml                the manual, to start from"
@@ -39,6 +41,8 @@ enum Command {
     Serve(Settings),
     /// Run the mock vendor alone.
     Mock(Settings),
+    /// Check recorded traffic (HAR files) against the contracts, offline.
+    Check(check::CheckArguments),
     /// Check or print the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -82,6 +86,7 @@ pub fn run() -> ExitCode {
     let done = match cli.command {
         Command::Serve(settings) => serve::run(&settings),
         Command::Mock(settings) => mock::run(&settings),
+        Command::Check(arguments) => check::run(&arguments),
         Command::Config(command) => config::run(&command),
         Command::Spec(command) => spec::run(&command),
     };

@@ -14,6 +14,7 @@ mod body;
 mod compile;
 mod compressed;
 mod convert;
+mod declared;
 mod document;
 mod encoding;
 mod finding;
@@ -40,6 +41,7 @@ use jiff::civil::Date;
 use router::Router;
 use schema::Schema;
 
+pub use declared::{Declared, DeclaredStatus};
 pub use document::{DocumentError, Input, UriTable};
 pub use finding::{Finding, Location, Position};
 pub use lint::{Note, Severity, Summary};

@@ -74,7 +74,7 @@ pub enum Code {
 }
 
 /// Whose fault a failure is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Blame {
     /// The client's.
@@ -96,6 +96,21 @@ pub enum Retry {
     Safe,
     /// Only where the request can be repeated without harm: it may have been carried out.
     Idempotent,
+}
+
+// === impl Blame ===
+
+impl Blame {
+    /// The word in findings.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Upstream => "upstream",
+            Self::Change => "change",
+            Self::Gateway => "gateway",
+        }
+    }
 }
 
 // === impl Failure ===

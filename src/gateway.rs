@@ -11,10 +11,12 @@ mod cors;
 mod forward;
 mod headers;
 mod identify;
+mod judge;
 mod listen;
 pub mod metrics;
 mod pipeline;
 mod pool;
+pub mod recorded;
 mod respond;
 mod route;
 mod stream;
@@ -43,7 +45,7 @@ use self::upstream::{SetupError, Upstream};
 use self::worker::{Site, Worker};
 use crate::change::Journal;
 use crate::config::Config;
-use crate::report::Findings;
+use crate::report::{Coverage, Findings};
 
 /// A gateway that holds its port and is ready to serve.
 pub struct Gateway {
@@ -92,6 +94,8 @@ pub enum StartError {
 pub struct Sinks {
     /// Findings.
     pub findings: Findings,
+    /// What of the contracts was seen.
+    pub coverage: Coverage,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Intents and outcomes.
@@ -112,7 +116,9 @@ impl Gateway {
         let upstreams = config
             .upstreams
             .iter()
-            .map(|upstream| Upstream::new(upstream.clone(), mock, watch).map(Arc::new))
+            .map(|upstream| {
+                Upstream::new(upstream.clone(), mock, watch, &sinks.coverage).map(Arc::new)
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let tls = config.gateway.tls.as_ref().map(tls::server).transpose()?;
         let address = config.gateway.listen;

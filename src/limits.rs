@@ -113,3 +113,30 @@ pub const MOCK_BODY_SECONDS: u64 = 60;
 
 /// Seconds the mock waits for requests under way when it is told to stop.
 pub const MOCK_DRAIN_SECONDS: u64 = 10;
+
+/// Kinds of findings kept at once; the least frequent give way.
+pub const FINDING_KINDS: u64 = 10_000;
+
+/// Bytes of a finding's message pointer that are kept: property names come from the message.
+pub const FINDING_POINTER_BYTES: usize = 1024;
+
+/// Exchanges that a kind of finding names: the first, and the last ones.
+pub const FINDING_EXEMPLARS: usize = 5;
+
+/// Kinds of answers that one operation did not declare, kept for coverage; more are only counted.
+pub const UNDECLARED_ANSWERS: usize = 32;
+
+/// Method and path shapes that a contract does not know, kept for coverage; more are only counted.
+pub const UNKNOWN_OPERATIONS: usize = 1_000;
+
+/// Segments of a path that the shape of an unknown operation shows.
+pub const UNKNOWN_SEGMENTS: usize = 16;
+
+/// Bytes of one HAR file.
+pub const HAR_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+
+/// Bytes of one entry of a HAR file: it is held whole while it is judged.
+pub const HAR_ENTRY_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Cases (operation and status) that a check keeps apart; the rest are one case.
+pub const CHECK_CASES: usize = 10_000;

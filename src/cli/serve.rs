@@ -23,7 +23,7 @@ use crate::dialect::Dialect;
 use crate::gateway::metrics::Metrics;
 use crate::gateway::{Drained, Gateway, Sinks};
 use crate::ledger::MemoryLedger;
-use crate::report::Findings;
+use crate::report::{Coverage, Findings};
 use crate::telemetry;
 
 pub(super) fn run(settings: &Settings) -> Result<(), Exit> {
@@ -39,9 +39,11 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 
     let mut registry = Registry::default();
     let findings = Findings::default();
+    let coverage = Coverage::default();
     let ledger = MemoryLedger::default();
     let sinks = Sinks {
         findings: findings.clone(),
+        coverage: coverage.clone(),
         metrics: Metrics::register(&mut registry),
         journal: Arc::new(ledger.clone()),
     };
@@ -60,8 +62,13 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let mock = mock.map(|mock| tokio::spawn(mock.serve(stop.clone().cancelled_owned())));
     let readiness = Readiness::default();
-    let admin =
-        Admin { registry: Arc::new(registry), findings, ledger, readiness: readiness.clone() };
+    let admin = Admin {
+        registry: Arc::new(registry),
+        findings,
+        coverage,
+        ledger,
+        readiness: readiness.clone(),
+    };
     let admin = tokio::spawn(admin::serve(admin_listener, admin, stop.clone().cancelled_owned()));
     let running = gateway.start().context("gateway threads")?;
     readiness.ready();

@@ -12,6 +12,7 @@ use http::{HeaderMap, Method, StatusCode};
 use super::{
     Checked, Finding, Location, Reason,
     body::Content,
+    declared::{self, Declared},
     document::{At, Document, DocumentError, Version},
     parameter::{Parameter, Query},
     schema::{Direction, Schemas},
@@ -34,6 +35,7 @@ pub struct Operation {
     security: Security,
     request_body: Option<RequestBody>,
     responses: Responses,
+    pub(super) declared: Vec<Declared>,
 }
 
 #[derive(Debug)]
@@ -183,6 +185,7 @@ impl Operation {
             security: Security::default(),
             request_body: None,
             responses: Responses::none(at),
+            declared: at.get("responses").as_ref().map(declared::read).unwrap_or_default(),
         }
     }
 

@@ -13,13 +13,12 @@ use tokio::time::Instant;
 
 use super::body::{Body, Collected, while_moving};
 use super::headers;
-use super::visit::{Visit, find, view};
-use super::watch::{Gate, Seen};
+use super::judge::{find, view};
+use super::visit::Visit;
+use super::watch::Gate;
 use crate::change::{Answer, Call, Next, Payload};
-use crate::config::raw::Mode;
-use crate::contract::{BodyView, Matched, Operation, RequestView, ResponseView, Unread, Verdict};
+use crate::contract::{BodyView, Matched, Operation, ResponseView, Unread};
 use crate::error::{Blame, Code, Failure};
-use crate::report::Hop;
 
 /// The upstream's end of one exchange.
 #[derive(Clone)]
@@ -53,12 +52,8 @@ impl Forward {
     /// the client's contract, was judged on hop 1 already.
     pub(crate) async fn whole(&self, call: Call) -> Result<Answer, Failure> {
         let visit = &self.visit;
-        let found = find(visit.kept.as_ref(), &call.method, call.path());
-        let judged = visit.watch.seen(Hop::ClientRequest);
-        match judged.filter(|_| self.author == Blame::Client && visit.same_contract()) {
-            Some(seen) => visit.watch.note(Hop::UpstreamRequest, seen),
-            None => self.check_request(found.as_ref(), &call)?,
-        }
+        let found = find(visit.judge.kept.as_ref(), &call.method, call.path());
+        self.check_request(found.as_ref(), &call)?;
         let until = call.patience.map_or(self.deadline, |patience| Instant::now() + patience);
         let method = call.method.clone();
         let head = Head {
@@ -78,10 +73,8 @@ impl Forward {
     /// the next sign of life on either side.
     pub(crate) async fn streaming(&self, head: Head, body: Body) -> Result<Answer, Failure> {
         let visit = &self.visit;
-        let found = find(visit.kept.as_ref(), &head.method, &visit.path);
-        if let Some(seen) = visit.watch.seen(Hop::ClientRequest) {
-            visit.watch.note(Hop::UpstreamRequest, seen);
-        }
+        let found = find(visit.judge.kept.as_ref(), &head.method, &visit.judge.path);
+        visit.judge.streamed_request();
         let progress = body.progress();
         let method = head.method.clone();
         let work = async {
@@ -99,48 +92,33 @@ impl Forward {
     }
 
     fn late(&self) -> Failure {
-        let name = &self.visit.upstream.config.name;
+        let name = &self.visit.upstream().config.name;
         Failure::new(Code::UpstreamTimeout, format!("no answer of {name} in time"))
     }
 
     /// Hop 2.
     fn check_request(&self, found: Option<&Matched<'_>>, call: &Call) -> Result<(), Failure> {
-        let Some(matched) = found else {
-            self.note_unknown(Hop::UpstreamRequest);
-            return Ok(());
+        let (gate, author) = self.visit.judge.upstream_request(
+            self.author,
+            found,
+            call.query(),
+            &call.headers,
+            view(&call.body),
+        );
+        let place = || {
+            let id = found.map_or("nothing", |matched| matched.operation.id());
+            format!("hop 2 of {id}")
         };
-        let id = matched.operation.id();
-        // What hop 1 let through broken, or did not look at, goes on: its fault is the client's,
-        // in a change's hands too, and is told here without stopping it.
-        let hop_1 = self.visit.watch.seen(Hop::ClientRequest);
-        let let_through = matches!(hop_1, Some(Seen::Off | Seen::Judged(Verdict::Violates)));
-        let (mode, author) = match self.visit.upstream.config.mode(id, Hop::UpstreamRequest) {
-            Mode::Enforce if let_through => (Mode::Report, Blame::Client),
-            mode if let_through => (mode, Blame::Client),
-            mode => (mode, self.author),
-        };
-        let gate = self.visit.watch.judge(Hop::UpstreamRequest, mode, id, author, || {
-            let request = RequestView {
-                path_parameters: &matched.path_parameters,
-                query: call.query(),
-                headers: &call.headers,
-                body: view(&call.body),
-            };
-            let unknown = self.visit.upstream.config.unknown_query;
-            matched.operation.check_request_by(&request, unknown)
-        });
         match (gate, author) {
             (Gate::Open, _) => Ok(()),
-            (_, Blame::Client) => {
-                Err(Failure::new(Code::RequestContract, format!("hop 2 of {id}"))
-                    .with_details(self.visit.watch.broken()))
-            }
-            (_, _) => Err(Failure::new(Code::ChangeContract, format!("hop 2 of {id}"))),
+            (_, Blame::Client) => Err(Failure::new(Code::RequestContract, place())
+                .with_details(self.visit.judge.watch.broken())),
+            (_, _) => Err(Failure::new(Code::ChangeContract, place())),
         }
     }
 
     async fn send(&self, head: Head, body: Body) -> Result<Response<Body>, Failure> {
-        let pool = self.visit.worker.pool(&self.visit.upstream, self.visit.leg);
+        let pool = self.visit.worker.pool(self.visit.upstream(), self.visit.leg);
         let authority = &pool.server().authority;
         let mut request = Request::new(body);
         *request.method_mut() = head.method;
@@ -174,7 +152,7 @@ impl Forward {
         let collected = if reads {
             body.collect_up_to(self.visit.worker.site.limits.answer_bytes).await.map_err(
                 |error| {
-                    let name = &self.visit.upstream.config.name;
+                    let name = &self.visit.upstream().config.name;
                     Failure::new(
                         Code::UpstreamBroke,
                         format!("the answer of {name} ended: {error}"),
@@ -211,23 +189,13 @@ impl Forward {
         operation: Option<&Arc<Operation>>,
         view: &ResponseView<'_>,
     ) -> Result<(), Failure> {
-        let Some(operation) = operation else {
-            self.note_unknown(Hop::UpstreamResponse);
-            return Ok(());
-        };
-        let id = operation.id();
-        let mode = self.visit.upstream.config.mode(id, Hop::UpstreamResponse);
-        let gate = self.visit.watch.judge(Hop::UpstreamResponse, mode, id, Blame::Upstream, || {
-            operation.check_response(view)
-        });
         // What a mutation did, it did: only the answer to a read is withheld.
-        if gate == Gate::Shut && view.method.is_safe() {
+        if self.visit.judge.upstream_response(operation, view) == Gate::Shut
+            && view.method.is_safe()
+        {
+            let id = operation.map_or("nothing", |operation| operation.id());
             return Err(Failure::new(Code::ResponseContract, format!("hop 3 of {id}")));
         }
         Ok(())
-    }
-
-    fn note_unknown(&self, hop: Hop) {
-        self.visit.note_unknown(hop);
     }
 }

@@ -49,9 +49,9 @@ pub(crate) async fn exchange(worker: Rc<Worker>, request: Request<Incoming>) -> 
     let visit = Rc::new(Visit::new(worker, id, terms, &route, request.method().clone()));
     let origin = cors::origin(request.headers());
 
-    let response = if let Some(answered) = cors::preflight(&visit.upstream, &request) {
+    let response = if let Some(answered) = cors::preflight(visit.upstream(), &request) {
         answered
-    } else if headers::asks_for_upgrade(request.headers()) && !visit.is_contracted() {
+    } else if headers::asks_for_upgrade(request.headers()) && !visit.judge.is_contracted() {
         // What a contract or a change speaks of is no socket, whatever its headers ask for.
         let tunnelled = upgrade::tunnel(&visit, &route, request).await;
         tunnelled.unwrap_or_else(|failure| visit.refuse(&failure))
@@ -59,13 +59,13 @@ pub(crate) async fn exchange(worker: Rc<Worker>, request: Request<Incoming>) -> 
         carry(Rc::clone(&visit), route, request).await
     };
 
-    let response = cors::allow(&visit.upstream, origin, response);
-    let upstream = &visit.upstream.config.name;
-    visit.worker.site.metrics.answered(upstream, &visit.method, response.status());
+    let response = cors::allow(visit.upstream(), origin, response);
+    let upstream = &visit.upstream().config.name;
+    visit.worker.site.metrics.answered(upstream, &visit.judge.method, response.status());
     tracing::info!(
         target: "recgate::access",
         exchange = %id, client = %visit.terms.client, %upstream,
-        method = %visit.method, path = visit.path, status = response.status().as_u16(),
+        method = %visit.judge.method, path = visit.judge.path, status = response.status().as_u16(),
         ms = started.elapsed().as_millis(),
         "answered"
     );
@@ -84,7 +84,7 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
     };
 
     // A body that nobody speaks of streams; everything else of the request is judged.
-    if !visit.reads_request() && !body.is_end_stream() {
+    if !visit.judge.reads_request() && !body.is_end_stream() {
         let unread = BodyView::Unread(Unread::Streamed);
         if let Err(failure) = visit.admit(&head.headers, &head.target, unread) {
             return visit.refuse(&failure);
@@ -96,11 +96,11 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
     // Read it, up to the limit and inside a deadline. What is longer streams, too, unless a change
     // would have to read it: then it would pass unshielded.
     let limits = &visit.worker.site.limits;
-    let most = if visit.may_change() { CHANGE_BODY_BYTES } else { limits.body_bytes };
+    let most = if visit.judge.may_change() { CHANGE_BODY_BYTES } else { limits.body_bytes };
     let reading = Body::Client(Watched::new(body)).collect_up_to(most);
     let body = match tokio::time::timeout(Duration::from_millis(limits.body_ms), reading).await {
         Ok(Ok(Collected::Whole(bytes))) => bytes,
-        Ok(Ok(Collected::Longer(_))) if visit.must_read() => {
+        Ok(Ok(Collected::Longer(_))) if visit.judge.must_read() => {
             let why = format!("a change reads at most {most} bytes");
             return visit.refuse(&Failure::new(Code::RequestTooLarge, why));
         }
@@ -135,13 +135,13 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
             let exchange = Rc::new(Exchange::new(
                 visit.id,
                 Arc::clone(&visit.terms),
-                Arc::clone(&visit.upstream.config.name),
+                Arc::clone(&visit.upstream().config.name),
                 visit.dialect(),
                 change.deadline,
                 Arc::clone(&visit.worker.site.journal),
             ));
-            let changes = &visit.upstream.changes;
-            if visit.may_change() && changes.concerns(&call, &exchange) {
+            let changes = &visit.upstream().changes;
+            if visit.judge.may_change() && changes.concerns(&call, &exchange) {
                 let result = changes.carry(Rc::clone(&exchange), call, Rc::new(change)).await;
                 visit.adapted(result, &exchange)
             } else {
@@ -150,7 +150,7 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
         }
     };
     let counted = visit.worker.admitted();
-    if visit.method.is_safe() {
+    if visit.judge.method.is_safe() {
         let response = admitted.await;
         drop(counted);
         response

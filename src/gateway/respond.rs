@@ -4,7 +4,7 @@ use http::{HeaderValue, Response, header};
 use uuid::Uuid;
 
 use super::body::Body;
-use crate::change::exchange::ERROR;
+pub(crate) use crate::change::exchange::ERROR;
 use crate::change::{Answer, Payload};
 use crate::dialect::Dialect;
 use crate::error::{Blame, Failure};

@@ -12,6 +12,8 @@ use crate::change::secure_pause::SecurePause;
 use crate::config::checked::{self, Address, Scheme};
 use crate::config::raw::{BuiltIn, ContractChoice};
 use crate::contract::{DatedOverlay, DocumentError, Input, Severity, Source, Timeline, UriTable};
+use crate::report::Coverage;
+use crate::report::coverage::Table;
 
 /// An upstream.
 pub(crate) struct Upstream {
@@ -19,6 +21,8 @@ pub(crate) struct Upstream {
     pub(crate) config: checked::Upstream,
     /// What it says, by date; `None` where it has no contract.
     pub(crate) timeline: Option<Timeline>,
+    /// What of its contracts was seen, by date.
+    pub(crate) coverage: Vec<Arc<Table>>,
     /// The changes of its API.
     pub(crate) changes: Registry,
     api: Server,
@@ -75,7 +79,8 @@ pub enum SetupError {
 /// Whether an upstream's contract, operations and certificates can be used. Opens no port.
 pub fn check(config: &checked::Upstream) -> Result<(), SetupError> {
     let anywhere = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
-    Upstream::new(config.clone(), Some(anywhere), SecurePause::WATCH).map(drop)
+    Upstream::new(config.clone(), Some(anywhere), SecurePause::WATCH, &Coverage::default())
+        .map(drop)
 }
 
 // === impl Upstream ===
@@ -86,6 +91,7 @@ impl Upstream {
         config: checked::Upstream,
         mock: Option<std::net::SocketAddr>,
         pause_watch: Duration,
+        coverage: &Coverage,
     ) -> Result<Self, SetupError> {
         let timeline = timeline(&config)?;
         if let Some(timeline) = &timeline {
@@ -112,7 +118,11 @@ impl Upstream {
         let server = |address: &Address| server(&config, address, mock);
         let (api, login) = (server(&config.address)?, server(&config.login)?);
         let changes = Registry::of(config.dialect, pause_watch);
-        Ok(Self { config, timeline, changes, api, login })
+        let coverage = timeline
+            .as_ref()
+            .map(|timeline| coverage.of_timeline(&config.name, timeline))
+            .unwrap_or_default();
+        Ok(Self { config, timeline, coverage, changes, api, login })
     }
 
     /// The server of a leg.

@@ -1,7 +1,6 @@
-//! One exchange, as the gateway keeps it: where it goes, what its client was promised, what the
-//! upstream keeps to, and what has been seen on its four hops.
+//! One exchange, as the gateway keeps it: where it goes, on whose terms, and what its judge says.
 //!
-//! The two ends of the way are judged here: hop 1 when a request asks to be admitted, hop 4 when
+//! The two ends of the way are decided here: hop 1 when a request asks to be admitted, hop 4 when
 //! its answer leaves. What lies between is [`super::forward`].
 
 use std::rc::Rc;
@@ -11,34 +10,27 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use uuid::Uuid;
 
 use super::body::Body;
+use super::judge::{Dates, Judge, view};
 use super::respond;
 use super::route::{Leg, Route};
 use super::upstream::Upstream;
-use super::watch::{CONFORMANCE, Gate, Seen, Watch};
+use super::watch::{CONFORMANCE, Clock, Gate, Watch};
 use super::worker::Worker;
 use crate::change::exchange::CHANGES;
 use crate::change::terms::Terms;
 use crate::change::{Answer, Call, Exchange, Payload};
-use crate::contract::{BodyView, Contract, Found, Matched, RequestView, ResponseView, Unread};
+use crate::contract::{BodyView, Unread};
 use crate::dialect::Dialect;
-use crate::error::{Blame, Code, Failure};
-use crate::report::Hop;
+use crate::error::{Code, Failure};
+use crate::report::Trace;
 
 /// One exchange.
 pub(crate) struct Visit {
     pub(crate) worker: Rc<Worker>,
     pub(crate) id: Uuid,
     pub(crate) terms: Arc<Terms>,
-    pub(crate) upstream: Arc<Upstream>,
     pub(crate) leg: Leg,
-    pub(crate) method: Method,
-    /// Raw path, as it is sent.
-    pub(crate) path: String,
-    pub(crate) watch: Watch,
-    /// The contract of the client's date.
-    promised: Option<Arc<Contract>>,
-    /// The contract of the upstream's date.
-    pub(crate) kept: Option<Arc<Contract>>,
+    pub(crate) judge: Judge,
 }
 
 // === impl Visit ===
@@ -52,57 +44,32 @@ impl Visit {
         method: Method,
     ) -> Self {
         let upstream = Arc::clone(&route.upstream);
-        let at = |date| upstream.timeline.as_ref().map(|timeline| Arc::clone(timeline.at(date)));
-        let (promised, kept) = (at(terms.as_of), at(upstream.config.as_of));
+        let dates = Dates { client: terms.as_of, upstream: upstream.config.as_of };
         let watch = Watch::new(
-            id,
+            Trace::Exchange(id),
+            Clock::Live,
             Arc::clone(&upstream.config.name),
             worker.site.findings.clone(),
             Arc::clone(&worker.site.metrics),
         );
-        let path = route.path().to_owned();
-        Self { worker, id, terms, upstream, leg: route.leg, method, path, watch, promised, kept }
+        let judge = Judge::new(upstream, method, route.path().to_owned(), dates, watch);
+        Self { worker, id, terms, leg: route.leg, judge }
+    }
+
+    /// Where it goes.
+    pub(crate) fn upstream(&self) -> &Arc<Upstream> {
+        &self.judge.upstream
     }
 
     /// Whose words a failure takes.
     pub(crate) fn dialect(&self) -> Dialect {
-        self.upstream.config.dialect
-    }
-
-    /// Whether client and upstream keep the very same contract: then a message that nobody
-    /// changed need not be judged twice.
-    pub(crate) fn same_contract(&self) -> bool {
-        match (&self.promised, &self.kept) {
-            (Some(promised), Some(kept)) => Arc::ptr_eq(promised, kept),
-            _ => false,
-        }
-    }
-
-    /// Whether a change may have something to do, so that the body has to be read.
-    pub(crate) fn may_change(&self) -> bool {
-        self.upstream.changes.watches(&self.method, &self.path)
-    }
-
-    /// Whether a change has to read the request's body, however long it is.
-    pub(crate) fn must_read(&self) -> bool {
-        self.upstream.changes.must_read(&self.method, &self.path)
-    }
-
-    /// Whether a contract or a change speaks of this operation.
-    pub(crate) fn is_contracted(&self) -> bool {
-        self.may_change() || self.promised_operation().is_some()
-    }
-
-    /// Whether the client's contract speaks of the request's body.
-    pub(crate) fn reads_request(&self) -> bool {
-        self.may_change()
-            || self.promised_operation().is_some_and(|it| it.operation.reads_request_body())
+        self.upstream().config.dialect
     }
 
     /// Hop 1, for a request that was read whole. A pause whose meaning is clear is never refused.
     pub(crate) fn admit_call(&self, call: &Call) -> Result<(), Failure> {
         match self.admit(&call.headers, &call.target, view(&call.body)) {
-            Err(_) if self.may_change() && self.upstream.changes.is_urgent(call) => Ok(()),
+            Err(_) if self.judge.may_change() && self.upstream().changes.is_urgent(call) => Ok(()),
             verdict => verdict,
         }
     }
@@ -115,27 +82,11 @@ impl Visit {
         target: &str,
         body: BodyView<'_>,
     ) -> Result<(), Failure> {
-        let Some(matched) = self.promised_operation() else {
-            self.note_unknown(Hop::ClientRequest);
-            self.worker.site.metrics.unknown_operation(&self.upstream.config.name);
-            return Ok(());
-        };
-        let id = matched.operation.id();
-        let mode = self.upstream.config.mode(id, Hop::ClientRequest);
-        let gate = self.watch.judge(Hop::ClientRequest, mode, id, Blame::Client, || {
-            let request = RequestView {
-                path_parameters: &matched.path_parameters,
-                query: target.split_once('?').map(|(_, query)| query),
-                headers,
-                body,
-            };
-            matched.operation.check_request_by(&request, self.upstream.config.unknown_query)
-        });
-        match gate {
+        match self.judge.client_request(headers, target, body) {
             Gate::Open => Ok(()),
-            Gate::Shut => Err(Failure::new(Code::RequestContract, format!("hop 1 of {id}"))
-                .with_details(self.watch.broken())),
-            Gate::TooLong => Err(Failure::new(Code::RequestTooLarge, format!("hop 1 of {id}"))),
+            Gate::Shut => Err(Failure::new(Code::RequestContract, self.place("hop 1"))
+                .with_details(self.judge.watch.broken())),
+            Gate::TooLong => Err(Failure::new(Code::RequestTooLarge, self.place("hop 1"))),
         }
     }
 
@@ -151,13 +102,11 @@ impl Visit {
             Ok(answer) => answer,
             Err(failure) => return self.refuse(&failure),
         };
-        let judged = self.watch.seen(Hop::UpstreamResponse).filter(|_| self.same_contract());
-        if let Some(seen) = judged {
-            self.watch.note(Hop::ClientResponse, seen);
-        } else if let Err(failure) = self.release(&answer) {
-            return self.refuse(&failure);
+        let gate = self.judge.passed_on(answer.status, &answer.headers, body_of(&answer));
+        match self.release(gate) {
+            Ok(()) => self.sealed(respond::answer(answer)),
+            Err(failure) => self.refuse(&failure),
         }
-        self.sealed(respond::answer(answer))
     }
 
     /// The answer to a request that a change carried, with what the change has to say beside it.
@@ -170,7 +119,13 @@ impl Visit {
             self.worker.follow_up(work);
         }
         let checked = result.and_then(|answer| {
-            self.release(&answer)?;
+            let (status, headers) = (answer.status, &answer.headers);
+            self.release(self.judge.client_response(
+                answer.author,
+                status,
+                headers,
+                body_of(&answer),
+            ))?;
             Ok(answer)
         });
         let mut response = match checked {
@@ -184,48 +139,23 @@ impl Visit {
         response
     }
 
-    /// Hop 4, against the contract of the client's date. What a mutation did, it did: only the
-    /// answer to a read is withheld.
-    fn release(&self, answer: &Answer) -> Result<(), Failure> {
-        let Some(matched) = self.promised_operation() else {
-            self.note_unknown(Hop::ClientResponse);
-            return Ok(());
-        };
-        let id = matched.operation.id();
-        let mode = self.upstream.config.mode(id, Hop::ClientResponse);
-        let gate = self.watch.judge(Hop::ClientResponse, mode, id, answer.author, || {
-            matched.operation.check_response(&ResponseView {
-                method: &self.method,
-                status: answer.status,
-                headers: &answer.headers,
-                body: match &answer.payload {
-                    Payload::Whole(bytes) => view(bytes),
-                    Payload::Streaming(_) => BodyView::Unread(Unread::Streamed),
-                },
-            })
-        });
-        if gate == Gate::Shut && self.method.is_safe() {
-            return Err(Failure::new(Code::AnswerContract, format!("hop 4 of {id}")));
+    /// What a mutation did, it did: only the answer to a read is withheld.
+    fn release(&self, hop_4: Gate) -> Result<(), Failure> {
+        if hop_4 == Gate::Shut && self.judge.method.is_safe() {
+            return Err(Failure::new(Code::AnswerContract, self.place("hop 4")));
         }
         Ok(())
     }
 
-    /// Nothing can be said of a hop: there is no contract, or it does not know the operation.
-    pub(crate) fn note_unknown(&self, hop: Hop) {
-        let seen = match self.kept {
-            Some(_) => Seen::UnknownOperation,
-            None => Seen::NoContract,
-        };
-        self.watch.note(hop, seen);
-    }
-
-    fn promised_operation(&self) -> Option<Matched<'_>> {
-        find(self.promised.as_ref(), &self.method, &self.path)
+    /// A hop of the client's operation, for the log.
+    fn place(&self, hop: &str) -> String {
+        let matched = self.judge.promised_operation();
+        format!("{hop} of {}", matched.map_or("nothing", |it| it.operation.id()))
     }
 
     /// With the verdicts of all hops.
     fn sealed(&self, mut response: Response<Body>) -> Response<Body> {
-        if let Some(verdicts) = self.watch.header() {
+        if let Some(verdicts) = self.judge.watch.header() {
             response.headers_mut().insert(CONFORMANCE, verdicts);
         }
         response
@@ -240,19 +170,10 @@ impl Visit {
     }
 }
 
-/// The operation of a method and path, where there is a contract and it has one.
-pub(crate) fn find<'c>(
-    contract: Option<&'c Arc<Contract>>,
-    method: &Method,
-    path: &str,
-) -> Option<Matched<'c>> {
-    match contract?.find(method, path) {
-        Found::Operation(matched) => Some(matched),
-        Found::MethodNotAllowed { .. } | Found::Unknown => None,
+/// An answer's body, for a check.
+fn body_of(answer: &Answer) -> BodyView<'_> {
+    match &answer.payload {
+        Payload::Whole(bytes) => view(bytes),
+        Payload::Streaming(_) => BodyView::Unread(Unread::Streamed),
     }
-}
-
-/// A body that was read, for a check.
-pub(crate) fn view(bytes: &[u8]) -> BodyView<'_> {
-    if bytes.is_empty() { BodyView::Empty } else { BodyView::Whole(bytes) }
 }

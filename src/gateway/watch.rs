@@ -10,15 +10,15 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
-use uuid::Uuid;
+use jiff::Timestamp;
 
 use super::metrics::Metrics;
 use crate::config::raw::Mode;
 use crate::contract::{Checked, Finding, Force, Reason, Verdict};
 use crate::dialect::Detail;
 use crate::error::Blame;
-use crate::report::findings::Place;
-use crate::report::{Findings, Hop};
+use crate::report::findings::{Fingerprint, Place};
+use crate::report::{Findings, Hop, Trace};
 
 /// `Recgate-Conformance`
 pub(crate) const CONFORMANCE: HeaderName = HeaderName::from_static("recgate-conformance");
@@ -38,13 +38,25 @@ pub(crate) enum Seen {
 
 /// The watch over one exchange.
 pub(crate) struct Watch {
-    exchange: Uuid,
+    trace: Trace,
+    clock: Clock,
     upstream: Arc<str>,
     findings: Findings,
     metrics: Arc<Metrics>,
     hops: [Cell<Option<Seen>>; 4],
+    /// The kinds of what was found.
+    kinds: RefCell<Vec<Fingerprint>>,
     /// Findings of hop 1 for the caller, should it be refused.
     broken: RefCell<Vec<Detail>>,
+}
+
+/// When what is found was found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Clock {
+    /// When it is found.
+    Live,
+    /// When the exchange was recorded.
+    Recorded(Timestamp),
 }
 
 /// Whether a message may go on.
@@ -62,17 +74,20 @@ pub(crate) enum Gate {
 
 impl Watch {
     pub(crate) fn new(
-        exchange: Uuid,
+        trace: Trace,
+        clock: Clock,
         upstream: Arc<str>,
         findings: Findings,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
-            exchange,
+            trace,
+            clock,
             upstream,
             findings,
             metrics,
             hops: Default::default(),
+            kinds: RefCell::default(),
             broken: RefCell::default(),
         }
     }
@@ -108,20 +123,25 @@ impl Watch {
         }
         let checked = check();
         self.note(hop, Seen::Judged(checked.verdict));
+        let place = Place {
+            trace: &self.trace,
+            at: match self.clock {
+                Clock::Live if checked.findings.is_empty() => Timestamp::UNIX_EPOCH,
+                Clock::Live => Timestamp::now(),
+                Clock::Recorded(at) => at,
+            },
+            upstream: &self.upstream,
+            operation,
+            hop,
+            blame,
+        };
         for finding in &checked.findings {
-            let place = Place {
-                exchange: self.exchange,
-                upstream: Arc::clone(&self.upstream),
-                operation: Arc::from(operation),
-                hop,
-                blame,
-            };
             tracing::debug!(
-                exchange = %self.exchange, operation, hop = hop.as_str(),
+                exchange = %self.trace, operation, hop = hop.as_str(),
                 code = finding.code, pointer = finding.pointer, rule = finding.spec_pointer,
                 "contract broken"
             );
-            self.findings.add(&place, finding);
+            self.kinds.borrow_mut().push(self.findings.add(&place, finding));
         }
         match checked.verdict {
             _ if mode != Mode::Enforce => Gate::Open,
@@ -134,6 +154,16 @@ impl Watch {
             Verdict::Unverifiable(Reason::Size) => Gate::TooLong,
             _ => Gate::Open,
         }
+    }
+
+    /// Counts a request that the contract does not know.
+    pub(crate) fn unknown_operation(&self) {
+        self.metrics.unknown_operation(&self.upstream);
+    }
+
+    /// The kinds of what was found so far.
+    pub(crate) fn take_kinds(&self) -> Vec<Fingerprint> {
+        self.kinds.take()
     }
 
     /// The findings that shut a gate, for the caller.

@@ -10,6 +10,7 @@ mod harness;
 mod hostile;
 
 mod big_bodies;
+mod check;
 mod checks;
 mod commands;
 mod dialects;

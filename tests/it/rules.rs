@@ -16,7 +16,7 @@ use crate::harness::{Message, RawClient, Recgate, file};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Case {
+pub(crate) struct Case {
     name: String,
     operation: String,
     method: String,
@@ -54,12 +54,12 @@ fn spelt_out(value: &Value) -> Value {
 // === impl Case ===
 
 impl Case {
-    fn all(vendor: &str) -> Vec<Self> {
+    pub(crate) fn all(vendor: &str) -> Vec<Self> {
         let path = format!("{}/fixtures/requests/{vendor}.json", env!("CARGO_MANIFEST_DIR"));
         serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
     }
 
-    fn request(&self) -> Vec<u8> {
+    pub(crate) fn request(&self) -> Vec<u8> {
         let body = match (&self.text, &self.body) {
             (Some(text), _) => text.clone(),
             (None, Some(body)) => spelt_out(body).to_string(),
