@@ -212,7 +212,6 @@ impl Document {
     }
 
     /// The documents of the URI table, by URI.
-    #[allow(dead_code, reason = "the 3.1 dialect looks `$id`s up here")]
     pub(crate) fn resources(self: &Arc<Self>) -> impl Iterator<Item = (&str, At<'_>)> {
         let files = self.shelf.files.iter().filter(|file| library::is_uri(&file.key));
         files.map(|file| {
