@@ -1,10 +1,11 @@
 //! The configuration: read, laid over with variables and flags, and checked.
 //!
-//! [`raw`] mirrors the file, [`layers`] puts file, environment and flags together, [`checked`] is
-//! what the rest of the program sees: values that make sense together. `config.toml` is compiled
-//! in; it is the default and the manual.
+//! [`raw`] mirrors the file, [`layers`] puts file, environment and flags together, [`checking`]
+//! finds the faults, [`checked`] is what the rest of the program sees: values that make sense
+//! together. `config.toml` is compiled in; it is the default and the manual.
 
 pub mod checked;
+pub mod checking;
 pub mod error;
 pub mod layers;
 pub mod raw;

@@ -9,7 +9,8 @@ use std::path::Path;
 use toml::{Table, Value};
 use toml_edit::Document;
 
-use super::checked::{Checking, Config};
+use super::checked::Config;
+use super::checking::Checking;
 use super::raw::Raw;
 use super::{BUILT_IN, ConfigError};
 

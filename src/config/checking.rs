@@ -1,0 +1,146 @@
+//! The checks between the file as it was written and the values the program uses.
+//!
+//! Every fault is collected and told with the place of its key, so that an operator mends a file
+//! in one round. One file an upstream, one a client; the tables that stand alone are here.
+
+mod client;
+mod upstream;
+
+use std::time::Duration;
+
+use http::StatusCode;
+use jiff::civil::Date;
+
+use super::checked::{Config, Gateway, Mock};
+use super::error::ConfigError;
+use super::raw::{self, Raw};
+use crate::mock::Unpublished;
+
+/// Where a key stands: origin, line and column.
+type Locate<'a> = &'a dyn Fn(&str) -> (String, Option<(usize, usize)>);
+
+/// One run of the checks.
+pub struct Checking<'a> {
+    locate: Locate<'a>,
+    faults: Vec<ConfigError>,
+}
+
+// === impl Checking ===
+
+impl<'a> Checking<'a> {
+    /// `locate` tells where a key was set.
+    #[must_use]
+    pub fn new(locate: Locate<'a>) -> Self {
+        Self { locate, faults: Vec::new() }
+    }
+
+    /// Checks a whole configuration.
+    pub fn check(mut self, raw: Raw) -> Result<Config, Vec<ConfigError>> {
+        let mock = Mock {
+            listen: raw.mock.listen,
+            date: self.mock_date(&raw.mock.date),
+            protection_limit: raw.mock.protection_limit,
+            world: raw.mock.world.clone(),
+            unpublished: self.unpublished(&raw.mock.unpublished),
+        };
+        self.limits(&raw.limits);
+        let upstreams = self.upstreams(&raw.upstream);
+        let default_client = self.default_client(&raw.default_client);
+        let clients = self.clients(&raw.client, &raw.default_client);
+        if !self.faults.is_empty() {
+            return Err(self.faults);
+        }
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Ok(Config {
+            gateway: Gateway {
+                listen: raw.gateway.listen,
+                threads: if raw.gateway.threads == 0 { cores } else { raw.gateway.threads },
+                drain: Duration::from_millis(raw.gateway.drain_ms),
+                tls: raw.gateway.tls,
+            },
+            admin: raw.admin.listen,
+            log: raw.log,
+            limits: raw.limits,
+            mock,
+            upstreams,
+            default_client,
+            clients,
+        })
+    }
+
+    fn fault(&mut self, key: &str, message: impl Into<String>) {
+        let (origin, position) = (self.locate)(key);
+        self.faults.push(ConfigError {
+            origin,
+            position,
+            key: key.to_owned(),
+            message: message.into(),
+        });
+    }
+
+    fn mock_date(&mut self, text: &str) -> Option<Date> {
+        if text == "today" {
+            return None;
+        }
+        let date = text.parse().ok();
+        if date.is_none() {
+            self.fault("mock.date", "must be \"today\" or a day such as \"2026-09-20\"");
+        }
+        date
+    }
+
+    fn unpublished(&mut self, raw: &raw::Unpublished) -> Unpublished {
+        Unpublished {
+            legacy_answer: raw.legacy_answer,
+            legacy_machine: raw.legacy_machine,
+            non_call_pause: raw.non_call_pause,
+            gone: raw.gone.clone(),
+            abac_error_code: raw.abac_error_code.clone(),
+            policy_reads: raw.policy_reads,
+            put_status: self.success("mock.unpublished.put_status", raw.put_status),
+            agnostic_status: self.success("mock.unpublished.agnostic_status", raw.agnostic_status),
+            read_lag: Duration::from_millis(raw.read_lag_ms),
+        }
+    }
+
+    fn success(&mut self, key: &str, status: u16) -> StatusCode {
+        match StatusCode::from_u16(status) {
+            Ok(status) if status.is_success() => status,
+            _ => {
+                self.fault(key, "must be a status from 200 to 299");
+                StatusCode::OK
+            }
+        }
+    }
+
+    fn limits(&mut self, limits: &raw::Limits) {
+        let positive = [
+            ("body_bytes", limits.body_bytes),
+            ("answer_bytes", limits.answer_bytes),
+            ("header_count", limits.header_count),
+        ];
+        for (key, value) in positive {
+            if value == 0 {
+                self.fault(&format!("limits.{key}"), "must be at least 1");
+            }
+        }
+        if limits.streams == 0 {
+            self.fault("limits.streams", "must be at least 1");
+        }
+        // hyper's read buffer holds a whole head and is never smaller.
+        if limits.header_bytes < 8_192 {
+            self.fault("limits.header_bytes", "must be at least 8192");
+        }
+        let times = [
+            ("first_byte_ms", limits.first_byte_ms),
+            ("head_ms", limits.head_ms),
+            ("body_ms", limits.body_ms),
+            ("connect_ms", limits.connect_ms),
+        ];
+        for (key, value) in times {
+            if value == 0 {
+                self.fault(&format!("limits.{key}"), "must be at least 1 millisecond");
+            }
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The checks of one client: what it was promised, and how it is known.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderName;
+use jiff::civil::Date;
+
+use super::Checking;
+use crate::change::deletion_protection::EFFECTIVE;
+use crate::change::terms::{Policy, Terms};
+use crate::config::checked::{KnownBy, version};
+use crate::config::raw::{self, HeaderMatch};
+use crate::contract::ContractDate;
+
+impl Checking<'_> {
+    pub(super) fn default_client(&mut self, raw: &raw::Terms) -> Arc<Terms> {
+        Arc::new(self.terms("default_client", Arc::from("default"), raw, None))
+    }
+
+    /// The clients that differ, in order.
+    pub(super) fn clients(
+        &mut self,
+        raw: &[raw::Client],
+        general: &raw::Terms,
+    ) -> Vec<(KnownBy, Arc<Terms>)> {
+        let mut names = HashSet::new();
+        let mut clients = Vec::new();
+        for client in raw {
+            let key = format!("client.{}", client.name);
+            if !names.insert(&client.name) || client.name == "default" {
+                self.fault(&format!("{key}.name"), "is taken by another client");
+            }
+            let own = raw::Terms {
+                as_of: client.as_of,
+                deadline_ms: client.deadline_ms,
+                secure_pause: client.secure_pause,
+                fallback: client.fallback,
+                answer: client.answer,
+                authority: client.authority,
+                webex_query_body: client.webex_query_body,
+                deletion_protection: client.deletion_protection,
+            };
+            let terms = self.terms(&key, Arc::from(&*client.name), &own, Some(general));
+            if let Some(known_by) = self.known_by(&key, &client.known_by) {
+                clients.push((known_by, Arc::new(terms)));
+            }
+        }
+        clients
+    }
+
+    fn terms(
+        &mut self,
+        key: &str,
+        client: Arc<str>,
+        own: &raw::Terms,
+        fallback: Option<&raw::Terms>,
+    ) -> Terms {
+        let none = raw::Terms::default();
+        let general = fallback.unwrap_or(&none);
+        let as_of = own.as_of.or(general.as_of).unwrap_or(ContractDate::On(before_effective()));
+        let deadline_ms = own.deadline_ms.or(general.deadline_ms).unwrap_or(15_000);
+        if deadline_ms == 0 {
+            self.fault(&format!("{key}.deadline_ms"), "must be at least 1 millisecond");
+        }
+        // A policy of the default is for the default's date: a client with a date of its own gets
+        // the usual policy of that date, unless it names one.
+        let inherited = if own.as_of.is_none() { general.deletion_protection } else { None };
+        let policies = own.deletion_protection.or(inherited).unwrap_or_default();
+        let usual = Policy::default_at(as_of, EFFECTIVE);
+        Terms {
+            client,
+            as_of,
+            deadline: Duration::from_millis(deadline_ms),
+            secure_pause: own.secure_pause.or(general.secure_pause).unwrap_or_default(),
+            fallback: own.fallback.or(general.fallback).unwrap_or_default(),
+            answer: own.answer.or(general.answer).unwrap_or_default(),
+            authority: own.authority.or(general.authority).unwrap_or_default(),
+            webex_query_body: own.webex_query_body.or(general.webex_query_body).unwrap_or_default(),
+            apply: policies.apply.unwrap_or(usual),
+            revoke: policies.revoke.unwrap_or(usual),
+        }
+    }
+
+    fn known_by(&mut self, key: &str, raw: &raw::KnownBy) -> Option<KnownBy> {
+        match (&raw.header, &raw.token_sha256) {
+            (None, Some(hex)) => {
+                self.hash(&format!("{key}.match.token_sha256"), hex).map(KnownBy::TokenSha256)
+            }
+            (Some(header), None) => self.known_by_header(&format!("{key}.match.header"), header),
+            _ => {
+                self.fault(&format!("{key}.match"), "needs exactly one of: header, token_sha256");
+                None
+            }
+        }
+    }
+
+    /// A SHA-256 in hex digits.
+    fn hash(&mut self, key: &str, hex: &str) -> Option<[u8; 32]> {
+        let hash = sha256(hex);
+        if hash.is_none() {
+            self.fault(key, "must be a SHA-256 as 64 hex digits");
+        }
+        hash
+    }
+
+    fn known_by_header(&mut self, key: &str, raw: &raw::HeaderMatch) -> Option<KnownBy> {
+        let Ok(name) = HeaderName::try_from(&*raw.name) else {
+            self.fault(&format!("{key}.name"), "is no header name");
+            return None;
+        };
+        if let HeaderMatch {
+            at_least: Some(version),
+            equals: None,
+            prefix: None,
+            sha256: None,
+            ..
+        } = raw
+        {
+            let version = self::version(version);
+            if version.is_none() {
+                self.fault(
+                    &format!("{key}.at_least"),
+                    "must be a version such as \"269\" or \"269.0.1\"",
+                );
+            }
+            return version.map(|version| KnownBy::HeaderAtLeast(name, version));
+        }
+        match (&raw.equals, &raw.prefix, &raw.sha256) {
+            _ if raw.at_least.is_some() => {
+                self.fault(key, "needs exactly one of: equals, prefix, sha256, at_least");
+                None
+            }
+            (Some(value), None, None) => Some(KnownBy::HeaderEquals(name, value.clone())),
+            (None, Some(value), None) => Some(KnownBy::HeaderPrefix(name, value.clone())),
+            (None, None, Some(hex)) => self
+                .hash(&format!("{key}.sha256"), hex)
+                .map(|hash| KnownBy::HeaderSha256(name, hash)),
+            _ => {
+                self.fault(key, "needs exactly one of: equals, prefix, sha256, at_least");
+                None
+            }
+        }
+    }
+}
+
+/// The last day of the API that integrations of before WEM-1493 were written for.
+fn before_effective() -> Date {
+    EFFECTIVE.yesterday().unwrap_or(EFFECTIVE)
+}
+
+fn sha256(hex: &str) -> Option<[u8; 32]> {
+    if hex.len() != 64 || !hex.is_ascii() {
+        return None;
+    }
+    let mut hash = [0; 32];
+    for (at, byte) in hash.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&hex[at * 2..at * 2 + 2], 16).ok()?;
+    }
+    Some(hash)
+}

@@ -1,0 +1,138 @@
+//! The checks of one upstream: where it is, what it serves, and by which contract.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use http::Uri;
+
+use super::Checking;
+use crate::config::checked::{Address, Scheme, Upstream};
+use crate::config::raw::{self, BuiltIn, ContractChoice, Mode, Vendor};
+use crate::dialect::Dialect;
+
+impl Checking<'_> {
+    pub(super) fn upstreams(&mut self, raw: &[raw::Upstream]) -> Vec<Upstream> {
+        if raw.is_empty() {
+            self.fault("upstream", "is missing: at least one [[upstream]] is needed");
+        }
+        let mut names = HashSet::new();
+        let mut served = HashSet::new();
+        let mut upstreams = Vec::new();
+        for upstream in raw {
+            let key = format!("upstream.{}", upstream.name);
+            if !names.insert(&upstream.name) {
+                self.fault(&format!("{key}.name"), "is taken by another upstream");
+            }
+            let lists = [
+                ("paths", &upstream.paths),
+                ("prefixes", &upstream.prefixes),
+                ("login_paths", &upstream.login_paths),
+                ("login_prefixes", &upstream.login_prefixes),
+            ];
+            for (list, paths) in lists {
+                for path in paths {
+                    if !path.starts_with('/') || path.contains(['?', '#', '%']) {
+                        let message = format!(
+                            "`{path}` must begin with / and hold no ?, # or percent-encoding"
+                        );
+                        self.fault(&format!("{key}.{list}"), message);
+                    }
+                    if !served.insert((path.clone(), upstream.hosts.clone())) {
+                        let message = format!("`{path}` is served by another entry already");
+                        self.fault(&format!("{key}.{list}"), message);
+                    }
+                }
+            }
+            if upstream.paths.is_empty() && upstream.prefixes.is_empty() {
+                self.fault(&key, "serves nothing: give it `paths` or `prefixes`");
+            }
+            if let Some(upstream) = self.upstream(&key, upstream) {
+                upstreams.push(upstream);
+            }
+        }
+        upstreams
+    }
+
+    fn contract_files(&mut self, key: &str, files: &raw::ContractFiles) {
+        if files.document.is_some() != files.documents.is_empty() {
+            self.fault(key, "give it `document = \"FILE\"` or `documents = [\"FILE\", …]`");
+        }
+        for uri in files.uris.keys() {
+            if !uri.contains(':') {
+                let message = format!("`{uri}` is no URI such as \"https://example.com/s.json\"");
+                self.fault(&format!("{key}.uris"), message);
+            }
+        }
+    }
+
+    fn upstream(&mut self, key: &str, raw: &raw::Upstream) -> Option<Upstream> {
+        let address = self.address(&format!("{key}.url"), &raw.url)?;
+        let login = match &raw.login_url {
+            Some(url) => self.address(&format!("{key}.login_url"), url)?,
+            None => address.clone(),
+        };
+        if let Some(ContractChoice::Files(files)) = &raw.contract {
+            self.contract_files(&format!("{key}.contract"), files);
+        }
+        let usual = if address == Address::Mock { Mode::Enforce } else { Mode::Report };
+        let modes = [
+            raw.checks.client_request.unwrap_or(usual),
+            raw.checks.upstream_request.unwrap_or(usual),
+            raw.checks.upstream_response.unwrap_or(usual),
+            raw.checks.client_response.unwrap_or(usual),
+        ];
+        Some(Upstream {
+            name: Arc::from(&*raw.name),
+            dialect: match raw.vendor {
+                Vendor::Genesys => Dialect::Genesys,
+                Vendor::Webex => Dialect::Webex,
+                Vendor::Other => Dialect::Problem,
+            },
+            address,
+            login,
+            paths: raw.paths.clone(),
+            prefixes: raw.prefixes.clone(),
+            login_paths: raw.login_paths.clone(),
+            login_prefixes: raw.login_prefixes.clone(),
+            hosts: raw.hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
+            contract: raw.contract.clone().unwrap_or(ContractChoice::BuiltIn(match raw.vendor {
+                Vendor::Genesys => BuiltIn::Genesys,
+                Vendor::Webex => BuiltIn::Webex,
+                Vendor::Other => BuiltIn::None,
+            })),
+            as_of: raw.as_of,
+            ca_file: raw.ca_file.clone(),
+            cors_origins: raw.cors.as_ref().map(|cors| cors.allow_origins.clone()),
+            modes,
+            unknown_query: raw.unknown_query,
+            overrides: raw.check_overrides.clone(),
+        })
+    }
+
+    fn address(&mut self, key: &str, url: &str) -> Option<Address> {
+        if url == "mock" {
+            return Some(Address::Mock);
+        }
+        let wanted = "must be \"mock\", or http:// or https:// with a host and nothing behind it";
+        let parsed: Option<Uri> = url.parse().ok();
+        let address = parsed.and_then(|uri| {
+            let scheme = match uri.scheme_str()? {
+                "http" => Scheme::Http,
+                "https" => Scheme::Https,
+                _ => return None,
+            };
+            let authority = uri.authority()?;
+            let bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
+            let anonymous = !authority.as_str().contains('@');
+            // A port that is none would be taken for the scheme's own.
+            let rest = &authority.as_str()[authority.host().len()..];
+            let reachable = rest.is_empty() || authority.port_u16().is_some_and(|port| port > 0);
+            (bare && anonymous && reachable)
+                .then(|| Address::Server { scheme, authority: authority.to_string() })
+        });
+        if address.is_none() {
+            self.fault(key, wanted);
+        }
+        address
+    }
+}

@@ -1,0 +1,95 @@
+//! `[default_client]` and `[[client]]`: what a client was promised, and how it is known.
+
+use serde::{Deserialize, Serialize};
+
+use crate::change::terms::{Authority, Fallback, LegacyAnswer, Policy, QueryBody, SecurePause};
+use crate::contract::ContractDate;
+
+/// What a client was promised. A key left out falls back to `[default_client]`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "config.toml documents each")]
+pub struct Terms {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<ContractDate>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secure_pause: Option<SecurePause>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Fallback>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<LegacyAnswer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authority: Option<Authority>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webex_query_body: Option<QueryBody>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deletion_protection: Option<DeletionProtection>,
+}
+
+/// `[[client]]`: the keys of [`Terms`] beside `name` and `match`. Spelt out, because serde cannot
+/// refuse unknown keys of a flattened table.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config.toml documents each")]
+pub struct Client {
+    pub name: String,
+    #[serde(rename = "match")]
+    pub known_by: KnownBy,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<ContractDate>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secure_pause: Option<SecurePause>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Fallback>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<LegacyAnswer>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<Authority>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webex_query_body: Option<QueryBody>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_protection: Option<DeletionProtection>,
+}
+
+/// `client.match`: exactly one key.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KnownBy {
+    /// By a header.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub header: Option<HeaderMatch>,
+    /// By the SHA-256 of its bearer token, 64 hex digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token_sha256: Option<String>,
+}
+
+/// `client.match.header`: a name and exactly one of the others.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config.toml documents each")]
+pub struct HeaderMatch {
+    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub equals: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_least: Option<String>,
+}
+
+/// `client.deletion_protection`: a policy a direction.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "the directions")]
+pub struct DeletionProtection {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub apply: Option<Policy>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revoke: Option<Policy>,
+}

@@ -1,0 +1,176 @@
+//! `[[upstream]]`: where requests go, by which contract they are checked, and how strictly.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::contract::{ContractDate, UnknownQuery};
+use crate::report::Hop;
+
+/// `[[upstream]]`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Upstream {
+    /// Its name in logs, metrics and findings.
+    pub name: String,
+    /// Whose API it is.
+    #[serde(default)]
+    pub vendor: Vendor,
+    /// `mock`, `http://…` or `https://…`.
+    pub url: String,
+    /// Where login paths go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login_url: Option<String>,
+    /// Paths sent as they came.
+    #[serde(default)]
+    pub paths: Vec<String>,
+    /// Prefixes taken off before sending.
+    #[serde(default)]
+    pub prefixes: Vec<String>,
+    /// Login paths sent as they came.
+    #[serde(default)]
+    pub login_paths: Vec<String>,
+    /// Login prefixes taken off before sending.
+    #[serde(default)]
+    pub login_prefixes: Vec<String>,
+    /// Host names it is served under; empty: any.
+    #[serde(default)]
+    pub hosts: Vec<String>,
+    /// Its contract; left out: the built-in one of its vendor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract: Option<ContractChoice>,
+    /// The day whose contract it keeps.
+    #[serde(default = "latest")]
+    pub as_of: ContractDate,
+    /// PEM authorities instead of the built-in web roots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    /// Preflights answered here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cors: Option<Cors>,
+    /// Modes by hop.
+    #[serde(default)]
+    pub checks: Checks,
+    /// What a query parameter is that the contract does not declare.
+    #[serde(default)]
+    pub unknown_query: UnknownQuery,
+    /// Operations that differ.
+    #[serde(default)]
+    pub check_overrides: Vec<CheckOverride>,
+}
+
+/// `upstream.vendor`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Vendor {
+    /// Genesys Cloud.
+    Genesys,
+    /// Webex.
+    Webex,
+    /// Anyone else: Problem Details, no changes.
+    #[default]
+    Other,
+}
+
+/// `upstream.contract`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(
+    untagged,
+    expecting = "expected \"genesys\", \"webex\", \"none\" or { document = \"FILE\", … }"
+)]
+pub enum ContractChoice {
+    /// A built-in one.
+    BuiltIn(BuiltIn),
+    /// Files.
+    Files(ContractFiles),
+}
+
+/// A contract that is compiled in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum BuiltIn {
+    Genesys,
+    Webex,
+    None,
+}
+
+/// A contract out of files.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContractFiles {
+    /// The newest document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub document: Option<PathBuf>,
+    /// The newest documents, where the API has several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub documents: Vec<PathBuf>,
+    /// What they said before.
+    #[serde(default)]
+    pub overlays: Vec<OverlayFile>,
+    /// URIs that they may refer to, and the file that stands for each. Nothing is fetched.
+    #[serde(default)]
+    pub uris: BTreeMap<String, PathBuf>,
+}
+
+/// One dated overlay.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct OverlayFile {
+    /// The first day on which it holds no more.
+    pub before: jiff::civil::Date,
+    /// An OpenAPI Overlay 1.0 document.
+    pub file: PathBuf,
+}
+
+/// `upstream.cors`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cors {
+    /// Origins that may call, or `*`.
+    pub allow_origins: Vec<String>,
+}
+
+/// `upstream.checks`
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "the hops' names")]
+pub struct Checks {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_request: Option<Mode>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream_request: Option<Mode>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream_response: Option<Mode>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_response: Option<Mode>,
+}
+
+/// What a broken contract leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Not looked at.
+    Off,
+    /// Recorded; the message goes on.
+    Report,
+    /// Recorded, and the message is refused.
+    Enforce,
+}
+
+/// `upstream.check_overrides`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckOverride {
+    /// An operationId of the contract.
+    pub operation: String,
+    /// Which hop.
+    pub hop: Hop,
+    /// The mode there.
+    pub mode: Mode,
+}
+
+fn latest() -> ContractDate {
+    ContractDate::Latest
+}
