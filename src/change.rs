@@ -27,9 +27,10 @@ use futures_util::future::LocalBoxFuture;
 use http::Method;
 use jiff::civil::Date;
 
-pub use call::{Answer, Call, Payload};
+pub use call::{Answer, Call, Payload, Principal};
 pub use exchange::Exchange;
 pub use journal::Journal;
+use journal::{Outcome, Plan};
 pub use registry::Registry;
 
 use crate::dialect::Dialect;
@@ -68,6 +69,18 @@ pub trait Change: Send + Sync {
         call: Call,
         next: Rc<dyn Next>,
     ) -> LocalBoxFuture<'static, Result<Answer, Failure>>;
+
+    /// Ends what an intent of this change left open when a gateway ended in between: by the
+    /// recovery account, only towards protected or paused. What cannot be finished that way is
+    /// [`Outcome::Unknown`].
+    fn recover(
+        self: Arc<Self>,
+        _exchange: Rc<Exchange>,
+        _plan: Plan,
+        _next: Rc<dyn Next>,
+    ) -> LocalBoxFuture<'static, Outcome> {
+        Box::pin(std::future::ready(Outcome::Unknown))
+    }
 }
 
 /// The rest of the way: later changes, then the upstream.

@@ -4,6 +4,7 @@
 //! finds the faults, [`checked`] is what the rest of the program sees: values that make sense
 //! together. `config.toml` is compiled in; it is the default and the manual.
 
+pub mod account;
 pub mod checked;
 pub mod checking;
 pub mod error;

@@ -69,6 +69,14 @@ pub enum Code {
     QueueTimeout,
     /// The ledger could not take the intent; nothing was sent.
     LedgerUnwritten,
+    /// The gateway could not sign in with its own account; nothing was sent with it.
+    OwnSignIn,
+    /// The caller did not prove the right that the gateway's own account would act upon.
+    NotEntitled,
+    /// A revoke that must be undone where it fails in part, and could not be: it was not sent.
+    CompensationUnready,
+    /// Some conversations could not be released, so none was: the others are protected again.
+    RolledBack,
     /// recgate is at fault.
     Internal,
 }
@@ -308,6 +316,34 @@ impl Code {
                 Gateway,
                 Safe,
                 "The gateway cannot record this request, so it was not sent.",
+            ),
+            Self::OwnSignIn => (
+                "authority.sign-in",
+                503,
+                Gateway,
+                Safe,
+                "The gateway could not sign in with its own account; nothing was sent with it.",
+            ),
+            Self::NotEntitled => (
+                "authority.refused",
+                403,
+                Client,
+                Never,
+                "The caller may not do this, so the gateway's own account did not do it for them.",
+            ),
+            Self::CompensationUnready => (
+                "compensation.unready",
+                503,
+                Gateway,
+                Safe,
+                "The gateway could not make sure that this can be undone, so it was not sent.",
+            ),
+            Self::RolledBack => (
+                "outcome.rolled-back",
+                403,
+                Upstream,
+                Never,
+                "Some conversations could not be changed, so the others were changed back.",
             ),
             Self::Internal => (
                 "gateway.internal",

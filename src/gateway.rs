@@ -4,6 +4,7 @@
 //! loop a thread, each with its own listener and its own upstream connections; what threads share
 //! is settled at start. The gateway knows nothing of the mock: to it an upstream is an address.
 
+mod account;
 mod authority;
 mod body;
 mod connection;

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::change::Journal;
-use crate::change::journal::{Intent, IntentId, Outcome, Record, Unwritten};
+use crate::change::journal::{Intent, IntentId, Outcome, Plan, Record, Unwritten};
 use crate::limits::{LEDGER_ENTRIES, LEDGER_SUBJECT_BYTES, LEDGER_SUBJECTS};
 
 /// A ledger in memory.
@@ -79,8 +79,13 @@ impl MemoryLedger {
 impl Journal for MemoryLedger {
     fn intent(&self, intent: Intent) -> LocalBoxFuture<'static, Result<IntentId, Unwritten>> {
         let id = IntentId(Uuid::now_v7());
-        let subjects = intent.subjects.iter().take(LEDGER_SUBJECTS).map(|id| subject(id)).collect();
-        let intent = Intent { subjects, ..intent };
+        let ids = |ids: &[String]| ids.iter().take(LEDGER_SUBJECTS).map(|id| subject(id)).collect();
+        let plan = Plan {
+            subjects: ids(&intent.plan.subjects),
+            undo: ids(&intent.plan.undo),
+            ..intent.plan
+        };
+        let intent = Intent { plan, ..intent };
         self.push(What::Intent { id, intent });
         Box::pin(std::future::ready(Ok(id)))
     }

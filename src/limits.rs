@@ -12,6 +12,9 @@ pub const FINDINGS_PER_MESSAGE: usize = 32;
 /// Header lines of an upstream's answer. The library's own 100 would break talkative vendors.
 pub const ANSWER_HEADERS: usize = 1_024;
 
+/// Bytes of an answer to the gateway's own sign-in.
+pub const TOKEN_ANSWER_BYTES: usize = 64 * 1024;
+
 /// Entries the ledger keeps in memory.
 pub const LEDGER_ENTRIES: usize = 2_000;
 

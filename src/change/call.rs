@@ -21,9 +21,25 @@ pub struct Call {
     pub body: Bytes,
     /// How long to wait for its answer; `None`: as long as the exchange's deadline allows.
     pub patience: Option<Duration>,
+    /// Whose credentials it carries when it is sent.
+    pub principal: Principal,
     /// What hyper keeps beside a request (the case of its header names), so that a call that
     /// nobody changes goes out as it came.
     pub extensions: http::Extensions,
+}
+
+/// Who acts upstream. A change names the principal and never sees a token: the gateway puts it on
+/// when the call is sent, and takes it nowhere else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Principal {
+    /// Whoever called, with the credentials of their own request.
+    #[default]
+    Caller,
+    /// The gateway's OAuth client of `[upstream.service]`.
+    Service,
+    /// The gateway's OAuth client of `[upstream.recovery]`, which reads and finishes intents
+    /// towards protected or paused.
+    Recovery,
 }
 
 /// One answer on its way back.
@@ -53,6 +69,20 @@ pub enum Payload {
 // === impl Call ===
 
 impl Call {
+    /// A call of nobody's: what a recovery derives its own from.
+    #[must_use]
+    pub fn bare() -> Self {
+        Self {
+            method: Method::GET,
+            target: "/".to_owned(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            patience: None,
+            principal: Principal::Caller,
+            extensions: http::Extensions::new(),
+        }
+    }
+
     /// The raw path without the query.
     #[must_use]
     pub fn path(&self) -> &str {
@@ -84,6 +114,25 @@ impl Call {
     #[must_use]
     pub fn with_patience(mut self, patience: Duration) -> Self {
         self.patience = Some(patience);
+        self
+    }
+
+    /// The same call by somebody else. Whatever the caller identified themselves with stays behind.
+    #[must_use]
+    pub fn acting_as(mut self, principal: Principal) -> Self {
+        if principal != Principal::Caller {
+            self.headers = retained(std::mem::take(&mut self.headers), |name| {
+                !matches!(*name, header::AUTHORIZATION | header::COOKIE)
+            });
+        }
+        self.principal = principal;
+        self
+    }
+
+    /// The same call with this `Authorization`.
+    #[must_use]
+    pub fn authorized(mut self, authorization: HeaderValue) -> Self {
+        self.headers.insert(header::AUTHORIZATION, authorization);
         self
     }
 
@@ -120,6 +169,7 @@ impl Call {
             headers,
             body: json.unwrap_or_default(),
             patience: None,
+            principal: self.principal,
             extensions: http::Extensions::new(),
         }
     }

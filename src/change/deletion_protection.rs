@@ -9,6 +9,7 @@
 //! asked for, is not a success: its outcome is unknown, and that is said loudly. An apply is never
 //! undone. More than 100 ids are never split in silence: the upstream refuses them.
 
+mod compensation;
 mod failures;
 #[cfg(test)]
 mod tests;
@@ -25,8 +26,8 @@ use percent_encoding::percent_decode_str;
 use failures::{Asked, Told};
 
 use super::call::canonical;
-use super::exchange::{ERROR, PARTIAL};
-use super::journal::{Action, Outcome};
+use super::exchange::PARTIAL;
+use super::journal::{Action, Outcome, Plan};
 use super::terms::Policy;
 use super::{Announcement, Answer, Call, Change, Exchange, Next};
 use crate::dialect::{Detail, Dialect, ErrorAnswer};
@@ -87,10 +88,23 @@ impl Change for DeletionProtection {
     ) -> LocalBoxFuture<'static, Result<Answer, Failure>> {
         Box::pin(carry(exchange, call, next))
     }
+
+    fn recover(
+        self: Arc<Self>,
+        exchange: Rc<Exchange>,
+        plan: Plan,
+        next: Rc<dyn Next>,
+    ) -> LocalBoxFuture<'static, Outcome> {
+        Box::pin(compensation::recover(exchange, plan, next))
+    }
 }
 
 async fn carry(exchange: Rc<Exchange>, call: Call, next: Rc<dyn Next>) -> Result<Answer, Failure> {
     let direction = Direction::of(&call);
+    if direction == Direction::Unclear && exchange.terms.revoke == Policy::Compensate {
+        let why = "whether this applies or revokes protection depends on the reader";
+        return Err(Failure::new(Code::RequestAmbiguous, why));
+    }
     let asked = match Asked::of(&call.body) {
         Ok(asked) => asked,
         Err(failures::Unread::Ambiguous) => {
@@ -99,8 +113,18 @@ async fn carry(exchange: Rc<Exchange>, call: Call, next: Rc<dyn Next>) -> Result
         // The upstream refuses it in its own words.
         Err(failures::Unread::Other) => Asked::default(),
     };
-    let subjects = asked.ids().to_vec();
-    let intent = exchange.intend(&WEM_1493, direction.action(), subjects).await?;
+    let policy = direction.policy(&exchange);
+    // A body that names nothing is the upstream's to refuse.
+    if policy == Policy::Compensate && !asked.ids().is_empty() {
+        return compensation::carry(exchange, call, asked, next).await;
+    }
+    let plan = Plan {
+        action: direction.action(),
+        subjects: asked.ids().to_vec(),
+        medium: None,
+        undo: Vec::new(),
+    };
+    let intent = exchange.intend(&WEM_1493, plan).await?;
     exchange.adapted_by(&WEM_1493);
 
     // The answer has to be read, so it must not come encoded; the rest goes as it came.
@@ -117,7 +141,6 @@ async fn carry(exchange: Rc<Exchange>, call: Call, next: Rc<dyn Next>) -> Result
     };
     let told = Told::of(&answer, &asked);
     exchange.settle(&intent, told.outcome(&answer));
-    let policy = direction.policy(&exchange);
     match told {
         Told::Refused => Ok(answer),
         Told::AllDone => Ok(all_done(policy, answer)),
@@ -144,7 +167,9 @@ fn all_done(policy: Policy, answer: Answer) -> Answer {
             StatusCode::OK,
             Some(Bytes::from_static(br#"{"failedUpdates": []}"#)),
         ),
-        Policy::Strict | Policy::Lenient if answer.status != StatusCode::NO_CONTENT => {
+        Policy::Strict | Policy::Compensate | Policy::Lenient
+            if answer.status != StatusCode::NO_CONTENT =>
+        {
             Answer::in_place_of(&answer.headers, StatusCode::NO_CONTENT, None)
         }
         _ => answer,
@@ -163,23 +188,23 @@ fn shield(
     if policy == Policy::Lenient {
         return Answer::in_place_of(&answer.headers, StatusCode::NO_CONTENT, None);
     }
+    refusal(direction, asked, failed, answer, exchange)
+}
+
+/// The error that tells which conversations were changed and which were not.
+fn refusal(
+    direction: Direction,
+    asked: &Asked,
+    failed: &[failures::Failed],
+    answer: &Answer,
+    exchange: &Exchange,
+) -> Answer {
     let done = asked.without(failed);
-    let details: Vec<Detail> = failed
-        .iter()
-        .map(|failure| Detail {
-            code: failure.code.clone(),
-            field: None,
-            entity: Some(failure.id.clone()),
-            message: None,
-        })
-        .collect();
     let (verb, not) = direction.words();
-    let kind = if done.is_empty() { Code::AllFailed } else { Code::PartialResult };
-    let error = if done.is_empty() {
-        let agreed = failed.iter().all(|failure| failure.code == failed[0].code);
-        let code = if agreed { &*failed[0].code } else { "not.authorized" };
+    let (kind, error) = if done.is_empty() {
         let message = format!("Deletion protection was {verb} for none of the conversations.");
-        ErrorAnswer::new(kind.status(), code, message)
+        let kind = Code::AllFailed;
+        (kind, ErrorAnswer::new(kind.status(), agreed_code(failed), message))
     } else {
         let message = format!(
             "Deletion protection was {verb} for some of the conversations only. {} {verb}: {}. {not}: {}.",
@@ -187,18 +212,29 @@ fn shield(
             done.join(", "),
             failed.iter().map(|failure| &*failure.id).collect::<Vec<_>>().join(", "),
         );
-        ErrorAnswer::new(kind.status(), "partial.result", message)
+        let kind = Code::PartialResult;
+        (kind, ErrorAnswer::new(kind.status(), "partial.result", message))
     };
-    let correlation = answer
-        .headers
-        .get(exchange.dialect.correlation_header())
-        .and_then(|id| id.to_str().ok())
-        .map_or_else(|| exchange.id.to_string(), str::to_owned);
-    let rendered = exchange.dialect.render(&error.with_details(details), &correlation);
-    let mut shielded = Answer::in_place_of(&answer.headers, rendered.status, Some(rendered.body));
-    shielded.headers.extend(rendered.headers);
-    shielded.headers.insert(ERROR, HeaderValue::from_static(kind.as_str()));
-    shielded
+    let error = error.with_details(details(failed));
+    exchange.error_in_place_of(&answer.headers, kind, &error)
+}
+
+fn details(failed: &[failures::Failed]) -> Vec<Detail> {
+    let detail = |failure: &failures::Failed| Detail {
+        code: failure.code.clone(),
+        field: None,
+        entity: Some(failure.id.clone()),
+        message: None,
+    };
+    failed.iter().map(detail).collect()
+}
+
+/// The failures' own code where they agree.
+fn agreed_code(failed: &[failures::Failed]) -> &str {
+    match failed {
+        [first, rest @ ..] if rest.iter().all(|failure| failure.code == first.code) => &first.code,
+        _ => "not.authorized",
+    }
 }
 
 fn note_partial(exchange: &Exchange, failed: usize, total: usize) {

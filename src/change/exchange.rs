@@ -4,23 +4,26 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::journal::{Action, Event, Intent, IntentId, Journal, Outcome, Record};
+use super::journal::{Action, Event, Intent, IntentId, Journal, Outcome, Plan, Record};
 use super::terms::Terms;
-use super::{Announcement, Call};
-use crate::dialect::Dialect;
+use super::{Announcement, Answer, Call};
+use crate::dialect::{Dialect, ErrorAnswer};
 use crate::error::{Code, Failure};
 
 /// `Recgate-Changes`: the ids of the changes that adapted this answer (RFC 9651 list of tokens).
 pub const CHANGES: HeaderName = HeaderName::from_static("recgate-changes");
 /// `Recgate-Partial`: `failed=n, total=m` (RFC 9651 dictionary).
 pub const PARTIAL: HeaderName = HeaderName::from_static("recgate-partial");
+/// `Recgate-Pause`: `confirmed`, or `unconfirmed` where a pause that was accepted was not seen to hold.
+pub const PAUSE: HeaderName = HeaderName::from_static("recgate-pause");
 /// `Recgate-Error`: the stable code of an error that recgate made.
 pub const ERROR: HeaderName = HeaderName::from_static("recgate-error");
 /// `Recgate-Ledger: failed`: the answer is true, its record is missing.
@@ -105,15 +108,15 @@ impl Exchange {
     pub async fn intend(
         self: &Rc<Self>,
         change: &'static Announcement,
-        action: Action,
-        subjects: Vec<String>,
+        plan: Plan,
     ) -> Result<Written, Failure> {
+        let action = plan.action;
         let intent = Intent {
             exchange: self.id,
             client: Arc::clone(&self.terms.client),
             change: change.id,
-            action,
-            subjects,
+            upstream: Arc::clone(&self.upstream),
+            plan,
         };
         match self.journal.intent(intent).await {
             Ok(id) => Ok(Written(Some(id))),
@@ -124,6 +127,32 @@ impl Exchange {
             }
             Err(unwritten) => Err(Failure::new(Code::LedgerUnwritten, unwritten.to_string())),
         }
+    }
+
+    /// An error of recgate's own making in the place of `upstream`'s answer, in the client's words,
+    /// under the correlation id that the upstream gave.
+    #[must_use]
+    pub fn error_in_place_of(
+        &self,
+        upstream: &HeaderMap,
+        kind: Code,
+        error: &ErrorAnswer,
+    ) -> Answer {
+        let correlation = upstream
+            .get(self.dialect.correlation_header())
+            .and_then(|id| id.to_str().ok())
+            .map_or_else(|| self.id.to_string(), str::to_owned);
+        let rendered = self.dialect.render(error, &correlation);
+        let mut answer = Answer::in_place_of(upstream, rendered.status, Some(rendered.body));
+        answer.headers.extend(rendered.headers);
+        answer.headers.insert(ERROR, HeaderValue::from_static(kind.as_str()));
+        answer
+    }
+
+    /// What is left of the client's deadline.
+    #[must_use]
+    pub fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
     }
 
     /// Writes what became of an intent.

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use futures_util::future::LocalBoxFuture;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// Where a change writes down what it is about to do and what became of it.
@@ -41,14 +41,38 @@ pub struct Intent {
     pub client: Arc<str>,
     /// The change.
     pub change: &'static str,
+    /// The upstream's name.
+    pub upstream: Arc<str>,
+    /// What it is going to do.
+    #[serde(flatten)]
+    pub plan: Plan,
+}
+
+/// What is going to be done, with all that a recovery needs to finish it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
     /// What it is going to do.
     pub action: Action,
     /// The conversations or recordings it will do it to.
     pub subjects: Vec<String>,
+    /// The medium of a conversation, as paths spell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub medium: Option<String>,
+    /// What was protected before, and is protected again where this is undone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undo: Vec<String>,
+}
+
+impl Plan {
+    /// A plan for these subjects, without more.
+    #[must_use]
+    pub const fn new(action: Action, subjects: Vec<String>) -> Self {
+        Self { action, subjects, medium: None, undo: Vec::new() }
+    }
 }
 
 /// The actions that leave a trace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Action {
@@ -76,6 +100,8 @@ pub enum Outcome {
         /// Their ids.
         failed: Vec<String>,
     },
+    /// What was changed was changed back: the world is as it was.
+    RolledBack,
     /// Nothing was sent.
     NotSent,
     /// Nobody can tell.
@@ -92,14 +118,15 @@ pub struct Record {
     /// The change.
     pub change: &'static str,
     /// What happened.
+    #[serde(flatten)]
     pub event: Event,
     /// The conversation or recording.
     pub subject: String,
 }
 
 /// Events that are recorded beside intents.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "event")]
 pub enum Event {
     /// The PUT was refused and the original call went upstream.
     FellBack,
@@ -109,4 +136,20 @@ pub enum Event {
     PauseRepeated,
     /// A pause that should hold could not be confirmed.
     PauseUnconfirmed,
+    /// The gateway's own account is about to act for a caller who proved the right.
+    ActedForCaller {
+        /// The vendor's id of the caller.
+        user: String,
+        /// The caller's participant in the conversation.
+        participant: String,
+        /// The permission that the caller has.
+        permission: &'static str,
+    },
+    /// The gateway's own account is about to act for a trusted machine that proved nothing: a gain
+    /// of capability.
+    ActedUnproven,
+    /// The recovery account read or protected on behalf of this exchange.
+    Recovered,
+    /// What this exchange released could not be protected again yet.
+    ReprotectFailed,
 }

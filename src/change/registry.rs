@@ -52,6 +52,12 @@ impl Registry {
         self.changes.iter()
     }
 
+    /// The change with this id.
+    #[must_use]
+    pub fn by_id(&self, id: &str) -> Option<&Arc<dyn Change>> {
+        self.changes.iter().find(|change| change.announcement().id == id)
+    }
+
     /// Whether a request can concern a change, by its method and raw path.
     #[must_use]
     pub fn watches(&self, method: &Method, path: &str) -> bool {

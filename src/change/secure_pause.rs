@@ -11,8 +11,12 @@
 
 mod answer;
 mod command;
+mod confirm;
+mod flow;
+mod guard;
 mod hold;
 mod queue;
+mod recover;
 mod refusals;
 #[cfg(test)]
 mod tests;
@@ -22,22 +26,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
-use http::{Method, StatusCode};
+use http::Method;
 use jiff::civil::date;
-use tokio::time::Instant;
 
-use command::{Command, Form, Reading, Wanted};
-use queue::{Go, Queues, Turn};
+use command::{Reading, Wanted};
+use flow::Flow;
+use queue::Queues;
 use refusals::Refusals;
 
 use super::call::canonical;
 use super::exchange::caller_hash;
-use super::journal::{Action, Event, Outcome};
-use super::retry::{self, End, Tries};
-use super::terms::{self, Fallback};
-use super::{Announcement, Answer, Call, Change, Exchange, Next};
+use super::journal::{Outcome, Plan};
+use super::terms;
+use super::{Announcement, Answer, Call, Change, Exchange, Next, Principal};
 use crate::dialect::Dialect;
-use crate::error::{Code, Failure, Retry};
+use crate::error::{Code, Failure};
 
 static WEM_449: Announcement = Announcement {
     id: "WEM-449",
@@ -52,25 +55,6 @@ pub struct SecurePause {
     queues: Queues,
     refusals: Refusals,
     watch: Duration,
-}
-
-/// One command on its way.
-struct Flow {
-    exchange: Rc<Exchange>,
-    original: Call,
-    next: Rc<dyn Next>,
-    command: Command,
-    caller: Option<[u8; 32]>,
-    refusals: Refusals,
-    watch: Duration,
-}
-
-/// What became of a command.
-struct Carried {
-    result: Result<Answer, Failure>,
-    /// The call that the upstream accepted.
-    accepted: Option<Call>,
-    in_doubt: bool,
 }
 
 // === impl SecurePause ===
@@ -138,206 +122,17 @@ impl Change for SecurePause {
             original: call,
             next,
             command,
+            principal: Principal::Caller,
         };
         Box::pin(flow.run(turn))
     }
-}
 
-// === impl Flow ===
-
-impl Flow {
-    async fn run(self, turn: Turn) -> Result<Answer, Failure> {
-        let doubtful = match turn.wait(self.exchange.deadline).await {
-            Go::Clear => false,
-            Go::Doubtful => true,
-            Go::Superseded => return Err(superseded()),
-            Go::TooLate => {
-                return Err(Failure::new(Code::QueueTimeout, "an older command is still open"));
-            }
-        };
-        let action = match self.command.wanted {
-            Wanted::Pause => Action::Pause,
-            Wanted::Resume => Action::Resume,
-        };
-        let subjects = vec![self.command.conversation.clone()];
-        let intent = self.exchange.intend(&WEM_449, action, subjects).await?;
-        if turn.is_cancelled() {
-            self.exchange.settle(&intent, Outcome::NotSent);
-            return Err(superseded());
-        }
-
-        let carried = if self.adapts() {
-            self.exchange.adapted_by(&WEM_449);
-            self.adapt(&turn).await
-        } else {
-            self.native(&turn).await
-        };
-
-        self.exchange.settle(&intent, carried.outcome());
-        if carried.in_doubt && self.command.wanted == Wanted::Resume {
-            turn.doubt();
-        }
-        if let Some(accepted) = carried.accepted.filter(|_| doubtful) {
-            self.exchange.record(&WEM_449, Event::OvertookResume, &self.command.conversation);
-            let exchange = Rc::clone(&self.exchange);
-            self.exchange.afterwards(hold::hold(
-                exchange,
-                self.next,
-                self.command,
-                accepted,
-                turn,
-                self.watch,
-            ));
-        }
-        carried.result
+    fn recover(
+        self: Arc<Self>,
+        exchange: Rc<Exchange>,
+        plan: Plan,
+        next: Rc<dyn Next>,
+    ) -> LocalBoxFuture<'static, Outcome> {
+        Box::pin(recover::recover(self.queues.clone(), exchange, plan, next))
     }
-
-    fn adapts(&self) -> bool {
-        self.command.form == Form::Legacy
-            && self.exchange.terms.secure_pause == terms::SecurePause::Carry
-    }
-
-    /// As the client spelt it. The PUT is idempotent and tried again; a PATCH goes once.
-    async fn native(&self, turn: &Turn) -> Carried {
-        let call = self.original.clone();
-        let tries = match self.command.form {
-            Form::Put => self.put(call.clone(), turn).await,
-            Form::Legacy | Form::Agnostic => retry::once(&*self.next, call.clone()).await,
-        };
-        if tries.end == End::Cancelled {
-            return called_off(&tries);
-        }
-        let accepted = is_success(&tries.last).then_some(call);
-        Carried { result: tries.last, accepted, in_doubt: tries.in_doubt }
-    }
-
-    /// The legacy PATCH, carried forward.
-    async fn adapt(&self, turn: &Turn) -> Carried {
-        let other_way = self.fallback();
-        if let Some(fallback) = &other_way
-            && self.refusals.contains(&self.exchange.upstream, self.caller)
-        {
-            return self.fallback_first(fallback).await;
-        }
-        let put = self.put_call();
-        let tries = self.put(put.clone(), turn).await;
-        if is_success(&tries.last) {
-            return self.answer(tries, put).await;
-        }
-        let refused = tries.last.as_ref().is_ok_and(|answer| is_refusal(answer.status));
-        if tries.last.as_ref().is_ok_and(|answer| answer.status == StatusCode::FORBIDDEN) {
-            self.refusals.remember(&self.exchange.upstream, self.caller);
-        }
-        // Whatever ended the tries, a pause that did not get through has one way left.
-        let lost_pause = self.command.wanted == Wanted::Pause
-            && (tries.end == End::Spent || tries.last.is_err());
-        match other_way {
-            _ if tries.end == End::Cancelled => called_off(&tries),
-            Some(fallback) if refused || lost_pause => {
-                self.exchange.record(&WEM_449, Event::FellBack, &self.command.conversation);
-                let mut second = retry::once(&*self.next, fallback.clone()).await;
-                second.in_doubt |= tries.in_doubt;
-                // No answer of the fallback: what the PUT was told is worth more.
-                if second.last.is_err() && tries.last.is_ok() {
-                    second.last = tries.last;
-                }
-                self.answer(second, fallback).await
-            }
-            _ => Carried { result: tries.last, accepted: None, in_doubt: tries.in_doubt },
-        }
-    }
-
-    /// The caller was refused the PUT a moment ago: the other way first, then the PUT once.
-    async fn fallback_first(&self, fallback: &Call) -> Carried {
-        let first = retry::once(&*self.next, fallback.clone()).await;
-        if is_success(&first.last) {
-            return self.answer(first, fallback.clone()).await;
-        }
-        let put = self.put_call();
-        let second = retry::once(&*self.next, put.clone()).await;
-        if is_success(&second.last) {
-            self.refusals.forget(&self.exchange.upstream, self.caller);
-            return self.answer(second, put).await;
-        }
-        let in_doubt = first.in_doubt || second.in_doubt;
-        let result = if first.last.is_ok() { first.last } else { second.last };
-        Carried { result, accepted: None, in_doubt }
-    }
-
-    /// The PUT, tried again while two thirds of the deadline last: the rest is for the fallback
-    /// and the read-back.
-    async fn put(&self, call: Call, turn: &Turn) -> Tries {
-        let left = self.exchange.deadline.saturating_duration_since(Instant::now());
-        let until = Instant::now() + left * 2 / 3;
-        let call = call.with_patience(left / 3);
-        retry::call(&*self.next, &call, retry::IDEMPOTENT, until, turn.cancelled()).await
-    }
-
-    fn put_call(&self) -> Call {
-        let target = self.original.target_with_path(&self.command.put_path());
-        self.original.derive(Method::PUT, target, Some(self.command.wanted.body()))
-    }
-
-    fn fallback(&self) -> Option<Call> {
-        match self.exchange.terms.fallback {
-            Fallback::Legacy => Some(self.original.clone()),
-            Fallback::Agnostic => {
-                let target = self.original.target_with_path(&self.command.agnostic_path());
-                let body = Some(self.command.wanted.body());
-                Some(self.original.derive(Method::PATCH, target, body))
-            }
-            Fallback::None => None,
-        }
-    }
-
-    /// What the client gets for the result of `call`: the original's own answer is the answer,
-    /// a success of any other call takes the legacy form.
-    async fn answer(&self, tries: Tries, call: Call) -> Carried {
-        let Tries { last, in_doubt, .. } = tries;
-        let succeeded = is_success(&last);
-        let result = match last {
-            Ok(upstream) if succeeded && call.target != self.original.target => {
-                Ok(answer::legacy(self, &upstream).await)
-            }
-            other => other,
-        };
-        Carried { result, accepted: succeeded.then_some(call), in_doubt }
-    }
-}
-
-// === impl Carried ===
-
-impl Carried {
-    fn outcome(&self) -> Outcome {
-        match &self.result {
-            _ if self.accepted.is_some() => Outcome::Done,
-            _ if self.in_doubt => Outcome::Unknown,
-            Ok(answer) => Outcome::Refused { status: answer.status.as_u16() },
-            Err(failure) if failure.code.retry() == Retry::Idempotent => Outcome::Unknown,
-            Err(_) => Outcome::NotSent,
-        }
-    }
-}
-
-fn is_success(result: &Result<Answer, Failure>) -> bool {
-    result.as_ref().is_ok_and(|answer| answer.status.is_success())
-}
-
-/// Statuses that say "not this way": the permission is missing, or the endpoint is.
-fn is_refusal(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 403 | 404 | 405 | 410 | 501)
-}
-
-/// A resume whose tries a newer pause has ended: not done, unless one of them may have been.
-fn called_off(tries: &Tries) -> Carried {
-    let failure = if tries.in_doubt {
-        Failure::new(Code::OutcomeUnknown, "a newer pause ended the tries of a resume in doubt")
-    } else {
-        superseded()
-    };
-    Carried { result: Err(failure), accepted: None, in_doubt: tries.in_doubt }
-}
-
-fn superseded() -> Failure {
-    Failure::new(Code::Superseded, "a newer pause of the conversation was admitted")
 }

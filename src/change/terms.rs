@@ -26,6 +26,8 @@ pub struct Terms {
     pub fallback: Fallback,
     /// Whether the legacy answer is read back.
     pub answer: LegacyAnswer,
+    /// How long an accepted pause is read back until it holds; `None`: the acceptance is enough.
+    pub confirm: Option<Duration>,
     /// Whose token acts upstream.
     pub authority: Authority,
     /// Whether query parameters may become a Webex DELETE's body.
@@ -78,6 +80,12 @@ pub enum Authority {
     /// The caller's own token goes upstream.
     #[default]
     Caller,
+    /// The gateway's own account acts, after the caller's token proved the caller's right.
+    Service,
+    /// The gateway's own account acts, and nothing is proved: a gain of capability, for clients
+    /// that are named as trusted machines.
+    #[serde(rename = "unguarded-service")]
+    UnguardedService,
 }
 
 /// Whether `reason` and `comment` in the query of a Webex DELETE are carried into its body.
@@ -103,6 +111,8 @@ pub enum Policy {
     Strict,
     /// 204 with a header that tells.
     Lenient,
+    /// As [`Policy::Strict`], but a release that fails in part is undone (revoke only).
+    Compensate,
 }
 
 impl Policy {

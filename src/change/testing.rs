@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::journal::{Intent, IntentId, Outcome, Record, Unwritten};
 use super::terms::{Authority, Fallback, LegacyAnswer, Policy, QueryBody, SecurePause, Terms};
-use super::{Answer, Call, Change, Exchange, Journal, Next, Payload};
+use super::{Answer, Call, Change, Exchange, Journal, Next, Payload, Principal};
 use crate::contract::ContractDate;
 use crate::dialect::Dialect;
 use crate::error::{Code, Failure};
@@ -87,7 +87,12 @@ impl Script {
 impl Next for Script {
     fn call(&self, call: Call) -> LocalBoxFuture<'static, Result<Answer, Failure>> {
         let body = String::from_utf8_lossy(&call.body).into_owned();
-        let line = format!("{} {} {body}", call.method, call.target);
+        let who = match call.principal {
+            Principal::Caller => "",
+            Principal::Service => "service ",
+            Principal::Recovery => "recovery ",
+        };
+        let line = format!("{who}{} {} {body}", call.method, call.target);
         self.seen.borrow_mut().push((Instant::now(), line));
         let act = self
             .acts
@@ -139,6 +144,7 @@ pub(crate) fn terms() -> Terms {
         secure_pause: SecurePause::Carry,
         fallback: Fallback::Legacy,
         answer: LegacyAnswer::Full,
+        confirm: None,
         authority: Authority::Caller,
         webex_query_body: QueryBody::Off,
         apply: Policy::Strict,
@@ -157,6 +163,7 @@ pub(crate) fn call(method: Method, target: &str, body: &str) -> Call {
         headers,
         body: Bytes::copy_from_slice(body.as_bytes()),
         patience: None,
+        principal: Principal::Caller,
         extensions: http::Extensions::new(),
     }
 }

@@ -23,7 +23,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
 use super::call::canonical;
-use super::journal::{Action, Outcome};
+use super::journal::{Action, Outcome, Plan};
 use super::retry::{self, Broken, Patience};
 use super::terms::QueryBody;
 use super::{Announcement, Answer, Call, Change, Exchange, Next};
@@ -117,7 +117,8 @@ async fn delete(
     }
     check_comment(&call.body)?;
     let recording = call.path().rsplit('/').next().unwrap_or_default().to_owned();
-    let intent = exchange.intend(&WEBEX_DELETE, Action::DeleteRecording, vec![recording]).await?;
+    let intent =
+        exchange.intend(&WEBEX_DELETE, Plan::new(Action::DeleteRecording, vec![recording])).await?;
     let never = std::future::pending();
     let tries = retry::call(&*next, &call, WHILE_LOCKED, exchange.deadline, never).await;
     let result = tries.last;

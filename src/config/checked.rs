@@ -11,6 +11,7 @@ use std::time::Duration;
 use http::HeaderName;
 use jiff::civil::Date;
 
+use super::account::Account;
 use super::raw::{self, ContractChoice, Mode};
 use crate::change::terms::Terms;
 use crate::contract::{ContractDate, UnknownQuery};
@@ -102,6 +103,10 @@ pub struct Upstream {
     pub unknown_query: UnknownQuery,
     /// Operations that differ.
     pub overrides: Vec<raw::CheckOverride>,
+    /// The gateway's own OAuth client that acts for callers.
+    pub service: Option<Account>,
+    /// The one that finishes what was left open, towards protected or paused.
+    pub recovery: Option<Account>,
 }
 
 /// Where an upstream is.
@@ -154,6 +159,17 @@ impl Config {
 }
 
 // === impl Upstream ===
+
+impl KnownBy {
+    /// Whether only someone with a secret is known this way.
+    #[must_use]
+    pub const fn is_secret(&self) -> bool {
+        match self {
+            Self::HeaderSha256(..) | Self::TokenSha256(_) => true,
+            Self::HeaderEquals(..) | Self::HeaderPrefix(..) | Self::HeaderAtLeast(..) => false,
+        }
+    }
+}
 
 impl Upstream {
     /// The mode of a hop for an operation.

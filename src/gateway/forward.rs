@@ -8,15 +8,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use futures_util::future::LocalBoxFuture;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use tokio::time::Instant;
 
 use super::body::{Body, Collected, while_moving};
 use super::headers;
 use super::judge::{find, view};
+use super::route::Leg;
 use super::visit::Visit;
 use super::watch::Gate;
-use crate::change::{Answer, Call, Next, Payload};
+use crate::change::{Answer, Call, Next, Payload, Principal};
 use crate::contract::{BodyView, Matched, Operation, ResponseView, Unread};
 use crate::error::{Blame, Code, Failure};
 
@@ -41,7 +42,12 @@ pub(crate) struct Head {
 impl Next for Forward {
     fn call(&self, call: Call) -> LocalBoxFuture<'static, Result<Answer, Failure>> {
         let forward = self.clone();
-        Box::pin(async move { forward.whole(call).await })
+        Box::pin(async move {
+            match call.principal {
+                Principal::Caller => forward.whole(call).await,
+                Principal::Service | Principal::Recovery => forward.as_account(call).await,
+            }
+        })
     }
 }
 
@@ -67,6 +73,31 @@ impl Forward {
             self.receive(&method, response, found.as_ref()).await
         };
         tokio::time::timeout_at(until, work).await.unwrap_or_else(|_| Err(self.late()))
+    }
+
+    /// Sends a call of one of the gateway's own accounts. A token that the upstream refuses before
+    /// its time is replaced, once.
+    async fn as_account(&self, call: Call) -> Result<Answer, Failure> {
+        let visit = &self.visit;
+        let account = visit.upstream().account(call.principal).ok_or_else(|| {
+            Failure::new(Code::OwnSignIn, "the upstream has no such account configured")
+        })?;
+        let login = visit.worker.pool(visit.upstream(), Leg::Login);
+        let until = call.patience.map_or(self.deadline, |patience| Instant::now() + patience);
+        let sign_in = || async {
+            let signing_in = account.authorization(&visit.worker, &login);
+            tokio::time::timeout_at(until, signing_in).await.unwrap_or_else(|_| {
+                Err(Failure::new(Code::OwnSignIn, "the gateway's own sign-in took too long"))
+            })
+        };
+        let authorization = sign_in().await?;
+        let answer = self.whole(call.clone().authorized(authorization.clone())).await?;
+        if answer.status != StatusCode::UNAUTHORIZED {
+            return Ok(answer);
+        }
+        account.refused(&authorization);
+        let authorization = sign_in().await?;
+        self.whole(call.authorized(authorization)).await
     }
 
     /// Sends a request whose body streams. Nobody waits longer than the client's deadline for

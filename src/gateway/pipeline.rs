@@ -22,7 +22,7 @@ use super::visit::Visit;
 use super::worker::Worker;
 use super::{authority, cors, headers, respond, upgrade};
 use crate::change::call::retained;
-use crate::change::{Call, Exchange};
+use crate::change::{Call, Exchange, Principal};
 use crate::contract::{BodyView, Unread};
 use crate::dialect::Dialect;
 use crate::error::{Blame, Code, Failure};
@@ -122,7 +122,15 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
 
     // Hop 1.
     let Head { method, target, headers, extensions } = head;
-    let call = Call { method, target, headers, body, patience: None, extensions };
+    let call = Call {
+        method,
+        target,
+        headers,
+        body,
+        patience: None,
+        principal: Principal::Caller,
+        extensions,
+    };
     if let Err(failure) = visit.admit_call(&call) {
         return visit.refuse(&failure);
     }

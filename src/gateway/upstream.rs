@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::account::Account;
 use super::pool::Server;
 use super::route::Leg;
 use super::tls::{self, TlsError};
-use crate::change::Registry;
 use crate::change::secure_pause::SecurePause;
+use crate::change::{Principal, Registry};
 use crate::config::checked::{self, Address, Scheme};
 use crate::config::raw::{BuiltIn, ContractChoice};
 use crate::contract::{DatedOverlay, DocumentError, Input, Severity, Source, Timeline, UriTable};
@@ -27,6 +28,8 @@ pub(crate) struct Upstream {
     pub(crate) changes: Registry,
     api: Server,
     login: Server,
+    service: Option<Arc<Account>>,
+    recovery: Option<Arc<Account>>,
 }
 
 /// Why an upstream cannot be set up.
@@ -71,6 +74,9 @@ pub enum SetupError {
     /// Certificates.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// An account whose id and secret cannot be sent.
+    #[error("upstream {0}: the client id and secret of an account cannot be sent as a header")]
+    Account(Arc<str>),
     /// The mock is wanted and not there.
     #[error("upstream {0}: its url is \"mock\", and no mock runs here")]
     NoMock(Arc<str>),
@@ -122,7 +128,23 @@ impl Upstream {
             .as_ref()
             .map(|timeline| coverage.of_timeline(&config.name, timeline))
             .unwrap_or_default();
-        Ok(Self { config, timeline, coverage, changes, api, login })
+        let account = |it: &crate::config::account::Account| {
+            Account::new(&it.client_id, it.secret.expose(), &it.token_path)
+                .map(Arc::new)
+                .map_err(|_| SetupError::Account(Arc::clone(&config.name)))
+        };
+        let service = config.service.as_ref().map(account).transpose()?;
+        let recovery = config.recovery.as_ref().map(account).transpose()?;
+        Ok(Self { config, timeline, coverage, changes, api, login, service, recovery })
+    }
+
+    /// The account of a principal, where one is configured. A caller has their own.
+    pub(crate) const fn account(&self, principal: Principal) -> Option<&Arc<Account>> {
+        match principal {
+            Principal::Caller => None,
+            Principal::Service => self.service.as_ref(),
+            Principal::Recovery => self.recovery.as_ref(),
+        }
     }
 
     /// The server of a leg.

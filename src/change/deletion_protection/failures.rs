@@ -67,6 +67,11 @@ impl Asked {
         Ok(Self(asked))
     }
 
+    /// These ids.
+    pub(super) const fn new(ids: Vec<String>) -> Self {
+        Self(ids)
+    }
+
     pub(super) fn ids(&self) -> &[String] {
         &self.0
     }

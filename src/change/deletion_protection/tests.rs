@@ -41,7 +41,7 @@ async fn put(policy: Policy, target: &str, body: &str, act: Act) -> Told {
         body,
         partial: partial.map(|(_, value)| value.to_str().unwrap().to_owned()),
         outcome: notebook.outcomes.lock().unwrap().first().cloned(),
-        action: notebook.intents.lock().unwrap().first().map(|intent| intent.action),
+        action: notebook.intents.lock().unwrap().first().map(|intent| intent.plan.action),
         sent: script.seen().len(),
     }
 }

@@ -10,9 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 use serde_json::json;
-use tokio::time::Instant;
 
-use super::Flow;
+use super::flow::Flow;
 use crate::change::call::canonical;
 use crate::change::terms::LegacyAnswer;
 use crate::change::{Answer, Call, Next};
@@ -35,7 +34,7 @@ pub(super) async fn legacy(flow: &Flow, upstream: &Answer) -> Answer {
 
 /// The `Conversation` as the vendor has it, or nothing.
 async fn read(flow: &Flow) -> Option<Bytes> {
-    let left = flow.exchange.deadline.saturating_duration_since(Instant::now());
+    let left = flow.exchange.left();
     let path = flow.command.conversation_path();
     conversation(&*flow.next, &flow.original, path, left.min(READ_PATIENCE)).await
 }

@@ -121,6 +121,12 @@ impl Command {
         format!("{CONVERSATIONS}{}/recordingstate", self.conversation)
     }
 
+    /// `/api/v2/conversations/{media}/{id}`
+    #[must_use]
+    pub(super) fn medium_path(&self) -> String {
+        format!("{CONVERSATIONS}{}/{}", self.media, self.conversation)
+    }
+
     /// `/api/v2/conversations/{id}`
     #[must_use]
     pub(super) fn conversation_path(&self) -> String {

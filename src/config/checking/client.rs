@@ -5,14 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
+use jiff::SignedDuration;
 use jiff::civil::Date;
 
 use super::Checking;
 use crate::change::deletion_protection::EFFECTIVE;
-use crate::change::terms::{Policy, Terms};
-use crate::config::checked::{KnownBy, version};
+use crate::change::terms::{Authority, Policy, Terms};
+use crate::config::checked::{KnownBy, Upstream, version};
 use crate::config::raw::{self, HeaderMatch};
 use crate::contract::ContractDate;
+use crate::dialect::Dialect;
+
+/// The longest that a pause may be read back before its answer.
+const LONGEST_CONFIRM: Duration = Duration::from_mins(1);
 
 impl Checking<'_> {
     pub(super) fn default_client(&mut self, raw: &raw::Terms) -> Arc<Terms> {
@@ -38,6 +43,7 @@ impl Checking<'_> {
                 secure_pause: client.secure_pause,
                 fallback: client.fallback,
                 answer: client.answer,
+                confirm: client.confirm.clone(),
                 authority: client.authority,
                 webex_query_body: client.webex_query_body,
                 deletion_protection: client.deletion_protection,
@@ -76,10 +82,65 @@ impl Checking<'_> {
             secure_pause: own.secure_pause.or(general.secure_pause).unwrap_or_default(),
             fallback: own.fallback.or(general.fallback).unwrap_or_default(),
             answer: own.answer.or(general.answer).unwrap_or_default(),
+            confirm: self.confirm(key, own.confirm.as_ref().or(general.confirm.as_ref())),
             authority: own.authority.or(general.authority).unwrap_or_default(),
             webex_query_body: own.webex_query_body.or(general.webex_query_body).unwrap_or_default(),
             apply: policies.apply.unwrap_or(usual),
             revoke: policies.revoke.unwrap_or(usual),
+        }
+    }
+
+    fn confirm(&mut self, key: &str, text: Option<&String>) -> Option<Duration> {
+        let text = text.filter(|text| *text != "off")?;
+        let within = text.parse().ok().and_then(|it: SignedDuration| Duration::try_from(it).ok());
+        if within.is_none_or(|within| within.is_zero() || within > LONGEST_CONFIRM) {
+            self.fault(
+                &format!("{key}.confirm"),
+                "must be \"off\" or a time up to a minute, such as \"2s\"",
+            );
+        }
+        within
+    }
+
+    /// What a client was promised that needs one of the gateway's own accounts.
+    pub(super) fn accounts(
+        &mut self,
+        upstreams: &[Upstream],
+        default: &Terms,
+        clients: &[(KnownBy, Arc<Terms>)],
+    ) {
+        let missing = |account: fn(&Upstream) -> bool| {
+            let genesys = upstreams.iter().filter(|it| it.dialect == Dialect::Genesys);
+            genesys.filter(|it| !account(it)).map(|it| it.name.to_string()).next()
+        };
+        let (no_service, no_recovery) =
+            (missing(|it| it.service.is_some()), missing(|it| it.recovery.is_some()));
+        let own = clients.iter().map(|(known_by, terms)| (Some(known_by), &**terms));
+        for (known_by, terms) in own.chain([(None, default)]) {
+            let key = match known_by {
+                Some(_) => format!("client.{}", terms.client),
+                None => "default_client".to_owned(),
+            };
+            if let (Authority::Service | Authority::UnguardedService, Some(upstream)) =
+                (terms.authority, &no_service)
+            {
+                let message = format!("needs [upstream.service], which {upstream} does not have");
+                self.fault(&format!("{key}.authority"), message);
+            }
+            let trusted = known_by.is_some_and(KnownBy::is_secret);
+            if terms.authority == Authority::UnguardedService && !trusted {
+                let message = "gives a client the gateway's own right without proof: only a [[client]] that is known by a secret may have it";
+                self.fault(&format!("{key}.authority"), message);
+            }
+            let policy = format!("{key}.deletion_protection");
+            if terms.apply == Policy::Compensate {
+                let message = "an apply is never undone: compensate is for revoke only";
+                self.fault(&format!("{policy}.apply"), message);
+            }
+            if let (Policy::Compensate, Some(upstream)) = (terms.revoke, &no_recovery) {
+                let message = format!("needs [upstream.recovery], which {upstream} does not have");
+                self.fault(&format!("{policy}.revoke"), message);
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::Uri;
 
 use super::Checking;
+use crate::config::account::{Account, RawAccount};
 use crate::config::checked::{Address, Scheme, Upstream};
 use crate::config::raw::{self, BuiltIn, ContractChoice, Mode, Vendor};
 use crate::dialect::Dialect;
@@ -106,7 +107,19 @@ impl Checking<'_> {
             modes,
             unknown_query: raw.unknown_query,
             overrides: raw.check_overrides.clone(),
+            service: self.account(&format!("{key}.service"), raw.service.as_ref()),
+            recovery: self.account(&format!("{key}.recovery"), raw.recovery.as_ref()),
         })
+    }
+
+    fn account(&mut self, key: &str, raw: Option<&RawAccount>) -> Option<Account> {
+        match raw?.check() {
+            Ok(account) => Some(account),
+            Err((field, message)) => {
+                self.fault(&format!("{key}.{field}"), message);
+                None
+            }
+        }
     }
 
     fn address(&mut self, key: &str, url: &str) -> Option<Address> {

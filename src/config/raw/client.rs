@@ -21,6 +21,8 @@ pub struct Terms {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<LegacyAnswer>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub authority: Option<Authority>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub webex_query_body: Option<QueryBody>,
@@ -47,6 +49,8 @@ pub struct Client {
     pub fallback: Option<Fallback>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<LegacyAnswer>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authority: Option<Authority>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::account::RawAccount;
 use crate::contract::{ContractDate, UnknownQuery};
 use crate::report::Hop;
 
@@ -58,6 +59,12 @@ pub struct Upstream {
     /// Operations that differ.
     #[serde(default)]
     pub check_overrides: Vec<CheckOverride>,
+    /// The gateway's own OAuth client that acts for callers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<RawAccount>,
+    /// The one that finishes what was left open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<RawAccount>,
 }
 
 /// `upstream.vendor`

@@ -1,0 +1,287 @@
+//! One command on its way: its turn, its intent, its authority, its tries, its answer.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use tokio::time::Instant;
+
+use super::command::{Command, Form, Wanted};
+use super::guard::{self, Proven};
+use super::queue::{Go, Turn};
+use super::refusals::Refusals;
+use super::{WEM_449, answer, confirm, hold};
+use crate::change::journal::{Action, Event, Outcome, Plan};
+use crate::change::retry::{self, End, Tries};
+use crate::change::terms::{self, Authority, Fallback};
+use crate::change::{Answer, Call, Exchange, Next, Principal};
+use crate::error::{Code, Failure, Retry};
+
+/// One command on its way.
+pub(super) struct Flow {
+    pub(super) exchange: Rc<Exchange>,
+    pub(super) original: Call,
+    pub(super) next: Rc<dyn Next>,
+    pub(super) command: Command,
+    pub(super) caller: Option<[u8; 32]>,
+    pub(super) refusals: Refusals,
+    pub(super) watch: Duration,
+    /// Who sends the PUT.
+    pub(super) principal: Principal,
+}
+
+/// What became of a command.
+struct Carried {
+    result: Result<Answer, Failure>,
+    /// The call that the upstream accepted.
+    accepted: Option<Call>,
+    in_doubt: bool,
+}
+
+// === impl Flow ===
+
+impl Flow {
+    pub(super) async fn run(mut self, turn: Turn) -> Result<Answer, Failure> {
+        let doubtful = match turn.wait(self.exchange.deadline).await {
+            Go::Clear => false,
+            Go::Doubtful => true,
+            Go::Superseded => return Err(superseded()),
+            Go::TooLate => {
+                return Err(Failure::new(Code::QueueTimeout, "an older command is still open"));
+            }
+        };
+        let intent = self.exchange.intend(&WEM_449, self.plan()).await?;
+        if turn.is_cancelled() {
+            self.exchange.settle(&intent, Outcome::NotSent);
+            return Err(superseded());
+        }
+
+        let carried = if self.adapts() {
+            self.exchange.adapted_by(&WEM_449);
+            match self.authorize().await {
+                Ok(principal) => {
+                    self.principal = principal;
+                    self.adapt(&turn).await
+                }
+                Err(refusal) => Carried::refused(refusal),
+            }
+        } else {
+            self.native(&turn).await
+        };
+
+        self.exchange.settle(&intent, carried.outcome());
+        if carried.in_doubt && self.command.wanted == Wanted::Resume {
+            turn.doubt();
+        }
+        let Carried { result, accepted, .. } = carried;
+        if let (Some(accepted), Wanted::Pause, Some(within)) =
+            (&accepted, self.command.wanted, self.exchange.terms.confirm)
+        {
+            confirm::confirm(&self, accepted, within).await;
+        }
+        if let Some(accepted) = accepted.filter(|_| doubtful) {
+            self.exchange.record(&WEM_449, Event::OvertookResume, &self.command.conversation);
+            let exchange = Rc::clone(&self.exchange);
+            self.exchange.afterwards(hold::hold(
+                exchange,
+                self.next,
+                self.command,
+                accepted,
+                turn,
+                self.watch,
+            ));
+        }
+        result
+    }
+
+    fn plan(&self) -> Plan {
+        Plan {
+            action: match self.command.wanted {
+                Wanted::Pause => Action::Pause,
+                Wanted::Resume => Action::Resume,
+            },
+            subjects: vec![self.command.conversation.clone()],
+            medium: Some(self.command.media.clone()).filter(|medium| !medium.is_empty()),
+            undo: Vec::new(),
+        }
+    }
+
+    /// Who sends the PUT, or the answer to a caller who may not have it sent. Each use of the
+    /// gateway's own account is written down before it.
+    async fn authorize(&self) -> Result<Principal, Answer> {
+        let acting = match self.exchange.terms.authority {
+            Authority::Caller => return Ok(Principal::Caller),
+            Authority::UnguardedService => Event::ActedUnproven,
+            Authority::Service => match guard::prove(self).await {
+                Proven::Entitled { user, participant, permission } => {
+                    Event::ActedForCaller { user, participant, permission }
+                }
+                Proven::Refused(answer) => return Err(*answer),
+                Proven::Undecided => return Ok(Principal::Caller),
+            },
+        };
+        self.exchange.record(&WEM_449, acting, &self.command.conversation);
+        Ok(Principal::Service)
+    }
+
+    fn adapts(&self) -> bool {
+        self.command.form == Form::Legacy
+            && self.exchange.terms.secure_pause == terms::SecurePause::Carry
+    }
+
+    /// As the client spelt it. The PUT is idempotent and tried again; a PATCH goes once.
+    async fn native(&self, turn: &Turn) -> Carried {
+        let call = self.original.clone();
+        let tries = match self.command.form {
+            Form::Put => self.put(call.clone(), turn).await,
+            Form::Legacy | Form::Agnostic => retry::once(&*self.next, call.clone()).await,
+        };
+        if tries.end == End::Cancelled {
+            return called_off(&tries);
+        }
+        let accepted = is_success(&tries.last).then_some(call);
+        Carried { result: tries.last, accepted, in_doubt: tries.in_doubt }
+    }
+
+    /// The legacy PATCH, carried forward.
+    async fn adapt(&self, turn: &Turn) -> Carried {
+        let other_way = self.fallback();
+        if let Some(fallback) = &other_way
+            && self.principal == Principal::Caller
+            && self.refusals.contains(&self.exchange.upstream, self.caller)
+        {
+            return self.fallback_first(fallback).await;
+        }
+        let put = self.put_call();
+        let tries = self.put(put.clone(), turn).await;
+        if is_success(&tries.last) {
+            return self.answer(tries, put).await;
+        }
+        let refused = tries.last.as_ref().is_ok_and(|answer| is_refusal(answer.status));
+        let forbidden = tries.last.as_ref().is_ok_and(|it| it.status == StatusCode::FORBIDDEN);
+        if forbidden && self.principal == Principal::Caller {
+            self.refusals.remember(&self.exchange.upstream, self.caller);
+        }
+        // Whatever ended the tries, a pause that did not get through has one way left.
+        let lost_pause = self.command.wanted == Wanted::Pause
+            && (tries.end == End::Spent || tries.last.is_err());
+        match other_way {
+            _ if tries.end == End::Cancelled => called_off(&tries),
+            Some(fallback) if refused || lost_pause => {
+                self.exchange.record(&WEM_449, Event::FellBack, &self.command.conversation);
+                let mut second = retry::once(&*self.next, fallback.clone()).await;
+                second.in_doubt |= tries.in_doubt;
+                // No answer of the fallback: what the PUT was told is worth more.
+                if second.last.is_err() && tries.last.is_ok() {
+                    second.last = tries.last;
+                }
+                self.answer(second, fallback).await
+            }
+            _ => Carried { result: tries.last, accepted: None, in_doubt: tries.in_doubt },
+        }
+    }
+
+    /// The caller was refused the PUT a moment ago: the other way first, then the PUT once.
+    async fn fallback_first(&self, fallback: &Call) -> Carried {
+        let first = retry::once(&*self.next, fallback.clone()).await;
+        if is_success(&first.last) {
+            return self.answer(first, fallback.clone()).await;
+        }
+        let put = self.put_call();
+        let second = retry::once(&*self.next, put.clone()).await;
+        if is_success(&second.last) {
+            self.refusals.forget(&self.exchange.upstream, self.caller);
+            return self.answer(second, put).await;
+        }
+        let in_doubt = first.in_doubt || second.in_doubt;
+        let result = if first.last.is_ok() { first.last } else { second.last };
+        Carried { result, accepted: None, in_doubt }
+    }
+
+    /// The PUT, tried again while a pause has two thirds of its deadline, a resume one: a lost
+    /// pause is worse than a late resume. The rest is for the fallback and the read-back.
+    async fn put(&self, call: Call, turn: &Turn) -> Tries {
+        let left = self.exchange.left();
+        let until = Instant::now()
+            + match self.command.wanted {
+                Wanted::Pause => left * 2 / 3,
+                Wanted::Resume => left / 3,
+            };
+        let call = call.with_patience(left / 3);
+        retry::call(&*self.next, &call, retry::IDEMPOTENT, until, turn.cancelled()).await
+    }
+
+    fn put_call(&self) -> Call {
+        let target = self.original.target_with_path(&self.command.put_path());
+        let put = self.original.derive(Method::PUT, target, Some(self.command.wanted.body()));
+        put.acting_as(self.principal)
+    }
+
+    fn fallback(&self) -> Option<Call> {
+        match self.exchange.terms.fallback {
+            Fallback::Legacy => Some(self.original.clone()),
+            Fallback::Agnostic => {
+                let target = self.original.target_with_path(&self.command.agnostic_path());
+                let body = Some(self.command.wanted.body());
+                Some(self.original.derive(Method::PATCH, target, body))
+            }
+            Fallback::None => None,
+        }
+    }
+
+    /// What the client gets for the result of `call`: the original's own answer is the answer,
+    /// a success of any other call takes the legacy form.
+    async fn answer(&self, tries: Tries, call: Call) -> Carried {
+        let Tries { last, in_doubt, .. } = tries;
+        let succeeded = is_success(&last);
+        let result = match last {
+            Ok(upstream) if succeeded && call.target != self.original.target => {
+                Ok(answer::legacy(self, &upstream).await)
+            }
+            other => other,
+        };
+        Carried { result, accepted: succeeded.then_some(call), in_doubt }
+    }
+}
+
+// === impl Carried ===
+
+impl Carried {
+    /// The caller may not do this; nothing was changed.
+    const fn refused(answer: Answer) -> Self {
+        Self { result: Ok(answer), accepted: None, in_doubt: false }
+    }
+
+    fn outcome(&self) -> Outcome {
+        match &self.result {
+            _ if self.accepted.is_some() => Outcome::Done,
+            _ if self.in_doubt => Outcome::Unknown,
+            Ok(answer) => Outcome::Refused { status: answer.status.as_u16() },
+            Err(failure) if failure.code.retry() == Retry::Idempotent => Outcome::Unknown,
+            Err(_) => Outcome::NotSent,
+        }
+    }
+}
+
+pub(super) fn is_success(result: &Result<Answer, Failure>) -> bool {
+    result.as_ref().is_ok_and(|answer| answer.status.is_success())
+}
+
+/// Statuses that say "not this way": the permission is missing, or the endpoint is.
+fn is_refusal(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 403 | 404 | 405 | 410 | 501)
+}
+
+/// A resume whose tries a newer pause has ended: not done, unless one of them may have been.
+fn called_off(tries: &Tries) -> Carried {
+    let failure = if tries.in_doubt {
+        Failure::new(Code::OutcomeUnknown, "a newer pause ended the tries of a resume in doubt")
+    } else {
+        superseded()
+    };
+    Carried { result: Err(failure), accepted: None, in_doubt: tries.in_doubt }
+}
+
+fn superseded() -> Failure {
+    Failure::new(Code::Superseded, "a newer pause of the conversation was admitted")
+}

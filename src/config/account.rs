@@ -1,0 +1,95 @@
+//! The gateway's own OAuth clients: who, and where the secret is found.
+//!
+//! The secret never stands in the configuration: it comes from a variable of the environment or
+//! from a file, when the configuration is checked. What holds it prints nothing of it.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// `[upstream.service]` and `[upstream.recovery]`, as they are spelt.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawAccount {
+    /// The OAuth client's id.
+    pub client_id: String,
+    /// The name of the variable that holds the secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_secret_env: Option<String>,
+    /// The file whose first line is the secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_secret_file: Option<PathBuf>,
+    /// The token endpoint below the login address.
+    #[serde(default = "token_path")]
+    pub token_path: String,
+}
+
+/// An OAuth client of the gateway's own.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Its id.
+    pub client_id: String,
+    /// Its secret.
+    pub secret: Secret,
+    /// The token endpoint below the login address.
+    pub token_path: String,
+}
+
+/// A secret that is not printed.
+#[derive(Clone)]
+pub struct Secret(String);
+
+// === impl RawAccount ===
+
+impl RawAccount {
+    /// Finds the secret. An error names the key at fault below the account's own, and what to do.
+    pub fn check(&self) -> Result<Account, (&'static str, String)> {
+        let secret = match (&self.client_secret_env, &self.client_secret_file) {
+            (Some(name), None) => std::env::var(name)
+                .map_err(|_| ("client_secret_env", format!("the variable {name} is not set")))?,
+            (None, Some(file)) => std::fs::read_to_string(file)
+                .map_err(|error| {
+                    ("client_secret_file", format!("{} cannot be read: {error}", file.display()))
+                })?
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
+            _ => {
+                let wanted = "needs exactly one of: client_secret_env, client_secret_file";
+                return Err(("client_id", wanted.to_owned()));
+            }
+        };
+        if self.client_id.is_empty() || secret.is_empty() {
+            return Err(("client_id", "needs an id and a secret that are not empty".to_owned()));
+        }
+        if !self.token_path.starts_with('/') {
+            return Err(("token_path", "must begin with /".to_owned()));
+        }
+        Ok(Account {
+            client_id: self.client_id.clone(),
+            secret: Secret(secret),
+            token_path: self.token_path.clone(),
+        })
+    }
+}
+
+// === impl Secret ===
+
+impl Secret {
+    /// The secret itself.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+fn token_path() -> String {
+    "/oauth/token".to_owned()
+}
