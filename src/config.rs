@@ -7,6 +7,7 @@
 pub mod checked;
 pub mod error;
 pub mod layers;
+pub mod ledger;
 pub mod raw;
 #[cfg(test)]
 mod tests;

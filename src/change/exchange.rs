@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::journal::{Action, Event, Intent, IntentId, Journal, Outcome, Record};
+use super::journal::{Action, Event, Intent, IntentId, Journal, Outcome, Record, Settled};
 use super::terms::Terms;
 use super::{Announcement, Call};
 use crate::dialect::Dialect;
@@ -112,6 +112,9 @@ impl Exchange {
             exchange: self.id,
             client: Arc::clone(&self.terms.client),
             change: change.id,
+            upstream: Arc::clone(&self.upstream),
+            operation: None,
+            medium: None,
             action,
             subjects,
         };
@@ -126,11 +129,22 @@ impl Exchange {
         }
     }
 
-    /// Writes what became of an intent.
+    /// Writes what became of an intent. The answer does not wait for it: an intent without an
+    /// outcome is what a recovery looks for.
     pub fn settle(&self, intent: &Written, outcome: Outcome) {
-        if let Some(id) = intent.0 {
-            self.journal.outcome(id, outcome);
-        }
+        let Some(id) = intent.0 else { return };
+        let (exchange, settled) = (self.id, self.journal.outcome(id, outcome));
+        self.afterwards(async move {
+            match settled.await {
+                Ok(Settled::Closed) => {}
+                Ok(Settled::NotOurs) => {
+                    tracing::error!(%exchange, "the intent was settled by another gateway");
+                }
+                Err(unwritten) => {
+                    tracing::error!(%exchange, %unwritten, "an outcome is not on record");
+                }
+            }
+        });
     }
 
     /// Writes down an event.

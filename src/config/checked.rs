@@ -29,6 +29,8 @@ pub struct Config {
     pub log: raw::Log,
     /// Bounds.
     pub limits: raw::Limits,
+    /// What is kept of what was done.
+    pub ledger: crate::ledger::settings::Settings,
     /// The mock.
     pub mock: Mock,
     /// Where requests go; at least one.
@@ -181,6 +183,7 @@ impl<'a> Checking<'a> {
             unpublished: self.unpublished(&raw.mock.unpublished),
         };
         self.limits(&raw.limits);
+        let ledger = self.ledger(&raw.ledger);
         let upstreams = self.upstreams(&raw.upstream);
         let default_client =
             Arc::new(self.terms("default_client", Arc::from("default"), &raw.default_client, None));
@@ -220,6 +223,7 @@ impl<'a> Checking<'a> {
             admin: raw.admin.listen,
             log: raw.log,
             limits: raw.limits,
+            ledger,
             mock,
             upstreams,
             default_client,
@@ -227,7 +231,7 @@ impl<'a> Checking<'a> {
         })
     }
 
-    fn fault(&mut self, key: &str, message: impl Into<String>) {
+    pub(super) fn fault(&mut self, key: &str, message: impl Into<String>) {
         let (origin, position) = (self.locate)(key);
         self.faults.push(ConfigError {
             origin,
