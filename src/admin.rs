@@ -19,7 +19,8 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::dialect::{Dialect, ErrorAnswer};
-use crate::ledger::MemoryLedger;
+use crate::ledger::Ledger;
+use crate::ledger::record::Shown;
 use crate::report::findings::Filter;
 use crate::report::{Coverage, Findings};
 
@@ -33,7 +34,7 @@ pub struct Admin {
     /// What of the contracts was seen.
     pub coverage: Coverage,
     /// Intents and outcomes.
-    pub ledger: MemoryLedger,
+    pub ledger: Ledger,
     /// Whether traffic is wanted.
     pub readiness: Readiness,
 }
@@ -108,8 +109,16 @@ async fn coverage(State(admin): State<Admin>) -> impl IntoResponse {
     Json(admin.coverage.shown())
 }
 
-async fn ledger(State(admin): State<Admin>) -> impl IntoResponse {
-    Json(admin.ledger.entries())
+/// The newest records of the ledger, oldest first.
+async fn ledger(State(admin): State<Admin>) -> Response {
+    match admin.ledger.newest().await {
+        Ok(records) => Json(records.iter().map(Shown::of).collect::<Vec<_>>()).into_response(),
+        Err(_) => problem(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "ledger.unreadable",
+            "The ledger's database does not answer; the log says why.",
+        ),
+    }
 }
 
 async fn unknown() -> Response {

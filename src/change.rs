@@ -30,7 +30,7 @@ use jiff::civil::Date;
 pub use call::{Answer, Call, Payload, Principal};
 pub use exchange::Exchange;
 pub use journal::Journal;
-use journal::{Outcome, Plan};
+use journal::{OpenIntent, Outcome};
 pub use registry::Registry;
 
 use crate::dialect::Dialect;
@@ -76,7 +76,7 @@ pub trait Change: Send + Sync {
     fn recover(
         self: Arc<Self>,
         _exchange: Rc<Exchange>,
-        _plan: Plan,
+        _open: OpenIntent,
         _next: Rc<dyn Next>,
     ) -> LocalBoxFuture<'static, Outcome> {
         Box::pin(std::future::ready(Outcome::Unknown))

@@ -9,6 +9,7 @@ pub mod checked;
 pub mod checking;
 pub mod error;
 pub mod layers;
+pub mod ledger;
 pub mod raw;
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@
 //! is settled at start. The gateway knows nothing of the mock: to it an upstream is an address.
 
 mod account;
+mod alarm;
 mod authority;
 mod body;
 mod connection;
@@ -18,6 +19,7 @@ pub mod metrics;
 mod pipeline;
 mod pool;
 pub mod recorded;
+mod recover;
 mod respond;
 mod route;
 mod stream;
@@ -38,6 +40,7 @@ use std::time::Duration;
 use tokio::sync::watch as signal;
 use tokio::task::LocalSet;
 
+use self::alarm::Alarming;
 use self::identify::Clients;
 use self::metrics::Metrics;
 use self::route::Routes;
@@ -129,13 +132,16 @@ impl Gateway {
             .first()
             .map_or(Ok(address), std::net::TcpListener::local_addr)
             .map_err(bind_error)?;
+        let journal =
+            Arc::new(Alarming { journal: sinks.journal, metrics: Arc::clone(&sinks.metrics) });
         let site = Arc::new(Site {
             routes: Routes::new(&upstreams),
+            upstreams,
             clients: Clients::new(config),
             limits: config.limits.clone(),
             findings: sinks.findings,
             metrics: sinks.metrics,
-            journal: sinks.journal,
+            journal,
         });
         Ok(Self { site, listeners, address, tls, drain: config.gateway.drain })
     }
@@ -154,9 +160,10 @@ impl Gateway {
             let (site, tls, stopping) =
                 (Arc::clone(&self.site), self.tls.clone(), stopping.clone());
             let drain = self.drain;
+            let recovers = if number == 0 { Recovers::Yes } else { Recovers::No };
             let thread = std::thread::Builder::new()
                 .name(format!("gateway-{number}"))
-                .spawn(move || event_loop(site, listener, tls, stopping, drain))?;
+                .spawn(move || event_loop(site, listener, tls, stopping, drain, recovers))?;
             threads.push(thread);
         }
         Ok(Running { stop, threads })
@@ -178,6 +185,13 @@ impl Running {
     }
 }
 
+/// Whether a thread finishes what was left open: one of them does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Recovers {
+    Yes,
+    No,
+}
+
 /// One thread: a single-threaded runtime and everything that runs on it.
 fn event_loop(
     site: Arc<Site>,
@@ -185,6 +199,7 @@ fn event_loop(
     tls: Option<Arc<rustls::ServerConfig>>,
     mut stopping: signal::Receiver<bool>,
     drain: Duration,
+    recovers: Recovers,
 ) -> Drained {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -203,6 +218,9 @@ fn event_loop(
             }
         };
         let worker = Rc::new(Worker::new(site, stopping.clone()));
+        if recovers == Recovers::Yes {
+            tokio::task::spawn_local(recover::watch(Rc::clone(&worker)));
+        }
         let serving = listen::serve(Rc::clone(&worker), listener, tls, stopping.clone());
         let too_long = async {
             let _ = stopping.wait_for(|stop| *stop).await;

@@ -1,130 +1,289 @@
 //! The ledger: what recgate did to recordings, and what became of it.
 //!
-//! Changes write through their [`Journal`] trait. This first form keeps the newest entries in
-//! memory, for the admin side; it is bounded and does not survive a restart. What an entry may
-//! hold is settled here already: ids, never tokens, secrets or bodies.
+//! Changes write through their [`Journal`] trait. What is durable when:
+//!
+//! 1. An **intent** is committed to the database before its caller may send anything, with its turn
+//!    in the conversation's queue in the same transaction.
+//! 2. An **outcome** closes it, and events for subscriptions go into the outbox in that same
+//!    transaction. An intent without an outcome is what a recovery looks for.
+//! 3. Everything else worth knowing is a **record**.
+//!
+//! A [`Ledger`] is a handle: it sends commands to the one task that writes (`writer`), which
+//! commits all that is waiting at once. So durable writes share their syncs, and the gateway's
+//! event loops never touch a database. The database is SQLite in a file, SQLite in memory (it ends
+//! with the process), or PostgreSQL that gateways share; the statements are the same (`store`).
+//!
+//! **Architecture invariant:** ids go in, and what is not plainly an id goes in as its SHA-256;
+//! tokens, secrets and bodies never do. Nothing is ever changed in `ledger_records`.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+mod adopt;
+mod batch;
+mod body;
+mod command;
+mod enlist;
+#[cfg(test)]
+mod faults;
+mod inventory;
+pub mod key;
+mod prune;
+mod read;
+pub mod record;
+pub mod settings;
+mod store;
+mod writer;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::future::LocalBoxFuture;
 use jiff::Timestamp;
-use serde::Serialize;
-use sha2::{Digest, Sha256};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
+pub use self::body::Claim;
+use self::body::IntentBody;
+use self::command::{Command, What, Write};
+pub use self::command::{Counted, Event, Queued, Use};
+use self::key::KeyError;
+use self::record::Record as Kept;
+use self::settings::Settings;
+pub use self::store::StoreError;
 use crate::change::Journal;
-use crate::change::journal::{Intent, IntentId, Outcome, Plan, Record, Unwritten};
-use crate::limits::{LEDGER_ENTRIES, LEDGER_SUBJECT_BYTES, LEDGER_SUBJECTS};
+use crate::change::journal::{
+    Begun, Intent, IntentId, OpenIntent, Outcome, Record, Settled, Unwritten,
+};
+use crate::limits::{LEDGER_ENTRIES, LEDGER_EVENT_BYTES, LEDGER_EVENTS, LEDGER_QUEUE};
 
-/// A ledger in memory.
-#[derive(Clone, Debug, Default)]
-pub struct MemoryLedger {
-    entries: Arc<Mutex<VecDeque<Entry>>>,
+/// An open ledger. Clones are the same ledger.
+#[derive(Clone)]
+pub struct Ledger {
+    commands: mpsc::Sender<Command>,
+    lost: Arc<AtomicU64>,
+    /// Whether other gateways may write to the same database.
+    shared: bool,
 }
 
-/// One entry.
-#[derive(Clone, Debug, Serialize)]
-pub struct Entry {
-    /// When it was written.
-    pub at: Timestamp,
-    /// What it says.
-    #[serde(flatten)]
-    pub what: What,
+/// Why a ledger cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Its key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The writer's thread.
+    #[error("the ledger's thread: {0}")]
+    Thread(io::Error),
+    /// The writer ended while it opened the ledger.
+    #[error("the ledger's thread ended")]
+    Ended,
 }
 
-/// The kinds of entries.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "kebab-case", tag = "entry")]
-pub enum What {
-    /// Before the first upstream call.
-    Intent {
-        /// The intent's id.
-        id: IntentId,
-        /// What is going to be done.
-        #[serde(flatten)]
-        intent: Intent,
-    },
-    /// After the last.
-    Outcome {
-        /// The intent's id.
-        id: IntentId,
-        /// What became of it.
-        #[serde(flatten)]
+// === impl Ledger ===
+
+impl Ledger {
+    /// Opens a ledger, and makes it where there is none.
+    pub async fn open(settings: Settings) -> Result<Self, OpenError> {
+        let (commands, waiting) = mpsc::channel(LEDGER_QUEUE);
+        let shared = settings.place.is_shared();
+        writer::start(
+            settings,
+            waiting,
+            #[cfg(test)]
+            faults::Faults::default(),
+        )
+        .await?;
+        Ok(Self { commands, lost: Arc::default(), shared })
+    }
+
+    /// The same, with a store that can be made to fail.
+    #[cfg(test)]
+    pub(crate) async fn open_with(
+        settings: Settings,
+        faults: faults::Faults,
+    ) -> Result<Self, OpenError> {
+        let (commands, waiting) = mpsc::channel(LEDGER_QUEUE);
+        let shared = settings.place.is_shared();
+        writer::start(settings, waiting, faults).await?;
+        Ok(Self { commands, lost: Arc::default(), shared })
+    }
+
+    /// What became of an intent, with the events that tell it. Resolves when both are durable.
+    pub fn settle(
+        &self,
+        intent: IntentId,
         outcome: Outcome,
-    },
-    /// In between.
-    Record(Record),
-}
-
-// === impl MemoryLedger ===
-
-impl MemoryLedger {
-    /// The entries, oldest first.
-    #[must_use]
-    pub fn entries(&self) -> Vec<Entry> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
-    }
-
-    /// Writes one entry; the oldest gives way where there are too many.
-    fn push(&self, what: What) {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        if entries.len() >= LEDGER_ENTRIES {
-            entries.pop_front();
-        }
-        entries.push_back(Entry { at: Timestamp::now(), what });
-    }
-}
-
-impl Journal for MemoryLedger {
-    fn intent(&self, intent: Intent) -> LocalBoxFuture<'static, Result<IntentId, Unwritten>> {
-        let id = IntentId(Uuid::now_v7());
-        let ids = |ids: &[String]| ids.iter().take(LEDGER_SUBJECTS).map(|id| subject(id)).collect();
-        let plan = Plan {
-            subjects: ids(&intent.plan.subjects),
-            undo: ids(&intent.plan.undo),
-            ..intent.plan
-        };
-        let intent = Intent { plan, ..intent };
-        self.push(What::Intent { id, intent });
-        Box::pin(std::future::ready(Ok(id)))
-    }
-
-    fn outcome(&self, id: IntentId, outcome: Outcome) {
+        events: Vec<Event>,
+    ) -> LocalBoxFuture<'static, Result<Settled, Unwritten>> {
         let outcome = match outcome {
-            Outcome::Partial { failed } => Outcome::Partial {
-                failed: failed.iter().take(LEDGER_SUBJECTS).map(|id| subject(id)).collect(),
-            },
+            Outcome::Partial { failed } => Outcome::Partial { failed: body::subjects(&failed) },
             other => other,
         };
-        self.push(What::Outcome { id, outcome });
+        self.ask(|reply| {
+            let what = What::Settle(intent, outcome, reply);
+            Command::Write(Write { what, events: bounded(events) })
+        })
+    }
+
+    /// Writes a record, with events. Resolves when both are durable.
+    pub fn append(
+        &self,
+        record: &Record,
+        events: Vec<Event>,
+    ) -> LocalBoxFuture<'static, Result<(), Unwritten>> {
+        let text = note(record);
+        self.ask(|reply| {
+            Command::Write(Write { what: What::Note(text, reply), events: bounded(events) })
+        })
+    }
+
+    /// Counts a use in the inventory: merged, and written within a second or two.
+    pub fn count(&self, once: Use) {
+        if self.commands.try_send(Command::Count(once)).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The newest records, oldest first.
+    pub fn newest(&self) -> impl Future<Output = Result<Vec<Kept>, Unwritten>> + Send + 'static {
+        self.ask_anywhere(|reply| Command::Newest(LEDGER_ENTRIES, reply))
+    }
+
+    /// What the inventory has counted, by client and key.
+    pub fn inventory(
+        &self,
+    ) -> impl Future<Output = Result<Vec<Counted>, Unwritten>> + Send + 'static {
+        self.ask_anywhere(Command::Inventory)
+    }
+
+    /// Events that wait to be delivered, oldest first.
+    pub fn pending(
+        &self,
+        most: usize,
+    ) -> impl Future<Output = Result<Vec<Queued>, Unwritten>> + Send + 'static {
+        self.ask_anywhere(move |reply| Command::Pending(most, reply))
+    }
+
+    /// Removes what was written before a time; a checkpoint tells. Gives the number of records.
+    pub fn prune(
+        &self,
+        before: Timestamp,
+    ) -> impl Future<Output = Result<u64, Unwritten>> + Send + 'static {
+        self.ask_anywhere(move |reply| Command::Prune(before, reply))
+    }
+
+    /// Records and uses that could not even be handed to the writer.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Writes that this gateway ends, and closes the ledger. Later commands are refused.
+    pub async fn close(&self) {
+        let (reply, closed) = oneshot::channel();
+        if self.commands.send(Command::Close(reply)).await.is_ok() {
+            let _ = closed.await;
+        }
+    }
+
+    /// Sends a command now, or as soon as there is room, and waits for its answer.
+    fn ask<T: Send + 'static>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T, Unwritten>>) -> Command,
+    ) -> LocalBoxFuture<'static, Result<T, Unwritten>> {
+        Box::pin(self.ask_anywhere(command))
+    }
+
+    fn ask_anywhere<T: Send + 'static>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<Result<T, Unwritten>>) -> Command,
+    ) -> impl Future<Output = Result<T, Unwritten>> + Send + 'static {
+        let (reply, answer) = oneshot::channel();
+        // Handed over before this returns: what is written must not hang on who waits for it.
+        let waits = match self.commands.try_send(command(reply)) {
+            Ok(()) => None,
+            Err(TrySendError::Full(command)) => Some((self.commands.clone(), command)),
+            Err(TrySendError::Closed(_)) => None,
+        };
+        async move {
+            if let Some((commands, command)) = waits {
+                commands.send(command).await.map_err(|_| Unwritten)?;
+            }
+            // A writer that is gone has dropped the other end.
+            answer.await.unwrap_or(Err(Unwritten))
+        }
+    }
+}
+
+impl Journal for Ledger {
+    fn begin(
+        &self,
+        intent: Intent,
+        conversation: Option<String>,
+    ) -> LocalBoxFuture<'static, Result<Begun, Unwritten>> {
+        let key = conversation.map(|id| body::conversation_key(&intent.upstream, &id));
+        let intent = IntentBody::new(IntentId(Uuid::now_v7()), &intent, key);
+        self.ask(|reply| {
+            Command::Write(Write { what: What::Begin(intent, reply), events: Vec::new() })
+        })
+    }
+
+    fn open_on(
+        &self,
+        upstream: &str,
+        conversation: &str,
+    ) -> LocalBoxFuture<'static, Result<Vec<OpenIntent>, Unwritten>> {
+        let key = body::conversation_key(upstream, conversation);
+        self.ask(|reply| Command::OpenOn(key, reply))
+    }
+
+    fn outcome(
+        &self,
+        intent: IntentId,
+        outcome: Outcome,
+    ) -> LocalBoxFuture<'static, Result<Settled, Unwritten>> {
+        self.settle(intent, outcome, Vec::new())
+    }
+
+    fn adopt(&self) -> LocalBoxFuture<'static, Result<Vec<OpenIntent>, Unwritten>> {
+        self.ask(Command::Adopt)
+    }
+
+    fn is_shared(&self) -> bool {
+        self.shared
     }
 
     fn record(&self, record: Record) {
-        let record = Record { subject: subject(&record.subject), ..record };
-        self.push(What::Record(record));
+        let (reply, _) = oneshot::channel();
+        let write = Write { what: What::Note(note(&record), reply), events: Vec::new() };
+        if self.commands.try_send(Command::Write(write)).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(
+                exchange = %record.exchange, event = ?record.event,
+                "a record is lost: the ledger's writer does not keep up"
+            );
+        }
     }
 }
 
-/// An id as the ledger keeps it. What a caller calls an id is a caller's text: where it is too long
-/// for one, or has characters that no id has, its SHA-256 stands for it.
-fn subject(id: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:%=".contains(&byte);
-    if id.len() <= LEDGER_SUBJECT_BYTES && id.bytes().all(plain) {
-        return id.to_owned();
+/// The JSON of a record.
+fn note(record: &Record) -> String {
+    body::json(&Record { subject: body::subject(&record.subject), ..record.clone() })
+}
+
+/// Events within their limits. What is beyond them is a fault of recgate's own, and said.
+fn bounded(mut events: Vec<Event>) -> Vec<Event> {
+    let before = events.len();
+    events.retain(|event| event.payload.to_string().len() <= LEDGER_EVENT_BYTES);
+    events.truncate(LEDGER_EVENTS);
+    if events.len() < before {
+        tracing::error!(dropped = before - events.len(), "events beyond their limits");
     }
-    let hash = Sha256::digest(id.as_bytes());
-    hash.iter().fold("sha256:".to_owned(), |text, byte| text + &format!("{byte:02x}"))
+    events
 }
 
 #[cfg(test)]
-mod tests {
-    use super::subject;
-
-    #[test]
-    fn what_is_no_id_is_kept_as_its_hash() {
-        assert_eq!(subject("c0000000-0000"), "c0000000-0000");
-        assert!(subject("card 4111 1111").starts_with("sha256:"));
-        assert_eq!(subject(&"x".repeat(1_000_000)).len(), 71);
-    }
-}
+mod tests;

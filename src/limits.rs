@@ -16,7 +16,56 @@ pub const ANSWER_HEADERS: usize = 1_024;
 pub const TOKEN_ANSWER_BYTES: usize = 64 * 1024;
 
 /// Entries the ledger keeps in memory.
+/// Records of the ledger that the admin side shows, and that a ledger in memory keeps.
 pub const LEDGER_ENTRIES: usize = 2_000;
+
+/// Commands that wait for the ledger's writer; a sender waits for a place.
+pub const LEDGER_QUEUE: usize = 1_024;
+
+/// Commands that one commit of the ledger carries.
+pub const LEDGER_BATCH_COMMANDS: usize = 256;
+
+/// Bytes of text that one commit of the ledger carries, give or take one command.
+pub const LEDGER_BATCH_BYTES: usize = 1024 * 1024;
+
+/// The longest that one transaction of the ledger may take before its callers are told that it
+/// failed, in milliseconds.
+pub const LEDGER_WRITE_MS: u64 = 5_000;
+
+/// The shortest and the longest wait before a failed ledger is opened again, in milliseconds.
+pub const LEDGER_BACKOFF_MS: std::ops::RangeInclusive<u64> = 100..=5_000;
+
+/// Time between two signs of life of a gateway in a ledger that gateways share, in milliseconds.
+pub const LEDGER_HEARTBEAT_MS: u64 = 1_000;
+
+/// Silence after which a gateway in a shared ledger counts as dead, in milliseconds: longer than a
+/// transaction may take.
+pub const LEDGER_DEAD_MS: u64 = 15_000;
+
+/// The same where a gateway of the same configured name has started since.
+pub const LEDGER_RESTARTED_MS: u64 = 4_000;
+
+/// Time between two writes of what the inventory has counted, in milliseconds.
+pub const LEDGER_INVENTORY_MS: u64 = 1_000;
+
+/// Kinds of use (client and key) that the inventory holds before it writes them; more are not
+/// counted until it has.
+pub const LEDGER_INVENTORY_PENDING: usize = 10_000;
+
+/// Bytes of JSON beside an inventory entry.
+pub const LEDGER_DETAIL_BYTES: usize = 4_096;
+
+/// Events for subscriptions that one command of the ledger may carry.
+pub const LEDGER_EVENTS: usize = 128;
+
+/// Bytes of one event's JSON.
+pub const LEDGER_EVENT_BYTES: usize = 16 * 1024;
+
+/// Heads of other writers' chains that a start of the ledger writes down, the newest first.
+pub const LEDGER_HEADS: usize = 1_000;
+
+/// Time between two looks for records that are older than `ledger.keep_days`, in milliseconds.
+pub const LEDGER_PRUNE_MS: u64 = 3_600_000;
 
 /// Ids that one entry of the ledger names: as many as a deletion-protection call may.
 pub const LEDGER_SUBJECTS: usize = 100;

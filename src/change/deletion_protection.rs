@@ -27,7 +27,7 @@ use failures::{Asked, Told};
 
 use super::call::canonical;
 use super::exchange::PARTIAL;
-use super::journal::{Action, Outcome, Plan};
+use super::journal::{Action, OpenIntent, Outcome, Plan};
 use super::terms::Policy;
 use super::{Announcement, Answer, Call, Change, Exchange, Next};
 use crate::dialect::{Detail, Dialect, ErrorAnswer};
@@ -92,10 +92,10 @@ impl Change for DeletionProtection {
     fn recover(
         self: Arc<Self>,
         exchange: Rc<Exchange>,
-        plan: Plan,
+        open: OpenIntent,
         next: Rc<dyn Next>,
     ) -> LocalBoxFuture<'static, Outcome> {
-        Box::pin(compensation::recover(exchange, plan, next))
+        Box::pin(compensation::recover(exchange, open.plan, next))
     }
 }
 

@@ -2,17 +2,20 @@
 
 use std::cell::RefCell;
 use std::future::Future;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::journal::{Action, Event, Intent, IntentId, Journal, Outcome, Plan, Record};
+use super::journal::{
+    Action, Begun, Event, Intent, IntentId, Journal, OpenIntent, Outcome, Place, Plan, Record,
+    Settled, Unwritten,
+};
 use super::terms::Terms;
 use super::{Announcement, Answer, Call};
 use crate::dialect::{Dialect, ErrorAnswer};
@@ -49,7 +52,24 @@ pub struct Exchange {
 
 /// An intent that was written, or the pause that could not wait for it.
 #[must_use]
-pub struct Written(Option<IntentId>);
+pub struct Written(Option<Begun>);
+
+// === impl Written ===
+
+impl Written {
+    /// The intent and its place in its conversation's queue, where it has one.
+    #[must_use]
+    pub fn place(&self) -> Option<(IntentId, &Place)> {
+        let begun = self.0.as_ref()?;
+        Some((begun.id, begun.turn.as_ref()?))
+    }
+
+    /// The intents on the same conversation that were open before it.
+    #[must_use]
+    pub fn before(&self) -> &[OpenIntent] {
+        self.place().map_or(&[], |(_, place)| &place.before)
+    }
+}
 
 // === impl Exchange ===
 
@@ -106,9 +126,19 @@ impl Exchange {
     /// Writes an intent. Where the ledger cannot take it the exchange ends here, except for a
     /// pause: that goes on, and its answer says `Recgate-Ledger: failed`.
     pub async fn intend(
-        self: &Rc<Self>,
+        &self,
         change: &'static Announcement,
         plan: Plan,
+    ) -> Result<Written, Failure> {
+        self.begin(change, plan, None).await
+    }
+
+    /// The same, with a place in the queue of a conversation, by its id in its canonical spelling.
+    pub async fn begin(
+        &self,
+        change: &'static Announcement,
+        plan: Plan,
+        conversation: Option<String>,
     ) -> Result<Written, Failure> {
         let action = plan.action;
         let intent = Intent {
@@ -118,8 +148,8 @@ impl Exchange {
             upstream: Arc::clone(&self.upstream),
             plan,
         };
-        match self.journal.intent(intent).await {
-            Ok(id) => Ok(Written(Some(id))),
+        match self.journal.begin(intent, conversation).await {
+            Ok(begun) => Ok(Written(Some(begun))),
             Err(unwritten) if action == Action::Pause => {
                 tracing::error!(exchange = %self.id, %unwritten, "pausing without a record");
                 self.note(LEDGER, HeaderValue::from_static("failed"));
@@ -155,10 +185,23 @@ impl Exchange {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Writes what became of an intent.
+    /// Writes what became of an intent. The answer does not wait for it: an intent without an
+    /// outcome is what a recovery looks for.
     pub fn settle(&self, intent: &Written, outcome: Outcome) {
-        if let Some(id) = intent.0 {
-            self.journal.outcome(id, outcome);
+        let Some(id) = intent.0.as_ref().map(|begun| begun.id) else { return };
+        let (exchange, mut settled) = (self.id, self.journal.outcome(id, outcome));
+        let tell = move |settled: Result<Settled, Unwritten>| match settled {
+            Ok(Settled::Closed) => {}
+            Ok(Settled::NotOurs) => {
+                tracing::error!(%exchange, "the intent was settled by another gateway");
+            }
+            Err(unwritten) => {
+                tracing::error!(%exchange, %unwritten, "an outcome is not on record");
+            }
+        };
+        match (&mut settled).now_or_never() {
+            Some(settled) => tell(settled),
+            None => self.afterwards(async move { tell(settled.await) }),
         }
     }
 

@@ -7,27 +7,64 @@
 use std::sync::Arc;
 
 use futures_util::future::LocalBoxFuture;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// Where a change writes down what it is about to do and what became of it.
+///
+/// Every method hands its command over before it returns; the future only waits for what became of
+/// it. A future that is dropped takes nothing back.
 pub trait Journal: Send + Sync {
-    /// Resolves when the intent is durable. An error means that it is not, and never will be.
-    fn intent(&self, intent: Intent) -> LocalBoxFuture<'static, Result<IntentId, Unwritten>>;
+    /// Resolves when the intent is durable. An error means that it is not, and that nobody will act
+    /// on it.
+    ///
+    /// With a conversation (of the intent's upstream) it takes a turn in that conversation's queue,
+    /// in the same transaction: a fencing number, and who is before it.
+    fn begin(
+        &self,
+        intent: Intent,
+        conversation: Option<String>,
+    ) -> LocalBoxFuture<'static, Result<Begun, Unwritten>>;
 
-    /// What became of an intent.
-    fn outcome(&self, intent: IntentId, outcome: Outcome);
+    /// The same without a turn.
+    fn intent(&self, intent: Intent) -> LocalBoxFuture<'static, Result<IntentId, Unwritten>> {
+        let begun = self.begin(intent, None);
+        Box::pin(async move { begun.await.map(|begun| begun.id) })
+    }
 
-    /// Something worth knowing that is not an intent.
+    /// The intents that are open on a conversation of an upstream, by fencing number.
+    fn open_on(
+        &self,
+        upstream: &str,
+        conversation: &str,
+    ) -> LocalBoxFuture<'static, Result<Vec<OpenIntent>, Unwritten>>;
+
+    /// What became of an intent. Resolves when that is durable.
+    fn outcome(
+        &self,
+        intent: IntentId,
+        outcome: Outcome,
+    ) -> LocalBoxFuture<'static, Result<Settled, Unwritten>>;
+
+    /// Takes over the open intents of gateways that are dead, this one's of before a restart
+    /// included. Each is this gateway's to settle from now on; two gateways never get the same.
+    fn adopt(&self) -> LocalBoxFuture<'static, Result<Vec<OpenIntent>, Unwritten>>;
+
+    /// Whether other gateways may write to the same ledger.
+    fn is_shared(&self) -> bool;
+
+    /// Something worth knowing that is not an intent. A journal that cannot take it says so by
+    /// itself, loudly.
     fn record(&self, record: Record);
 }
 
 /// An intent's id: a UUID version 7.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 #[serde(transparent)]
 pub struct IntentId(pub Uuid);
 
-/// The ledger could not take an entry.
+/// The ledger could not take an entry, or not be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the ledger cannot be written")]
 pub struct Unwritten;
@@ -71,8 +108,62 @@ impl Plan {
     }
 }
 
+/// An intent that is durable.
+#[derive(Clone, Debug)]
+pub struct Begun {
+    /// Its id.
+    pub id: IntentId,
+    /// Its turn, where it took one.
+    pub turn: Option<Place>,
+}
+
+/// A turn in a conversation's queue.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The fencing number: a later turn on the same conversation has a greater one, on every
+    /// gateway of the ledger, whatever was restarted in between.
+    pub fence: u64,
+    /// The process that has it: this one.
+    pub writer: Uuid,
+    /// The intents with smaller numbers that were open when it was taken.
+    pub before: Vec<OpenIntent>,
+}
+
+/// An intent that has no outcome yet, with all that a recovery needs to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenIntent {
+    /// Its id.
+    pub id: IntentId,
+    /// The process that has to settle it.
+    pub writer: Uuid,
+    /// When it was written.
+    pub at: Timestamp,
+    /// Its fencing number, where it took a turn.
+    pub fence: Option<u64>,
+    /// The exchange.
+    pub exchange: Uuid,
+    /// The client's name.
+    pub client: String,
+    /// The change.
+    pub change: String,
+    /// The upstream's name.
+    pub upstream: String,
+    /// What was going to be done.
+    pub plan: Plan,
+}
+
+/// What a durable outcome did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// It closed the intent.
+    Closed,
+    /// The intent was closed already, or another process has taken it over since: the outcome is
+    /// on record, and what holds is the other's.
+    NotOurs,
+}
+
 /// The actions that leave a trace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Action {
@@ -85,7 +176,7 @@ pub enum Action {
 }
 
 /// What became of an intent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "outcome")]
 pub enum Outcome {
     /// The upstream accepted it.
@@ -102,10 +193,15 @@ pub enum Outcome {
     },
     /// What was changed was changed back: the world is as it was.
     RolledBack,
+    /// A later command on the same conversation decides.
+    Superseded,
     /// Nothing was sent.
     NotSent,
     /// Nobody can tell.
     Unknown,
+    /// The ledger took the intent after all, when its caller had been told that it could not: a
+    /// pause went on without it, and nothing else was sent.
+    Unacknowledged,
 }
 
 /// Something worth knowing.

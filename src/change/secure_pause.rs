@@ -12,6 +12,7 @@
 mod answer;
 mod command;
 mod confirm;
+mod fleet;
 mod flow;
 mod guard;
 mod hold;
@@ -34,9 +35,8 @@ use flow::Flow;
 use queue::Queues;
 use refusals::Refusals;
 
-use super::call::canonical;
 use super::exchange::caller_hash;
-use super::journal::{Outcome, Plan};
+use super::journal::{OpenIntent, Outcome};
 use super::terms;
 use super::{Announcement, Answer, Call, Change, Exchange, Next, Principal};
 use crate::dialect::Dialect;
@@ -112,8 +112,7 @@ impl Change for SecurePause {
             Reading::Ambiguous | Reading::Other => return next.call(call),
         };
         // The number is taken here and not in the future, so that the order of admission counts.
-        let conversation = canonical(&command.conversation).to_ascii_lowercase();
-        let turn = self.queues.enter(&exchange.upstream, &conversation, command.wanted);
+        let turn = self.queues.enter(&exchange.upstream, &command.key(), command.wanted);
         let flow = Flow {
             caller: caller_hash(&call),
             refusals: self.refusals.clone(),
@@ -130,9 +129,9 @@ impl Change for SecurePause {
     fn recover(
         self: Arc<Self>,
         exchange: Rc<Exchange>,
-        plan: Plan,
+        open: OpenIntent,
         next: Rc<dyn Next>,
     ) -> LocalBoxFuture<'static, Outcome> {
-        Box::pin(recover::recover(self.queues.clone(), exchange, plan, next))
+        Box::pin(recover::recover(self.queues.clone(), exchange, open, next))
     }
 }

@@ -14,7 +14,9 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::journal::{Intent, IntentId, Outcome, Record, Unwritten};
+use super::journal::{
+    Begun, Intent, IntentId, OpenIntent, Outcome, Place, Record, Settled, Unwritten,
+};
 use super::terms::{Authority, Fallback, LegacyAnswer, Policy, QueryBody, SecurePause, Terms};
 use super::{Answer, Call, Change, Exchange, Journal, Next, Payload, Principal};
 use crate::contract::ContractDate;
@@ -120,14 +122,42 @@ impl Next for Script {
 }
 
 impl Journal for Notebook {
-    fn intent(&self, intent: Intent) -> LocalBoxFuture<'static, Result<IntentId, Unwritten>> {
+    fn begin(
+        &self,
+        intent: Intent,
+        conversation: Option<String>,
+    ) -> LocalBoxFuture<'static, Result<Begun, Unwritten>> {
         self.intents.lock().unwrap().push(intent);
-        let result = if self.refuse { Err(Unwritten) } else { Ok(IntentId(Uuid::now_v7())) };
+        let fence = self.intents.lock().unwrap().len() as u64;
+        let turn = conversation.map(|_| Place { fence, writer: Uuid::nil(), before: Vec::new() });
+        let begun = Begun { id: IntentId(Uuid::now_v7()), turn };
+        let result = if self.refuse { Err(Unwritten) } else { Ok(begun) };
         Box::pin(std::future::ready(result))
     }
 
-    fn outcome(&self, _: IntentId, outcome: Outcome) {
+    fn open_on(
+        &self,
+        _: &str,
+        _: &str,
+    ) -> LocalBoxFuture<'static, Result<Vec<OpenIntent>, Unwritten>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    fn outcome(
+        &self,
+        _: IntentId,
+        outcome: Outcome,
+    ) -> LocalBoxFuture<'static, Result<Settled, Unwritten>> {
         self.outcomes.lock().unwrap().push(outcome);
+        Box::pin(std::future::ready(Ok(Settled::Closed)))
+    }
+
+    fn adopt(&self) -> LocalBoxFuture<'static, Result<Vec<OpenIntent>, Unwritten>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    fn is_shared(&self) -> bool {
+        false
     }
 
     fn record(&self, record: Record) {

@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::dialect::Dialect;
 use crate::gateway::metrics::Metrics;
 use crate::gateway::{Drained, Gateway, Sinks};
-use crate::ledger::MemoryLedger;
+use crate::ledger::Ledger;
 use crate::report::{Coverage, Findings};
 use crate::telemetry;
 
@@ -40,13 +40,6 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let mut registry = Registry::default();
     let findings = Findings::default();
     let coverage = Coverage::default();
-    let ledger = MemoryLedger::default();
-    let sinks = Sinks {
-        findings: findings.clone(),
-        coverage: coverage.clone(),
-        metrics: Metrics::register(&mut registry),
-        journal: Arc::new(ledger.clone()),
-    };
 
     // Take every port.
     let mock = if config.uses_mock() { Some(mock::bind(&config).await?) } else { None };
@@ -55,6 +48,14 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("admin.listen: cannot listen on {}", config.admin))?;
     let admin_address = admin_listener.local_addr().context("admin.listen")?;
+    // After the ports: a start that fails for one of them makes no ledger.
+    let ledger = Ledger::open(config.ledger.clone()).await.context("ledger")?;
+    let sinks = Sinks {
+        findings: findings.clone(),
+        coverage: coverage.clone(),
+        metrics: Metrics::register(&mut registry),
+        journal: Arc::new(ledger.clone()),
+    };
     let gateway = Gateway::bind(&config, mock_address, sinks)?;
     let gateway_address = gateway.address();
 
@@ -66,7 +67,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         registry: Arc::new(registry),
         findings,
         coverage,
-        ledger,
+        ledger: ledger.clone(),
         readiness: readiness.clone(),
     };
     let admin = tokio::spawn(admin::serve(admin_listener, admin, stop.clone().cancelled_owned()));
@@ -91,6 +92,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     if let Some(mock) = mock {
         mock.await.context("mock vendor")?.context("mock vendor")?;
     }
+    // Last: until here there may be outcomes to be written.
+    ledger.close().await;
     match drained {
         Ok(Drained::Clean) => Ok(()),
         Ok(Drained::Cut) => {
@@ -130,6 +133,7 @@ fn greet(
     if let Some(mock) = mock {
         writeln!(out, "mock     http://{mock}")?;
     }
+    writeln!(out, "ledger   {}", config.ledger.place)?;
     writeln!(out, "admin    http://{admin}")?;
     for upstream in &config.upstreams {
         let first = |paths: &[String]| paths.first().cloned().unwrap_or_default();

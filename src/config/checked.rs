@@ -30,6 +30,8 @@ pub struct Config {
     pub log: raw::Log,
     /// Bounds.
     pub limits: raw::Limits,
+    /// What is kept of what was done.
+    pub ledger: crate::ledger::settings::Settings,
     /// The mock.
     pub mock: Mock,
     /// Where requests go; at least one.

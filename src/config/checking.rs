@@ -44,6 +44,7 @@ impl<'a> Checking<'a> {
             unpublished: self.unpublished(&raw.mock.unpublished),
         };
         self.limits(&raw.limits);
+        let ledger = self.ledger(&raw.ledger);
         let upstreams = self.upstreams(&raw.upstream);
         let default_client = self.default_client(&raw.default_client);
         let clients = self.clients(&raw.client, &raw.default_client);
@@ -62,6 +63,7 @@ impl<'a> Checking<'a> {
             admin: raw.admin.listen,
             log: raw.log,
             limits: raw.limits,
+            ledger,
             mock,
             upstreams,
             default_client,
@@ -69,7 +71,7 @@ impl<'a> Checking<'a> {
         })
     }
 
-    fn fault(&mut self, key: &str, message: impl Into<String>) {
+    pub(super) fn fault(&mut self, key: &str, message: impl Into<String>) {
         let (origin, position) = (self.locate)(key);
         self.faults.push(ConfigError {
             origin,

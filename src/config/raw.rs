@@ -33,6 +33,8 @@ pub struct Raw {
     pub log: Log,
     /// Bounds.
     pub limits: Limits,
+    /// What is kept of what was done.
+    pub ledger: super::ledger::Ledger,
     /// The mock vendor.
     pub mock: Mock,
     /// Where requests go.

@@ -26,6 +26,11 @@ impl Clients {
         Self { known: config.clients.clone(), default: Arc::clone(&config.default_client) }
     }
 
+    /// The terms of clients that no entry names.
+    pub(crate) const fn fallback(&self) -> &Arc<Terms> {
+        &self.default
+    }
+
     /// The terms of whoever sent these headers.
     pub(crate) fn identify(&self, headers: &HeaderMap) -> &Arc<Terms> {
         self.known

@@ -22,6 +22,7 @@ pub struct Metrics {
     failures: Family<FailureLabels, Counter>,
     changes: Family<ChangeLabels, Counter>,
     unknown: Family<UpstreamLabels, Counter>,
+    alarms: Family<AlarmLabels, Counter>,
     /// Client connections that are open.
     pub(crate) connections: Gauge,
     /// Exchanges that were admitted and not answered.
@@ -59,6 +60,11 @@ struct UpstreamLabels {
     upstream: String,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct AlarmLabels {
+    alarm: &'static str,
+}
+
 // === impl Metrics ===
 
 impl Metrics {
@@ -76,6 +82,7 @@ impl Metrics {
             "Requests that no contract knows",
             metrics.unknown.clone(),
         );
+        registry.register("alarms", "What a person has to look at", metrics.alarms.clone());
         registry.register("connections", "Open client connections", metrics.connections.clone());
         registry.register("in_flight", "Unfinished exchanges", metrics.in_flight.clone());
         registry.register("follow_ups", "Work after an answer", metrics.follow_ups.clone());
@@ -104,6 +111,11 @@ impl Metrics {
 
     pub(crate) fn adapted(&self, change: &str) {
         self.changes.get_or_create(&ChangeLabels { change: change.to_owned() }).inc();
+    }
+
+    /// Something happened that a person has to look at.
+    pub(crate) fn alarm(&self, alarm: &'static str) {
+        self.alarms.get_or_create(&AlarmLabels { alarm }).inc();
     }
 
     pub(crate) fn unknown_operation(&self, upstream: &str) {

@@ -36,6 +36,7 @@ const FOLLOW_UP_GRACE: Duration = Duration::from_secs(2);
 /// What all threads share: one configuration, ready to be used.
 pub(crate) struct Site {
     pub(crate) routes: Routes,
+    pub(crate) upstreams: Vec<Arc<Upstream>>,
     pub(crate) clients: Clients,
     pub(crate) limits: Limits,
     pub(crate) findings: Findings,

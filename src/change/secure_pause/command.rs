@@ -11,6 +11,7 @@ use http::Method;
 
 use crate::change::Call;
 use crate::change::call::canonical;
+use crate::change::journal::{Action, Plan};
 use crate::json::{self, FaultKind, Node};
 
 /// The nine media of the announcement.
@@ -109,6 +110,23 @@ impl Reading {
 // === impl Command ===
 
 impl Command {
+    /// What the ledger has to know of it.
+    #[must_use]
+    pub(super) fn plan(&self) -> Plan {
+        let action = match self.wanted {
+            Wanted::Pause => Action::Pause,
+            Wanted::Resume => Action::Resume,
+        };
+        let medium = Some(self.media.clone()).filter(|medium| !medium.is_empty());
+        Plan { medium, ..Plan::new(action, vec![self.conversation.clone()]) }
+    }
+
+    /// What the queues know the conversation by: its id in its canonical spelling.
+    #[must_use]
+    pub(super) fn key(&self) -> String {
+        canonical(&self.conversation).to_ascii_lowercase()
+    }
+
     /// `/api/v2/conversations/{media}/{id}/recordingstate`
     #[must_use]
     pub(super) fn put_path(&self) -> String {

@@ -7,11 +7,13 @@ use http::{Method, StatusCode};
 use tokio::time::Instant;
 
 use super::command::{Command, Form, Wanted};
+use super::fleet::{Again, Fenced, Fleet};
 use super::guard::{self, Proven};
-use super::queue::{Go, Turn};
+use super::queue::{Go, OVERTAKE_GRACE, Turn};
 use super::refusals::Refusals;
 use super::{WEM_449, answer, confirm, hold};
-use crate::change::journal::{Action, Event, Outcome, Plan};
+use crate::change::exchange::Written;
+use crate::change::journal::{Action, Event, OpenIntent, Outcome};
 use crate::change::retry::{self, End, Tries};
 use crate::change::terms::{self, Authority, Fallback};
 use crate::change::{Answer, Call, Exchange, Next, Principal};
@@ -30,6 +32,12 @@ pub(super) struct Flow {
     pub(super) principal: Principal,
 }
 
+/// A command's place: in the queue of this gateway, and among the others on its ledger.
+pub(super) struct Place {
+    turn: Turn,
+    fleet: Rc<Fleet>,
+}
+
 /// What became of a command.
 struct Carried {
     result: Result<Answer, Failure>,
@@ -42,19 +50,28 @@ struct Carried {
 
 impl Flow {
     pub(super) async fn run(mut self, turn: Turn) -> Result<Answer, Failure> {
-        let doubtful = match turn.wait(self.exchange.deadline).await {
+        let mut doubtful = match turn.wait(self.exchange.deadline).await {
             Go::Clear => false,
             Go::Doubtful => true,
-            Go::Superseded => return Err(superseded()),
-            Go::TooLate => {
-                return Err(Failure::new(Code::QueueTimeout, "an older command is still open"));
-            }
+            stop @ (Go::Superseded | Go::TooLate) => return Err(stop.failure()),
         };
-        let intent = self.exchange.intend(&WEM_449, self.plan()).await?;
-        if turn.is_cancelled() {
-            self.exchange.settle(&intent, Outcome::NotSent);
-            return Err(superseded());
+        let conversation = self.command.key();
+        let plan = self.command.plan();
+        let action = plan.action;
+        let intent = self.exchange.begin(&WEM_449, plan, Some(conversation.clone())).await?;
+        let fleet = Rc::new(Fleet::new(&self.exchange, &conversation, &intent));
+        match self.wait_for_others(&fleet, &turn, action, intent.before()).await {
+            Go::Clear => {}
+            Go::Doubtful => doubtful = true,
+            stop @ (Go::Superseded | Go::TooLate) => {
+                self.exchange.settle(&intent, Outcome::NotSent);
+                return Err(stop.failure());
+            }
         }
+        if self.command.wanted == Wanted::Resume {
+            self.next = Rc::new(Fenced { fleet: Rc::clone(&fleet), next: self.next });
+        }
+        let turn = Place { turn, fleet };
 
         let carried = if self.adapts() {
             self.exchange.adapted_by(&WEM_449);
@@ -69,9 +86,11 @@ impl Flow {
             self.native(&turn).await
         };
 
-        self.exchange.settle(&intent, carried.outcome());
         if carried.in_doubt && self.command.wanted == Wanted::Resume {
-            turn.doubt();
+            turn.turn.doubt();
+            self.settle_late(intent, carried.outcome());
+        } else {
+            self.exchange.settle(&intent, carried.outcome());
         }
         let Carried { result, accepted, .. } = carried;
         if let (Some(accepted), Wanted::Pause, Some(within)) =
@@ -94,16 +113,47 @@ impl Flow {
         result
     }
 
-    fn plan(&self) -> Plan {
-        Plan {
-            action: match self.command.wanted {
-                Wanted::Pause => Action::Pause,
-                Wanted::Resume => Action::Resume,
-            },
-            subjects: vec![self.command.conversation.clone()],
-            medium: Some(self.command.media.clone()).filter(|medium| !medium.is_empty()),
-            undo: Vec::new(),
+    /// Waits for what other gateways have open on this conversation.
+    async fn wait_for_others(
+        &self,
+        fleet: &Fleet,
+        turn: &Turn,
+        action: Action,
+        before: &[OpenIntent],
+    ) -> Go {
+        if turn.is_cancelled() {
+            return Go::Superseded;
         }
+        if !fleet.has_older(before, action) {
+            return Go::Clear;
+        }
+        match self.command.wanted {
+            Wanted::Resume => tokio::select! {
+                biased;
+                () = turn.cancelled() => Go::Superseded,
+                () = fleet.newer_pause() => Go::Superseded,
+                () = fleet.older_ended(action) => Go::Clear,
+                () = tokio::time::sleep_until(self.exchange.deadline) => Go::TooLate,
+            },
+            Wanted::Pause => {
+                let ended = tokio::time::timeout(OVERTAKE_GRACE, fleet.older_ended(action)).await;
+                if ended.is_ok() { Go::Clear } else { Go::Doubtful }
+            }
+        }
+    }
+
+    /// Settles a resume of unknown outcome when it is no longer feared: until then the other
+    /// gateways on the ledger must see that it may still arrive.
+    fn settle_late(&self, intent: Written, outcome: Outcome) {
+        if !self.exchange.journal.is_shared() {
+            self.exchange.settle(&intent, outcome);
+            return;
+        }
+        let (exchange, watch) = (Rc::clone(&self.exchange), self.watch);
+        self.exchange.afterwards(async move {
+            tokio::time::sleep(watch).await;
+            exchange.settle(&intent, outcome);
+        });
     }
 
     /// Who sends the PUT, or the answer to a caller who may not have it sent. Each use of the
@@ -130,7 +180,7 @@ impl Flow {
     }
 
     /// As the client spelt it. The PUT is idempotent and tried again; a PATCH goes once.
-    async fn native(&self, turn: &Turn) -> Carried {
+    async fn native(&self, turn: &Place) -> Carried {
         let call = self.original.clone();
         let tries = match self.command.form {
             Form::Put => self.put(call.clone(), turn).await,
@@ -144,7 +194,7 @@ impl Flow {
     }
 
     /// The legacy PATCH, carried forward.
-    async fn adapt(&self, turn: &Turn) -> Carried {
+    async fn adapt(&self, turn: &Place) -> Carried {
         let other_way = self.fallback();
         if let Some(fallback) = &other_way
             && self.principal == Principal::Caller
@@ -200,7 +250,7 @@ impl Flow {
 
     /// The PUT, tried again while a pause has two thirds of its deadline, a resume one: a lost
     /// pause is worse than a late resume. The rest is for the fallback and the read-back.
-    async fn put(&self, call: Call, turn: &Turn) -> Tries {
+    async fn put(&self, call: Call, turn: &Place) -> Tries {
         let left = self.exchange.left();
         let until = Instant::now()
             + match self.command.wanted {
@@ -244,6 +294,33 @@ impl Flow {
     }
 }
 
+// === impl Place ===
+
+impl Place {
+    /// Resolves when a newer pause has made this resume's tries pointless.
+    async fn cancelled(&self) {
+        tokio::select! {
+            () = self.turn.cancelled() => {}
+            () = self.fleet.newer_pause() => {}
+        }
+    }
+
+    /// Resolves when no older resume is open any more, on any gateway.
+    pub(super) async fn older_resumes_ended(&self) {
+        tokio::join!(self.turn.older_resumes_ended(), self.fleet.older_ended(Action::Pause));
+    }
+
+    /// Resolves when a newer command has been admitted here.
+    pub(super) async fn newer_admitted(&self) {
+        self.turn.newer_admitted().await;
+    }
+
+    /// Takes a place for sending the command again.
+    pub(super) async fn again(&self, command: &Command) -> Again {
+        self.fleet.again(&WEM_449, command.plan()).await
+    }
+}
+
 // === impl Carried ===
 
 impl Carried {
@@ -277,11 +354,7 @@ fn called_off(tries: &Tries) -> Carried {
     let failure = if tries.in_doubt {
         Failure::new(Code::OutcomeUnknown, "a newer pause ended the tries of a resume in doubt")
     } else {
-        superseded()
+        Go::Superseded.failure()
     };
     Carried { result: Err(failure), accepted: None, in_doubt: tries.in_doubt }
-}
-
-fn superseded() -> Failure {
-    Failure::new(Code::Superseded, "a newer pause of the conversation was admitted")
 }

@@ -13,8 +13,9 @@ use std::time::Duration;
 use super::WEM_449;
 use super::answer::conversation;
 use super::command::Command;
-use super::queue::Turn;
-use crate::change::journal::Event;
+use super::fleet::Again;
+use super::flow::Place;
+use crate::change::journal::{Event, Outcome};
 use crate::change::{Call, Exchange, Next};
 use crate::json;
 
@@ -30,12 +31,17 @@ pub(super) async fn hold(
     next: Rc<dyn Next>,
     command: Command,
     accepted: Call,
-    turn: Turn,
+    turn: Place,
     watch: Duration,
 ) {
     let accepted = accepted.with_patience(PATIENCE);
-    turn.older_resumes_ended().await;
-    let mut confirmed = repeat(&exchange, &*next, &command, &accepted).await;
+    // One that no ledger shows ended is not waited for longer than it is feared.
+    let _ = tokio::time::timeout(watch, turn.older_resumes_ended()).await;
+    let again = || repeat(&exchange, &*next, &command, &accepted, &turn);
+    let mut confirmed = match again().await {
+        Repeated::Decided => return,
+        repeated => repeated == Repeated::Accepted,
+    };
     let (mut look, mut watched) = (FIRST_LOOK, Duration::ZERO);
     while watched < watch {
         tokio::select! {
@@ -46,7 +52,10 @@ pub(super) async fn hold(
         watched += look;
         look *= 2;
         confirmed = is_paused(&*next, &command, &accepted).await
-            || repeat(&exchange, &*next, &command, &accepted).await;
+            || match again().await {
+                Repeated::Decided => return,
+                repeated => repeated == Repeated::Accepted,
+            };
     }
     if !confirmed {
         tracing::error!(
@@ -58,10 +67,38 @@ pub(super) async fn hold(
     }
 }
 
-/// Sends the pause again; whether the upstream accepted it.
-async fn repeat(exchange: &Exchange, next: &dyn Next, command: &Command, accepted: &Call) -> bool {
+/// What became of a repetition.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Repeated {
+    Accepted,
+    Failed,
+    /// A newer command was admitted, on whichever gateway: it decides now.
+    Decided,
+}
+
+/// Sends the pause again.
+async fn repeat(
+    exchange: &Exchange,
+    next: &dyn Next,
+    command: &Command,
+    accepted: &Call,
+    turn: &Place,
+) -> Repeated {
+    let place = turn.again(command).await;
+    if matches!(place, Again::Newer) {
+        return Repeated::Decided;
+    }
     exchange.record(&WEM_449, Event::PauseRepeated, &command.conversation);
-    next.call(accepted.clone()).await.is_ok_and(|answer| answer.status.is_success())
+    let result = next.call(accepted.clone()).await;
+    let repeated = match result {
+        Ok(answer) if answer.status.is_success() => Repeated::Accepted,
+        _ => Repeated::Failed,
+    };
+    if let Again::Placed(written) = place {
+        let done = repeated == Repeated::Accepted;
+        exchange.settle(&written, if done { Outcome::Done } else { Outcome::Unknown });
+    }
+    repeated
 }
 
 async fn is_paused(next: &dyn Next, command: &Command, like: &Call) -> bool {

@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::command::Wanted;
+use crate::error::{Code, Failure};
 
 /// How long a pause lets an older resume's try finish before it goes past it.
 pub(super) const OVERTAKE_GRACE: Duration = Duration::from_millis(500);
@@ -81,6 +82,20 @@ pub(super) enum Go {
     Superseded,
     /// The deadline came first; nothing may be sent.
     TooLate,
+}
+
+// === impl Go ===
+
+impl Go {
+    /// What the client of a command that was not sent is told.
+    pub(super) fn failure(self) -> Failure {
+        match self {
+            Self::TooLate => Failure::new(Code::QueueTimeout, "an older command is still open"),
+            Self::Superseded | Self::Clear | Self::Doubtful => {
+                Failure::new(Code::Superseded, "a newer pause of the conversation was admitted")
+            }
+        }
+    }
 }
 
 // === impl Queues ===

@@ -14,8 +14,7 @@ use tokio::time::Instant;
 use super::command::{Command, Form, Wanted};
 use super::flow::is_success;
 use super::queue::Queues;
-use crate::change::call::canonical;
-use crate::change::journal::{Action, Event, Outcome, Plan};
+use crate::change::journal::{Action, Event, OpenIntent, Outcome};
 use crate::change::retry::{self, IDEMPOTENT};
 use crate::change::{Call, Exchange, Next, Principal};
 
@@ -26,9 +25,10 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub(super) async fn recover(
     queues: Queues,
     exchange: Rc<Exchange>,
-    plan: Plan,
+    open: OpenIntent,
     next: Rc<dyn Next>,
 ) -> Outcome {
+    let OpenIntent { plan, fence, .. } = open;
     let (Action::Pause, Some(conversation)) = (plan.action, plan.subjects.into_iter().next())
     else {
         return Outcome::Unknown;
@@ -39,8 +39,19 @@ pub(super) async fn recover(
         conversation,
         wanted: Wanted::Pause,
     };
-    let key = canonical(&command.conversation).to_ascii_lowercase();
-    let turn = queues.enter(&exchange.upstream, &key, Wanted::Pause);
+    let turn = queues.enter(&exchange.upstream, &command.key(), Wanted::Pause);
+    // It takes a place again. Where a later command has taken one since, that one decides.
+    let key = Some(command.key());
+    let Ok(place) = exchange.begin(&super::WEM_449, command.plan(), key).await else {
+        return Outcome::Unknown;
+    };
+    let newest = place.place().map(|(_, place)| place.fence);
+    if let (Some(left), Some(newest)) = (fence, newest)
+        && newest > left + 1
+    {
+        exchange.settle(&place, Outcome::NotSent);
+        return Outcome::Superseded;
+    }
     let (method, path) = match command.form {
         Form::Put | Form::Legacy => (Method::PUT, command.put_path()),
         Form::Agnostic => (Method::PATCH, command.agnostic_path()),
@@ -52,5 +63,7 @@ pub(super) async fn recover(
     exchange.record(&super::WEM_449, Event::Recovered, &command.conversation);
     let until = Instant::now() + PATIENCE;
     let tries = retry::call(&*next, &call, IDEMPOTENT, until, turn.cancelled()).await;
-    if is_success(&tries.last) { Outcome::Done } else { Outcome::Unknown }
+    let outcome = if is_success(&tries.last) { Outcome::Done } else { Outcome::Unknown };
+    exchange.settle(&place, outcome.clone());
+    outcome
 }

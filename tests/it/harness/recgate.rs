@@ -98,7 +98,8 @@ impl Recgate {
         let ports = ["gateway.listen", "admin.listen", "mock.listen"]
             .map(|key| format!("{key}=127.0.0.1:0"));
         // Two threads, so that what they share is shared.
-        let usual = ["gateway.threads=2", "log.level=warn"].map(str::to_owned);
+        let usual =
+            ["gateway.threads=2", "log.level=warn", "ledger.url=memory:"].map(str::to_owned);
         for key in ports.into_iter().chain(usual).chain(set.iter().map(|&set| set.to_owned())) {
             arguments.extend(["--set".to_owned(), key]);
         }

@@ -1,0 +1,70 @@
+//! The journal as the gateway hands it to its changes: the ledger, and a counter that rings when
+//! something was written, or could not be, that a person has to look at.
+
+use std::sync::Arc;
+
+use futures_util::future::LocalBoxFuture;
+
+use super::metrics::Metrics;
+use crate::change::Journal;
+use crate::change::journal::{
+    Begun, Event, Intent, IntentId, OpenIntent, Outcome, Record, Settled, Unwritten,
+};
+
+/// A journal whose alarms are counted.
+pub(crate) struct Alarming {
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Journal for Alarming {
+    fn begin(
+        &self,
+        intent: Intent,
+        conversation: Option<String>,
+    ) -> LocalBoxFuture<'static, Result<Begun, Unwritten>> {
+        let (begun, metrics) =
+            (self.journal.begin(intent, conversation), Arc::clone(&self.metrics));
+        Box::pin(async move { begun.await.inspect_err(|_| metrics.alarm("ledger-unwritten")) })
+    }
+
+    fn open_on(
+        &self,
+        upstream: &str,
+        conversation: &str,
+    ) -> LocalBoxFuture<'static, Result<Vec<OpenIntent>, Unwritten>> {
+        self.journal.open_on(upstream, conversation)
+    }
+
+    fn outcome(
+        &self,
+        intent: IntentId,
+        outcome: Outcome,
+    ) -> LocalBoxFuture<'static, Result<Settled, Unwritten>> {
+        let settled = self.journal.outcome(intent, outcome);
+        let metrics = Arc::clone(&self.metrics);
+        Box::pin(async move { settled.await.inspect_err(|_| metrics.alarm("ledger-unwritten")) })
+    }
+
+    fn record(&self, record: Record) {
+        match record.event {
+            Event::PauseUnconfirmed => self.metrics.alarm("pause-unconfirmed"),
+            Event::ReprotectFailed => self.metrics.alarm("reprotect-failed"),
+            Event::FellBack
+            | Event::OvertookResume
+            | Event::PauseRepeated
+            | Event::ActedForCaller { .. }
+            | Event::ActedUnproven
+            | Event::Recovered => {}
+        }
+        self.journal.record(record);
+    }
+
+    fn adopt(&self) -> LocalBoxFuture<'static, Result<Vec<OpenIntent>, Unwritten>> {
+        self.journal.adopt()
+    }
+
+    fn is_shared(&self) -> bool {
+        self.journal.is_shared()
+    }
+}

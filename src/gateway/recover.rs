@@ -1,0 +1,106 @@
+//! Ending what a gateway left open: its own from before a restart, and those of gateways on the
+//! same ledger that died.
+//!
+//! An intent without an outcome is a promise that nobody keeps any more. Its change finishes it by
+//! the recovery account of its upstream, towards protected or paused; what cannot be finished that
+//! way is declared unknown, with an alarm: a person has to look. Nothing is ever resumed or released
+//! here.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use http::Method;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::forward::Forward;
+use super::route::{Leg, Route};
+use super::visit::Visit;
+use super::worker::Worker;
+use crate::change::journal::{OpenIntent, Outcome};
+use crate::change::terms::Terms;
+use crate::change::{Exchange, Principal};
+use crate::error::Blame;
+
+/// How often dead gateways are looked for.
+const EVERY: Duration = Duration::from_secs(5);
+/// Intents that are finished at the same time.
+const AT_ONCE: usize = 8;
+
+/// Finishes what is open, now and whenever a gateway on the ledger dies, until this one stops.
+pub(crate) async fn watch(worker: Rc<Worker>) {
+    let stopped = worker.stopped();
+    let work = async {
+        loop {
+            round(&worker).await;
+            tokio::time::sleep(EVERY).await;
+        }
+    };
+    tokio::select! {
+        () = work => {}
+        () = stopped => {}
+    }
+}
+
+async fn round(worker: &Rc<Worker>) {
+    match worker.site.journal.adopt().await {
+        Ok(open) => {
+            let finishing = open.into_iter().map(|open| finish(worker, open));
+            futures_util::stream::iter(finishing).buffer_unordered(AT_ONCE).collect::<()>().await;
+        }
+        Err(unwritten) => tracing::error!(%unwritten, "open intents cannot be looked for"),
+    }
+}
+
+/// Finishes one intent, or declares it unknown.
+async fn finish(worker: &Rc<Worker>, open: OpenIntent) {
+    let intent = open.id;
+    let (client, action) = (open.client.clone(), open.plan.action);
+    let outcome = outcome(worker, open).await;
+    if outcome == Outcome::Unknown {
+        worker.site.metrics.alarm("intent-unknown");
+        tracing::error!(
+            intent = %intent.0, client, ?action,
+            "what became of an intent is unknown: look at the vendor's side"
+        );
+    } else {
+        tracing::warn!(intent = %intent.0, client, ?action, ?outcome, "an intent left open was ended");
+    }
+    if let Err(unwritten) = worker.site.journal.outcome(intent, outcome).await {
+        tracing::error!(intent = %intent.0, %unwritten, "its outcome is not on record");
+    }
+}
+
+async fn outcome(worker: &Rc<Worker>, open: OpenIntent) -> Outcome {
+    let Some(upstream) = worker.site.upstreams.iter().find(|it| *it.config.name == *open.upstream)
+    else {
+        return Outcome::Unknown;
+    };
+    let Some(change) = upstream.changes.by_id(&open.change).map(Arc::clone) else {
+        return Outcome::Unknown;
+    };
+    if upstream.account(Principal::Recovery).is_none() {
+        return Outcome::Unknown;
+    }
+    let mut terms = Terms::clone(worker.site.clients.fallback());
+    terms.client = Arc::from(&*open.client);
+    let terms = Arc::new(terms);
+    let id = Uuid::now_v7();
+    let deadline = Instant::now() + terms.deadline;
+    let exchange = Rc::new(Exchange::new(
+        id,
+        Arc::clone(&terms),
+        Arc::clone(&upstream.config.name),
+        upstream.config.dialect,
+        deadline,
+        Arc::clone(&worker.site.journal),
+    ));
+    let route = Route { upstream: Arc::clone(upstream), leg: Leg::Api, target: "/".to_owned() };
+    let visit = Rc::new(Visit::new(Rc::clone(worker), id, terms, &route, Method::GET));
+    // Every call has a patience of its own.
+    let deadline = Instant::now() + Duration::from_hours(1);
+    let next = Rc::new(Forward { visit, deadline, author: Blame::Change });
+    change.recover(exchange, open, next).await
+}

@@ -1,0 +1,369 @@
+//! One transaction for all that waits: turns, records, and what follows from them.
+//!
+//! The statements do not grow with the number of commands, only their lists of values do. The order
+//! within the transaction is: the turns first, because a record of an intent says its number (and
+//! because a turn's row is the lock behind which another gateway's intents are visible); then what
+//! outcomes close, because their records say whether they did; then the records; then the rest.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::body::{self, IntentBody, OutcomeBody};
+use super::command::{Event, What, Write};
+use super::key::Key;
+use super::record::{Head, Kind, Record};
+use super::store::{self, Backend, Statement, Store, StoreError, Value};
+use crate::change::journal::{Begun, IntentId, OpenIntent, Place, Settled};
+
+/// Rows of one `VALUES` list: each has up to eight values, and PostgreSQL takes 65,535.
+const ROWS: usize = 1_000;
+
+/// Who writes, and how far its chain is.
+#[derive(Clone)]
+pub(super) struct Chain {
+    pub(super) writer: Uuid,
+    pub(super) key: Key,
+    pub(super) head: Head,
+}
+
+/// What became of one command, once the transaction is durable.
+pub(super) enum Done {
+    Begun(Begun),
+    Settled(Settled),
+    Noted,
+}
+
+/// Writes everything, up to the commit and without it. Gives the chain's new head and one answer a
+/// command.
+pub(super) async fn write(
+    store: &mut Store,
+    chain: &Chain,
+    writes: &[Write],
+) -> Result<(Head, Vec<Done>), StoreError> {
+    still_alive(store, chain.writer).await?;
+    let now = Timestamp::now().as_microsecond();
+    let mut fences = take_turns(store, writes, now).await?;
+    let mut closed = close(store, chain.writer, writes, now).await?;
+
+    let mut tail = Tail::new(chain);
+    let mut begun: Vec<Row> = Vec::new();
+    let mut done = Vec::with_capacity(writes.len());
+    for write in writes {
+        match &write.what {
+            What::Begin(intent, _) => {
+                let fence = intent.conversation.as_ref().map(|key| next_fence(&mut fences, key));
+                let intent = IntentBody { fence, ..intent.clone() };
+                let record = tail.append(now, Kind::Intent, body::json(&intent));
+                let writer = chain.writer;
+                let turn = fence.map(|fence| Place { fence, writer, before: Vec::new() });
+                done.push(Done::Begun(Begun { id: intent.id, turn }));
+                begun.push(Row { seq: record, intent });
+            }
+            What::Settle(id, outcome, _) => {
+                let intent = closed.remove(id);
+                let settled = if intent.is_some() { Settled::Closed } else { Settled::NotOurs };
+                let effect = if intent.is_some() { body::CLOSED } else { body::NOT_OURS };
+                let (client, action, subjects) = match intent {
+                    Some(it) => (Some(it.client), Some(it.plan.action), it.plan.subjects),
+                    None => (None, None, Vec::new()),
+                };
+                let outcome = OutcomeBody {
+                    intent: *id,
+                    effect: effect.into(),
+                    outcome: outcome.clone(),
+                    client,
+                    action,
+                    subjects,
+                };
+                tail.append(now, Kind::Outcome, body::json(&outcome));
+                done.push(Done::Settled(settled));
+            }
+            What::Note(text, _) => {
+                tail.append(now, Kind::Record, text.clone());
+                done.push(Done::Noted);
+            }
+        }
+    }
+    let head = tail.head;
+    insert_records(store, &tail.records).await?;
+    insert_intents(store, chain.writer, &begun, now).await?;
+    queue(store, writes.iter().flat_map(|write| &write.events), now).await?;
+    name_those_before(store, &begun, &mut done).await?;
+    Ok((head, done))
+}
+
+/// A sign of life, and the proof that nobody has declared this writer dead: from here to the commit
+/// nobody can. A SQLite ledger has one gateway only.
+pub(super) async fn still_alive(store: &mut Store, writer: Uuid) -> Result<(), StoreError> {
+    if store.backend == Backend::Sqlite {
+        return Ok(());
+    }
+    let now = store.backend.now_ms();
+    let beat = format!("UPDATE ledger_writers SET beat = {now} WHERE id = $1 AND ended = 0");
+    match store.run(Statement::lasting(beat).with(writer)).await? {
+        0 => Err(StoreError::Replaced),
+        _ => Ok(()),
+    }
+}
+
+/// Takes all turns of a transaction: gives the last number before them, by conversation.
+///
+/// In the keys' order, so that two gateways cannot wait for one another. A conversation's first
+/// number is the time in seconds: its row may be removed with the records of its time, and numbers
+/// that begin again must be greater than any before.
+async fn take_turns(
+    store: &mut Store,
+    writes: &[Write],
+    now: i64,
+) -> Result<HashMap<String, u64>, StoreError> {
+    let mut wanted: BTreeMap<&str, u64> = BTreeMap::new();
+    for write in writes {
+        if let What::Begin(IntentBody { conversation: Some(key), .. }, _) = &write.what {
+            *wanted.entry(key).or_default() += 1;
+        }
+    }
+    let first = now / 1_000_000;
+    let mut fences = HashMap::new();
+    if wanted.is_empty() {
+        return Ok(fences);
+    }
+    let mut insert =
+        Statement::varying("INSERT INTO ledger_turns (conversation, fence, at) VALUES ");
+    rows(&mut insert, wanted.iter(), |(key, turns)| {
+        let turns = i64::try_from(*turns).unwrap_or(i64::MAX);
+        [Value::from(*key), Value::from(first.saturating_add(turns)), Value::from(now)]
+    });
+    insert.push(
+        " ON CONFLICT (conversation) DO UPDATE SET at = excluded.at, \
+         fence = ledger_turns.fence + excluded.fence - CAST(",
+    );
+    insert.bind(first);
+    insert.push(" AS BIGINT) RETURNING conversation, fence");
+    for row in store.rows(insert).await? {
+        let (key, last) = (store::text(&row, "conversation")?, store::natural(&row, "fence")?);
+        let turns = wanted.get(&*key).copied().unwrap_or(0);
+        fences.insert(key, last.saturating_sub(turns));
+    }
+    Ok(fences)
+}
+
+fn next_fence(fences: &mut HashMap<String, u64>, key: &str) -> u64 {
+    let fence = fences.entry(key.to_owned()).or_default();
+    *fence += 1;
+    *fence
+}
+
+/// Closes the intents that outcomes name, where they are open and this writer's. Gives what they
+/// were about.
+async fn close(
+    store: &mut Store,
+    writer: Uuid,
+    writes: &[Write],
+    now: i64,
+) -> Result<HashMap<IntentId, IntentBody>, StoreError> {
+    let ids: Vec<Value> = writes
+        .iter()
+        .filter_map(|write| match &write.what {
+            What::Settle(id, ..) => Some(Value::from(id.0)),
+            What::Begin(..) | What::Note(..) => None,
+        })
+        .collect();
+    let mut closed = HashMap::new();
+    if ids.is_empty() {
+        return Ok(closed);
+    }
+    let mut update = Statement::varying("UPDATE ledger_intents SET state = 'closed', at = ");
+    update.bind(now);
+    update.push(" WHERE state = 'open' AND owner = ");
+    update.bind(writer);
+    update.push(" AND id IN ");
+    update.tuple(ids);
+    update.push(
+        " RETURNING (SELECT body FROM ledger_records r WHERE r.writer = ledger_intents.chain \
+         AND r.seq = ledger_intents.seq) AS body",
+    );
+    for row in store.rows(update).await? {
+        let intent: IntentBody = serde_json::from_str(&store::text(&row, "body")?)
+            .map_err(|_| StoreError::Strange("an intent that is none"))?;
+        closed.insert(intent.id, intent);
+    }
+    Ok(closed)
+}
+
+/// Records in the making.
+pub(super) struct Tail<'a> {
+    chain: &'a Chain,
+    pub(super) head: Head,
+    pub(super) records: Vec<Record>,
+}
+
+/// An intent and its record's number.
+struct Row {
+    seq: u64,
+    intent: IntentBody,
+}
+
+// === impl Tail ===
+
+impl<'a> Tail<'a> {
+    pub(super) const fn new(chain: &'a Chain) -> Self {
+        Self { chain, head: chain.head, records: Vec::new() }
+    }
+
+    /// Adds a record and gives its number.
+    pub(super) fn append(&mut self, at: i64, kind: Kind, body: String) -> u64 {
+        let (writer, key) = (self.chain.writer, &self.chain.key);
+        let record = Record::after(&self.head, writer, at, kind, body, key);
+        self.head = record.head();
+        self.records.push(record);
+        self.head.seq
+    }
+}
+
+pub(super) async fn insert_records(
+    store: &mut Store,
+    records: &[Record],
+) -> Result<(), StoreError> {
+    for records in records.chunks(ROWS) {
+        let mut insert = Statement::varying(
+            "INSERT INTO ledger_records (writer, seq, at, kind, body, previous, hash) VALUES ",
+        );
+        rows(&mut insert, records.iter(), |record| {
+            [
+                Value::from(record.writer),
+                Value::from(record.seq),
+                Value::from(record.at),
+                Value::from(&*record.kind),
+                Value::from(&*record.body),
+                Value::from(record.previous),
+                Value::from(record.hash),
+            ]
+        });
+        store.run(insert).await?;
+    }
+    Ok(())
+}
+
+async fn insert_intents(
+    store: &mut Store,
+    writer: Uuid,
+    begun: &[Row],
+    now: i64,
+) -> Result<(), StoreError> {
+    for begun in begun.chunks(ROWS) {
+        let mut insert = Statement::varying(
+            "INSERT INTO ledger_intents (id, chain, seq, owner, conversation, fence, state, at) \
+             VALUES ",
+        );
+        rows(&mut insert, begun.iter(), |Row { seq, intent }| {
+            [
+                Value::from(intent.id.0),
+                Value::from(writer),
+                Value::from(*seq),
+                Value::from(writer),
+                Value::from(intent.conversation.as_deref().unwrap_or_default()),
+                Value::from(intent.fence.unwrap_or_default()),
+                Value::from("open"),
+                Value::from(now),
+            ]
+        });
+        store.run(insert).await?;
+    }
+    Ok(())
+}
+
+/// Puts events into the outbox, due at once.
+async fn queue<'a>(
+    store: &mut Store,
+    events: impl Iterator<Item = &'a Event>,
+    now: i64,
+) -> Result<(), StoreError> {
+    let events: Vec<&Event> = events.collect();
+    for events in events.chunks(ROWS) {
+        let mut insert = Statement::varying(
+            "INSERT INTO ledger_outbox (id, kind, about, payload, created, due, attempts, state) \
+             VALUES ",
+        );
+        rows(&mut insert, events.iter(), |event| {
+            [
+                Value::from(Uuid::now_v7()),
+                Value::from(body::subject(&event.kind)),
+                Value::from(body::subject(&event.about)),
+                Value::from(event.payload.to_string()),
+                Value::from(now),
+                Value::from(now),
+                Value::from(0_i64),
+                Value::from("pending"),
+            ]
+        });
+        store.run(insert).await?;
+    }
+    Ok(())
+}
+
+/// Tells each turn which intents are before it.
+async fn name_those_before(
+    store: &mut Store,
+    begun: &[Row],
+    done: &mut [Done],
+) -> Result<(), StoreError> {
+    let mut keys: Vec<&str> =
+        begun.iter().filter_map(|row| row.intent.conversation.as_deref()).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let mut open: HashMap<String, Vec<OpenIntent>> = HashMap::new();
+    for (key, intent) in open_on(store, &keys).await? {
+        open.entry(key).or_default().push(intent);
+    }
+    let turns = done.iter_mut().filter_map(|done| match done {
+        Done::Begun(begun) => Some(begun),
+        Done::Settled(_) | Done::Noted => None,
+    });
+    for (turn, row) in turns.zip(begun) {
+        let (Some(place), Some(key)) = (&mut turn.turn, &row.intent.conversation) else { continue };
+        let before = open.get(key).into_iter().flatten();
+        place.before = before
+            .filter(|it| it.fence.is_some_and(|fence| fence < place.fence))
+            .cloned()
+            .collect();
+    }
+    Ok(())
+}
+
+/// The open intents of conversations, by fencing number.
+pub(super) async fn open_on(
+    store: &mut Store,
+    keys: &[&str],
+) -> Result<Vec<(String, OpenIntent)>, StoreError> {
+    let mut select = Statement::varying(
+        "SELECT i.conversation, i.owner, r.at, r.body FROM ledger_intents i \
+         JOIN ledger_records r ON r.writer = i.chain AND r.seq = i.seq \
+         WHERE i.state = 'open' AND i.conversation IN ",
+    );
+    select.tuple(keys.iter().map(|key| Value::from(*key)));
+    select.push(" ORDER BY i.fence");
+    let mut open = Vec::new();
+    for row in store.rows(select).await? {
+        open.push((store::text(&row, "conversation")?, body::open_intent(&row)?));
+    }
+    Ok(open)
+}
+
+/// `(…), (…), …`
+pub(super) fn rows<T, const N: usize>(
+    statement: &mut Statement,
+    items: impl Iterator<Item = T>,
+    values: impl Fn(T) -> [Value; N],
+) {
+    for (at, item) in items.enumerate() {
+        if at > 0 {
+            statement.push(", ");
+        }
+        statement.tuple(values(item));
+    }
+}

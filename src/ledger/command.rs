@@ -1,0 +1,137 @@
+//! What is asked of the writer, and of what size.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::sync::oneshot;
+
+use super::body::IntentBody;
+use super::record::Record;
+use crate::change::journal::{Begun, IntentId, OpenIntent, Outcome, Settled, Unwritten};
+
+/// Where an answer goes. Nobody may be waiting any more.
+pub(super) type Reply<T> = oneshot::Sender<Result<T, Unwritten>>;
+
+/// One command.
+pub(super) enum Command {
+    /// Something to be written; many of them share a commit.
+    Write(Write),
+    /// A use to be counted, now and then.
+    Count(Use),
+    /// The open intents of a conversation.
+    OpenOn(String, Reply<Vec<OpenIntent>>),
+    /// Those of dead writers.
+    Adopt(Reply<Vec<OpenIntent>>),
+    /// The newest records.
+    Newest(usize, Reply<Vec<Record>>),
+    /// What was counted.
+    Inventory(Reply<Vec<Counted>>),
+    /// What is to be delivered.
+    Pending(usize, Reply<Vec<Queued>>),
+    /// Remove what is older.
+    Prune(Timestamp, Reply<u64>),
+    /// End in order.
+    Close(oneshot::Sender<()>),
+}
+
+/// Something to be written.
+pub(super) struct Write {
+    pub(super) what: What,
+    pub(super) events: Vec<Event>,
+}
+
+/// The things to be written.
+pub(super) enum What {
+    Begin(IntentBody, Reply<Begun>),
+    Settle(IntentId, Outcome, Reply<Settled>),
+    Note(String, Reply<()>),
+}
+
+/// An event for subscriptions, written in the transaction of what it tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Its type, such as `recording.paused`.
+    pub kind: String,
+    /// What deliveries are ordered by: the conversation or the recording.
+    pub about: String,
+    /// Its JSON: ids and outcome, no bodies.
+    pub payload: serde_json::Value,
+}
+
+/// An event in the outbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Queued {
+    /// Its id, a UUID version 7: the same on every try.
+    pub id: String,
+    /// Its type.
+    pub kind: String,
+    /// What deliveries are ordered by.
+    pub about: String,
+    /// Its JSON, as it will be signed.
+    pub payload: String,
+    /// When it was written.
+    pub created: Timestamp,
+    /// When it is to be tried next.
+    pub due: Timestamp,
+    /// How often it was.
+    pub attempts: u64,
+}
+
+/// One use of something that is counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// The client's name.
+    pub client: String,
+    /// What was used.
+    pub key: String,
+    /// What else is known of it; the newest counts.
+    pub detail: serde_json::Value,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What was counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Counted {
+    /// The client's name.
+    pub client: String,
+    /// What it used.
+    pub key: String,
+    /// What else is known of it.
+    pub detail: serde_json::Value,
+    /// When first.
+    pub first_seen: Timestamp,
+    /// When last.
+    pub last_seen: Timestamp,
+    /// How often.
+    pub count: u64,
+}
+
+// === impl Write ===
+
+impl Write {
+    /// About how many bytes it adds to a transaction.
+    pub(super) fn bytes(&self) -> usize {
+        let what = match &self.what {
+            What::Begin(body, _) => {
+                let ids = body.plan.subjects.iter().chain(&body.plan.undo);
+                ids.map(String::len).sum::<usize>() + 512
+            }
+            What::Settle(_, Outcome::Partial { failed }, _) => {
+                failed.iter().map(String::len).sum::<usize>() + 512
+            }
+            What::Settle(..) => 512,
+            What::Note(text, _) => text.len() + 256,
+        };
+        // An event's size is limited where it is taken in.
+        what + self.events.len() * 1024
+    }
+
+    /// Tells whoever waits that it is not on record.
+    pub(super) fn refuse(self) {
+        match self.what {
+            What::Begin(_, reply) => drop(reply.send(Err(Unwritten))),
+            What::Settle(.., reply) => drop(reply.send(Err(Unwritten))),
+            What::Note(_, reply) => drop(reply.send(Err(Unwritten))),
+        }
+    }
+}

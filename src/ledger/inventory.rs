@@ -1,0 +1,106 @@
+//! What clients use: counters that are merged in memory and written now and then.
+//!
+//! They are no record: a process that is killed loses the counts of its last second. What is
+//! counted, and under which keys, is for who counts.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use super::batch::rows;
+use super::command::{Counted, Use};
+use super::store::{self, Statement, Store, StoreError, Value};
+use crate::limits::LEDGER_DETAIL_BYTES;
+
+/// Rows of one statement.
+const ROWS: usize = 1_000;
+
+/// Uses that have not been written yet.
+#[derive(Clone, Debug)]
+pub(super) struct Uses {
+    detail: String,
+    first: Timestamp,
+    last: Timestamp,
+    count: u64,
+}
+
+/// Adds one use.
+pub(super) fn add(uses: &mut HashMap<(String, String), Uses>, once: Use) {
+    let detail = Some(once.detail.to_string()).filter(|it| it.len() <= LEDGER_DETAIL_BYTES);
+    let detail = detail.unwrap_or_else(|| "{}".to_owned());
+    let new = Uses { detail: String::new(), first: once.at, last: once.at, count: 0 };
+    let merged = uses.entry((once.client, once.key)).or_insert(new);
+    merged.first = merged.first.min(once.at);
+    if merged.count == 0 || once.at >= merged.last {
+        merged.detail = detail;
+        merged.last = once.at;
+    }
+    merged.count += 1;
+}
+
+/// Writes all of them. After an error they are still there; a commit of unknown outcome may then
+/// count them twice.
+pub(super) async fn flush(
+    store: &mut Store,
+    uses: &mut HashMap<(String, String), Uses>,
+) -> Result<(), StoreError> {
+    if uses.is_empty() {
+        return Ok(());
+    }
+    let mut sorted: Vec<_> = uses.iter().collect();
+    // In one order, so that two gateways cannot wait for one another.
+    sorted.sort_unstable_by_key(|(key, _)| *key);
+    store.begin().await?;
+    for sorted in sorted.chunks(ROWS) {
+        let mut upsert = Statement::varying(
+            "INSERT INTO ledger_inventory (client, key, detail, first_seen, last_seen, count) VALUES ",
+        );
+        rows(&mut upsert, sorted.iter(), |((client, key), uses)| {
+            [
+                Value::from(&**client),
+                Value::from(&**key),
+                Value::from(&*uses.detail),
+                Value::from(uses.first.as_microsecond()),
+                Value::from(uses.last.as_microsecond()),
+                Value::from(uses.count),
+            ]
+        });
+        upsert.push(
+            " ON CONFLICT (client, key) DO UPDATE SET \
+             detail = CASE WHEN excluded.last_seen >= ledger_inventory.last_seen \
+               THEN excluded.detail ELSE ledger_inventory.detail END, \
+             first_seen = CASE WHEN excluded.first_seen < ledger_inventory.first_seen \
+               THEN excluded.first_seen ELSE ledger_inventory.first_seen END, \
+             last_seen = CASE WHEN excluded.last_seen > ledger_inventory.last_seen \
+               THEN excluded.last_seen ELSE ledger_inventory.last_seen END, \
+             count = ledger_inventory.count + excluded.count",
+        );
+        store.run(upsert).await?;
+    }
+    store.commit().await?;
+    uses.clear();
+    Ok(())
+}
+
+/// Everything that was counted, by client and key.
+pub(super) async fn all(store: &mut Store) -> Result<Vec<Counted>, StoreError> {
+    let select = Statement::new(
+        "SELECT client, key, detail, first_seen, last_seen, count FROM ledger_inventory \
+         ORDER BY client, key",
+    );
+    let mut all = Vec::new();
+    store
+        .each(select, |row| {
+            all.push(Counted {
+                client: store::text(&row, "client")?,
+                key: store::text(&row, "key")?,
+                detail: serde_json::from_str(&store::text(&row, "detail")?).unwrap_or_default(),
+                first_seen: store::time(&row, "first_seen")?,
+                last_seen: store::time(&row, "last_seen")?,
+                count: store::natural(&row, "count")?,
+            });
+            Ok(())
+        })
+        .await?;
+    Ok(all)
+}

@@ -1,0 +1,309 @@
+//! What a ledger promises, the same over SQLite in a file, SQLite in memory and PostgreSQL.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod failing;
+#[path = "../../tests/it/harness/postgres.rs"]
+mod postgres;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use rstest::rstest;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::settings::{KeySource, Place, Settings};
+use super::{Event, Ledger, Use};
+use crate::change::Journal;
+use crate::change::journal::{
+    Action, Event as Happened, Intent, IntentId, Outcome, Plan, Record, Settled,
+};
+
+/// The databases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum On {
+    Memory,
+    Sqlite,
+    Postgres,
+}
+
+/// Settings of a new, empty ledger.
+pub(super) async fn new(on: On) -> Settings {
+    let directory = std::env::temp_dir().join(format!("recgate-ledger-{}", Uuid::new_v4()));
+    std::fs::create_dir(&directory).unwrap();
+    match on {
+        On::Memory => Settings::memory(),
+        On::Sqlite => {
+            Settings { place: Place::Sqlite(directory.join("l.db")), ..Settings::memory() }
+        }
+        On::Postgres => {
+            let key = directory.join("key");
+            std::fs::write(&key, "07".repeat(32)).unwrap();
+            Settings {
+                place: Place::Postgres { url: postgres::database().await, password: None },
+                key: KeySource::File(key),
+                ..Settings::memory()
+            }
+        }
+    }
+}
+
+/// A pause of a conversation that no other test speaks of.
+pub(super) fn intent(action: Action, conversation: &str) -> Intent {
+    Intent {
+        exchange: Uuid::now_v7(),
+        client: Arc::from("crm"),
+        change: "WEM-449",
+        upstream: Arc::from("genesys"),
+        plan: Plan {
+            medium: Some("calls".to_owned()),
+            ..Plan::new(action, vec![conversation.to_owned()])
+        },
+    }
+}
+
+pub(super) fn record(subject: &str) -> Record {
+    Record {
+        exchange: Uuid::now_v7(),
+        client: Arc::from("crm"),
+        change: "WEM-449",
+        event: Happened::FellBack,
+        subject: subject.to_owned(),
+    }
+}
+
+fn event(about: &str) -> Event {
+    Event {
+        kind: "recording.paused".to_owned(),
+        about: about.to_owned(),
+        payload: json!({ "conversation": about }),
+    }
+}
+
+#[rstest]
+#[case::memory(On::Memory)]
+#[case::sqlite(On::Sqlite)]
+#[case::postgres(On::Postgres)]
+#[tokio::test]
+async fn an_intent_is_open_until_its_outcome(#[case] on: On) {
+    let ledger = Ledger::open(new(on).await).await.unwrap();
+    let begun = ledger.begin(intent(Action::Pause, "c1"), Some("c1".to_owned())).await.unwrap();
+    let place = begun.turn.unwrap();
+    assert!(place.before.is_empty());
+
+    let open = ledger.open_on("genesys", "c1").await.unwrap();
+    assert_eq!(open.len(), 1);
+    assert_eq!(
+        (open[0].id, open[0].plan.action, open[0].fence),
+        (begun.id, Action::Pause, Some(place.fence))
+    );
+    assert_eq!(open[0].plan.medium.as_deref(), Some("calls"));
+    assert_eq!(open[0].plan.subjects, ["c1"]);
+    assert!(ledger.open_on("webex", "c1").await.unwrap().is_empty());
+
+    assert_eq!(ledger.outcome(begun.id, Outcome::Done).await, Ok(Settled::Closed));
+    assert!(ledger.open_on("genesys", "c1").await.unwrap().is_empty());
+    // A second outcome is on record, and closes nothing.
+    assert_eq!(ledger.outcome(begun.id, Outcome::Unknown).await, Ok(Settled::NotOurs));
+    assert_eq!(ledger.outcome(IntentId(Uuid::now_v7()), Outcome::Done).await, Ok(Settled::NotOurs));
+
+    let kinds: Vec<String> = ledger.newest().await.unwrap().into_iter().map(|it| it.kind).collect();
+    assert_eq!(kinds, ["started", "intent", "outcome", "outcome", "outcome"]);
+    ledger.close().await;
+    assert!(ledger.intent(intent(Action::Pause, "c2")).await.is_err());
+}
+
+#[rstest]
+#[case::memory(On::Memory)]
+#[case::sqlite(On::Sqlite)]
+#[case::postgres(On::Postgres)]
+#[tokio::test]
+async fn turns_grow_and_name_who_is_before(#[case] on: On) {
+    let ledger = Ledger::open(new(on).await).await.unwrap();
+    // At once, so that they share transactions.
+    let begin = |action, id: &str| ledger.begin(intent(action, id), Some(id.to_owned()));
+    let all =
+        futures_util::future::try_join_all((0..50).map(|number| {
+            begin(if number % 2 == 0 { Action::Pause } else { Action::Resume }, "same")
+        }));
+    let (all, other) = futures_util::future::join(all, begin(Action::Pause, "other")).await;
+    let all = all.unwrap();
+    assert!(other.unwrap().turn.unwrap().before.is_empty());
+    for (at, begun) in all.iter().enumerate() {
+        let place = begun.turn.as_ref().unwrap();
+        let before: Vec<IntentId> = place.before.iter().map(|it| it.id).collect();
+        let expected: Vec<IntentId> = all[..at].iter().map(|it| it.id).collect();
+        assert_eq!(before, expected);
+        assert_eq!(place.fence, all[0].turn.as_ref().unwrap().fence + at as u64);
+    }
+    ledger.outcome(all[0].id, Outcome::Done).await.unwrap();
+    let last = begin(Action::Pause, "same").await.unwrap().turn.unwrap();
+    assert_eq!(last.before.len(), 49);
+    ledger.close().await;
+}
+
+#[rstest]
+#[case::sqlite(On::Sqlite)]
+#[case::postgres(On::Postgres)]
+#[tokio::test]
+async fn what_a_process_left_open_is_taken_over_once(#[case] on: On) {
+    let settings = new(on).await;
+    let first = Ledger::open(settings.clone()).await.unwrap();
+    let begun = first.begin(intent(Action::Pause, "c1"), Some("c1".to_owned())).await.unwrap();
+    let done = first.intent(intent(Action::Protect, "c2")).await.unwrap();
+    first.outcome(done, Outcome::Done).await.unwrap();
+    first.close().await;
+
+    let second = Ledger::open(settings.clone()).await.unwrap();
+    // The next turn knows of it before it is taken over.
+    let next = second.begin(intent(Action::Resume, "c1"), Some("c1".to_owned())).await.unwrap();
+    let place = next.turn.unwrap();
+    assert_eq!(place.before.iter().map(|it| it.id).collect::<Vec<_>>(), [begun.id]);
+    assert!(place.fence > begun.turn.unwrap().fence);
+
+    let adopted = second.adopt().await.unwrap();
+    assert_eq!(adopted.iter().map(|it| it.id).collect::<Vec<_>>(), [begun.id]);
+    assert_eq!(adopted[0].plan.action, Action::Pause);
+    assert!(second.adopt().await.unwrap().is_empty());
+    assert_eq!(second.outcome(begun.id, Outcome::Unknown).await, Ok(Settled::Closed));
+    second.close().await;
+}
+
+#[tokio::test]
+async fn two_gateways_never_adopt_the_same() {
+    let settings = new(On::Postgres).await;
+    let mut left = Vec::new();
+    for number in 0..6 {
+        let dying = Ledger::open(settings.clone()).await.unwrap();
+        for intents in 0..3 {
+            let id = format!("c{number}-{intents}");
+            left.push(dying.intent(intent(Action::Pause, &id)).await.unwrap());
+        }
+        dying.close().await;
+    }
+    let (a, b) = (
+        Ledger::open(settings.clone()).await.unwrap(),
+        Ledger::open(settings.clone()).await.unwrap(),
+    );
+    let (of_a, of_b) = futures_util::future::join(a.adopt(), b.adopt()).await;
+    let mut taken: Vec<IntentId> =
+        of_a.unwrap().iter().chain(&of_b.unwrap()).map(|it| it.id).collect();
+    taken.sort_unstable();
+    left.sort_unstable();
+    assert_eq!(taken, left);
+    // Both live: neither takes from the other.
+    let own = a.intent(intent(Action::Pause, "own")).await.unwrap();
+    assert!(b.adopt().await.unwrap().is_empty());
+    assert_eq!(b.outcome(own, Outcome::Done).await, Ok(Settled::NotOurs));
+    assert_eq!(a.outcome(own, Outcome::Done).await, Ok(Settled::Closed));
+    a.close().await;
+    b.close().await;
+}
+
+#[tokio::test]
+async fn turns_hold_across_gateways() {
+    let settings = new(On::Postgres).await;
+    let (a, b) = (
+        Ledger::open(settings.clone()).await.unwrap(),
+        Ledger::open(settings.clone()).await.unwrap(),
+    );
+    // Conversations in opposite orders: whoever waits for whom, nobody waits for ever.
+    let begin = |ledger: &Ledger, number: usize| {
+        let id = format!("c{}", number % 7);
+        ledger.begin(intent(Action::Pause, &id), Some(id))
+    };
+    let of_a = futures_util::future::try_join_all((0..100).map(|number| begin(&a, number)));
+    let of_b = futures_util::future::try_join_all((0..100).rev().map(|number| begin(&b, number)));
+    let (of_a, of_b) = futures_util::future::join(of_a, of_b).await;
+    let mut seen = std::collections::BTreeMap::<String, Vec<(u64, usize)>>::new();
+    for (begun, number) in
+        of_a.unwrap().iter().zip(0..).chain(of_b.unwrap().iter().zip((0..100).rev()))
+    {
+        let place = begun.turn.as_ref().unwrap();
+        seen.entry(format!("c{}", number % 7)).or_default().push((place.fence, place.before.len()));
+    }
+    for (conversation, mut places) in seen {
+        places.sort_unstable();
+        for (at, (fence, before)) in places.iter().enumerate() {
+            assert_eq!((*fence, *before), (places[0].0 + at as u64, at), "{conversation}");
+        }
+    }
+    a.close().await;
+    b.close().await;
+}
+
+#[rstest]
+#[case::memory(On::Memory)]
+#[case::sqlite(On::Sqlite)]
+#[case::postgres(On::Postgres)]
+#[tokio::test]
+async fn events_stand_in_the_outbox_with_what_they_tell(#[case] on: On) {
+    let ledger = Ledger::open(new(on).await).await.unwrap();
+    let id = ledger.intent(intent(Action::Pause, "c1")).await.unwrap();
+    ledger.settle(id, Outcome::Done, vec![event("c1"), event("c2")]).await.unwrap();
+    ledger.append(&record("c3"), vec![event("c3")]).await.unwrap();
+    let pending = ledger.pending(10).await.unwrap();
+    let about: Vec<&str> = pending.iter().map(|it| &*it.about).collect();
+    assert_eq!(about, ["c1", "c2", "c3"]);
+    assert_eq!(pending[0].payload, r#"{"conversation":"c1"}"#);
+    assert_eq!(pending[0].attempts, 0);
+    ledger.close().await;
+}
+
+#[rstest]
+#[case::memory(On::Memory)]
+#[case::sqlite(On::Sqlite)]
+#[case::postgres(On::Postgres)]
+#[tokio::test]
+async fn uses_are_counted_and_survive(#[case] on: On) {
+    let settings = new(on).await;
+    let ledger = Ledger::open(settings.clone()).await.unwrap();
+    let start: Timestamp = "2026-09-20T10:00:00Z".parse().unwrap();
+    let once = |client: &str, seconds: i64| Use {
+        client: client.to_owned(),
+        key: "PATCH recordingState".to_owned(),
+        detail: json!({ "sdk": seconds }),
+        at: start + jiff::SignedDuration::from_secs(seconds),
+    };
+    for seconds in [3, 1, 2] {
+        ledger.count(once("crm", seconds));
+    }
+    ledger.count(once("old", 0));
+    assert_eq!(ledger.inventory().await.unwrap().len(), 2);
+    ledger.count(once("crm", 9));
+    ledger.close().await;
+    if on == On::Memory {
+        return;
+    }
+    let ledger = Ledger::open(settings).await.unwrap();
+    let all = ledger.inventory().await.unwrap();
+    let crm = &all[0];
+    assert_eq!((&*crm.client, crm.count), ("crm", 4));
+    assert_eq!((crm.first_seen, crm.last_seen), (once("", 1).at, once("", 9).at));
+    assert_eq!(crm.detail, json!({ "sdk": 9 }));
+    ledger.close().await;
+}
+
+#[tokio::test]
+async fn a_file_has_one_gateway_and_its_key_beside_it() {
+    let settings = new(On::Sqlite).await;
+    let Place::Sqlite(path) = settings.place.clone() else { unreachable!() };
+    let ledger = Ledger::open(settings.clone()).await.unwrap();
+    let second = Ledger::open(settings.clone()).await.err().unwrap();
+    assert!(second.to_string().contains("in use by another recgate"), "{second}");
+    ledger.close().await;
+    drop(ledger);
+
+    let key = PathBuf::from(format!("{}.key", path.display()));
+    for file in [&path, &key] {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{}", file.display());
+    }
+    std::fs::remove_file(&key).unwrap();
+    // A new key would break every chain without a word.
+    let lost = Ledger::open(settings).await.err().unwrap();
+    assert!(lost.to_string().contains("put the key back"), "{lost}");
+}

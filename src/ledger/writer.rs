@@ -1,0 +1,460 @@
+//! The one task that writes: it takes what is waiting, commits it in one transaction, and answers.
+//!
+//! **Invariants.** Nothing is answered with success before its transaction is committed. After a
+//! commit of unknown outcome the connection is given up, and nothing is written before the chain's
+//! head has been read again. An intent whose caller was told that it failed, and that is found in
+//! the ledger after all, is closed as `unacknowledged`. While the database is away every command
+//! is refused at once: a pause must not wait for it.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::time::Duration;
+
+use jiff::{Timestamp, ToSpan};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use uuid::Uuid;
+
+use super::batch::{self, Chain, Done};
+use super::command::{Command, Use, What, Write};
+use super::key::Key;
+use super::record::Head;
+use super::settings::{Place, Settings};
+use super::store::{Backend, Purpose, Store, StoreError, sqlite};
+use super::{OpenError, adopt, enlist, inventory, prune, read};
+use crate::change::journal::{IntentId, Outcome, Unwritten};
+use crate::limits::{
+    LEDGER_BACKOFF_MS, LEDGER_BATCH_BYTES, LEDGER_BATCH_COMMANDS, LEDGER_ENTRIES,
+    LEDGER_HEARTBEAT_MS, LEDGER_INVENTORY_PENDING, LEDGER_PRUNE_MS, LEDGER_WRITE_MS,
+};
+
+/// The longest a transaction may take.
+const LIMIT: Duration = Duration::from_millis(LEDGER_WRITE_MS);
+
+/// The task's state.
+pub(super) struct Writer {
+    settings: Settings,
+    chain: Chain,
+    store: Option<Store>,
+    /// Intents whose callers were told that they failed, and that may be in the ledger.
+    in_doubt: Vec<IntentId>,
+    uses: HashMap<(String, String), inventory::Uses>,
+    retry: Instant,
+    backoff: Duration,
+    pruned: Instant,
+    /// Keeps other gateways away from a SQLite file.
+    _lock: Option<File>,
+    #[cfg(test)]
+    faults: super::faults::Faults,
+}
+
+/// What one turn of the loop came to.
+enum Turn {
+    Next,
+    Over,
+}
+
+/// How a transaction failed.
+enum Failed {
+    /// It was not committed.
+    Before(StoreError),
+    /// Nobody knows.
+    AtCommit(StoreError),
+}
+
+/// Starts the writer on a thread of its own; resolves when the ledger is open.
+pub(super) async fn start(
+    settings: Settings,
+    commands: mpsc::Receiver<Command>,
+    #[cfg(test)] faults: super::faults::Faults,
+) -> Result<(), OpenError> {
+    let (opened, opening) = oneshot::channel();
+    let run = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = match runtime {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(opened.send(Err(OpenError::Thread(error)))),
+        };
+        runtime.block_on(async move {
+            let writer = Writer::open(
+                settings,
+                #[cfg(test)]
+                faults,
+            );
+            match writer.await {
+                Ok(writer) => {
+                    if opened.send(Ok(())).is_ok() {
+                        writer.run(commands).await;
+                    }
+                }
+                Err(error) => drop(opened.send(Err(error))),
+            }
+        });
+    };
+    std::thread::Builder::new().name("ledger".to_owned()).spawn(run).map_err(OpenError::Thread)?;
+    opening.await.unwrap_or(Err(OpenError::Ended))
+}
+
+// === impl Writer ===
+
+impl Writer {
+    async fn open(
+        settings: Settings,
+        #[cfg(test)] faults: super::faults::Faults,
+    ) -> Result<Self, OpenError> {
+        let lock = match &settings.place {
+            Place::Sqlite(path) => Some(sqlite::take(path)?),
+            Place::Memory | Place::Postgres { .. } => None,
+        };
+        let key: Key = settings.key_or_new()?;
+        let now = Instant::now();
+        let mut writer = Self {
+            chain: Chain { writer: Uuid::now_v7(), key, head: Head::NONE },
+            settings,
+            store: None,
+            in_doubt: Vec::new(),
+            uses: HashMap::new(),
+            retry: now,
+            backoff: Duration::ZERO,
+            // The first look for old records comes soon after the start.
+            pruned: now.checked_sub(Duration::from_millis(LEDGER_PRUNE_MS)).unwrap_or(now),
+            _lock: lock,
+            #[cfg(test)]
+            faults,
+        };
+        writer.connect().await?;
+        Ok(writer)
+    }
+
+    async fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        let mut beat = interval(Duration::from_millis(LEDGER_HEARTBEAT_MS));
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let turn = tokio::select! {
+                biased;
+                command = commands.recv() => match command {
+                    Some(first) => self.turn(first, &mut commands).await,
+                    None => Turn::Over,
+                },
+                _ = beat.tick() => {
+                    self.housekeeping().await;
+                    Turn::Next
+                }
+            };
+            if matches!(turn, Turn::Over) {
+                break;
+            }
+        }
+        self.end().await;
+    }
+
+    /// Takes what is waiting, writes it in one transaction, and then does the rest.
+    async fn turn(&mut self, first: Command, commands: &mut mpsc::Receiver<Command>) -> Turn {
+        let (mut writes, mut others, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let mut next = Some(first);
+        while let Some(command) = next.take() {
+            match command {
+                Command::Write(write) => {
+                    bytes += write.bytes();
+                    writes.push(write);
+                }
+                Command::Count(once) => self.count(once),
+                other => others.push(other),
+            }
+            let taken = writes.len() + others.len();
+            if taken < LEDGER_BATCH_COMMANDS && bytes < LEDGER_BATCH_BYTES {
+                next = commands.try_recv().ok();
+            }
+        }
+        if !writes.is_empty() {
+            self.write(writes).await;
+        }
+        for other in others {
+            if let Turn::Over = self.other(other).await {
+                return Turn::Over;
+            }
+        }
+        Turn::Next
+    }
+
+    async fn write(&mut self, writes: Vec<Write>) {
+        for _ in 0..2 {
+            if !self.is_open().await {
+                break;
+            }
+            match self.commit(&writes).await {
+                Ok(done) => return answer(writes, done),
+                // A connection may have died of age: one more try, on a new one, is safe.
+                Err(Failed::Before(error)) => {
+                    self.lose(&error).await;
+                    self.retry = Instant::now();
+                }
+                Err(Failed::AtCommit(error)) => {
+                    self.in_doubt.extend(writes.iter().filter_map(|write| match &write.what {
+                        What::Begin(body, _) => Some(body.id),
+                        What::Settle(..) | What::Note(..) => None,
+                    }));
+                    self.lose(&error).await;
+                    break;
+                }
+            }
+        }
+        writes.into_iter().for_each(Write::refuse);
+    }
+
+    async fn commit(&mut self, writes: &[Write]) -> Result<Vec<Done>, Failed> {
+        let Some(store) = &mut self.store else {
+            return Err(Failed::Before(StoreError::TooSlow));
+        };
+        let written = timeout(LIMIT, async {
+            store.begin().await?;
+            batch::write(store, &self.chain, writes).await
+        });
+        let (head, done) = match written.await {
+            Ok(written) => written.map_err(Failed::Before)?,
+            Err(_) => return Err(Failed::Before(StoreError::TooSlow)),
+        };
+        match timeout(LIMIT, store.commit()).await {
+            Ok(committed) => committed.map_err(Failed::AtCommit)?,
+            Err(_) => return Err(Failed::AtCommit(StoreError::TooSlow)),
+        }
+        self.chain.head = head;
+        Ok(done)
+    }
+
+    async fn other(&mut self, command: Command) -> Turn {
+        if let Command::Close(reply) = command {
+            // The answer comes when the end is on record.
+            self.end_in_place().await;
+            let _ = reply.send(());
+            return Turn::Over;
+        }
+        let open = self.is_open().await;
+        let Some(store) = self.store.as_mut().filter(|_| open) else {
+            refuse(command);
+            return Turn::Next;
+        };
+        let chain = &mut self.chain;
+        let failed = match command {
+            Command::Write(_) | Command::Count(_) | Command::Close(_) => None,
+            Command::OpenOn(key, reply) => {
+                let open = timeout(LIMIT, batch::open_on(store, &[&key])).await;
+                let open = flat(open).map(|open| open.into_iter().map(|(_, it)| it).collect());
+                hand_over(reply, open)
+            }
+            Command::Adopt(reply) => {
+                let instance = self.settings.instance.as_deref();
+                hand_over(reply, flat(timeout(LIMIT, adopt::adopt(store, chain, instance)).await))
+            }
+            Command::Newest(most, reply) => {
+                hand_over(reply, flat(timeout(LIMIT, read::newest(store, most)).await))
+            }
+            Command::Inventory(reply) => {
+                let flushed = timeout(LIMIT, inventory::flush(store, &mut self.uses)).await;
+                let all = match flat(flushed) {
+                    Ok(()) => flat(timeout(LIMIT, inventory::all(store)).await),
+                    Err(error) => Err(error),
+                };
+                hand_over(reply, all)
+            }
+            Command::Pending(most, reply) => {
+                hand_over(reply, flat(timeout(LIMIT, read::pending(store, most)).await))
+            }
+            Command::Prune(before, reply) => {
+                hand_over(reply, prune::prune(store, chain, before).await)
+            }
+        };
+        if let Some(error) = failed {
+            self.lose(&error).await;
+        }
+        Turn::Next
+    }
+
+    /// Signs of life, counts, and old records.
+    async fn housekeeping(&mut self) {
+        if !self.is_open().await {
+            return;
+        }
+        let Some(store) = &mut self.store else { return };
+        let chain = &mut self.chain;
+        let work = async {
+            if store.backend == Backend::Postgres {
+                batch::still_alive(store, chain.writer).await?;
+            }
+            inventory::flush(store, &mut self.uses).await
+        };
+        if let Err(error) = flat(timeout(LIMIT, work).await) {
+            return self.lose(&error).await;
+        }
+        let due = self.pruned.elapsed() >= Duration::from_millis(LEDGER_PRUNE_MS);
+        let before = match self.settings.place {
+            Place::Memory => match read::memory_cutoff(store, chain.head.seq, LEDGER_ENTRIES).await
+            {
+                Ok(before) => before,
+                Err(error) => return self.lose(&error).await,
+            },
+            _ if self.settings.keep_days == 0 || !due => None,
+            _ => {
+                let kept = i64::from(self.settings.keep_days) * 24;
+                Timestamp::now().checked_sub(kept.hours()).ok()
+            }
+        };
+        if let Some(before) = before {
+            self.pruned = Instant::now();
+            if let Err(error) = prune::prune(store, chain, before).await {
+                self.lose(&error).await;
+            }
+        }
+    }
+
+    fn count(&mut self, once: Use) {
+        if self.uses.len() >= LEDGER_INVENTORY_PENDING
+            && !self.uses.contains_key(&(once.client.clone(), once.key.clone()))
+        {
+            tracing::warn!(client = once.client, key = once.key, "a use is not counted: too many");
+            return;
+        }
+        inventory::add(&mut self.uses, once);
+    }
+
+    // === the connection ===
+
+    /// Whether the ledger can be used; tries to open it where it is time to.
+    async fn is_open(&mut self) -> bool {
+        if self.store.is_some() {
+            return true;
+        }
+        if Instant::now() < self.retry {
+            return false;
+        }
+        match self.connect().await {
+            Ok(()) => {
+                tracing::info!("the ledger is open again");
+                true
+            }
+            Err(error) => {
+                self.lose(&error).await;
+                false
+            }
+        }
+    }
+
+    /// Connects, finds the head of the chain, and settles what was left in doubt.
+    async fn connect(&mut self) -> Result<(), StoreError> {
+        let opening = Store::open(&self.settings.place, Purpose::Write(self.chain.writer));
+        let mut store = flat(timeout(LIMIT, opening).await)?;
+        #[cfg(test)]
+        {
+            store.faults = self.faults.clone();
+        }
+        let head =
+            flat(timeout(LIMIT, enlist::enlist(&mut store, &self.chain, &self.settings)).await)?;
+        self.chain.head = head;
+        if !self.in_doubt.is_empty() {
+            let writes: Vec<Write> = self.in_doubt.iter().map(|id| unacknowledged(*id)).collect();
+            let chain = self.chain.clone();
+            let settled = async {
+                store.begin().await?;
+                let writes = enlist::still_open(&mut store, chain.writer, writes).await?;
+                let (head, _) = batch::write(&mut store, &chain, &writes).await?;
+                store.commit().await?;
+                Ok(head)
+            };
+            self.chain.head = flat(timeout(LIMIT, settled).await)?;
+            self.in_doubt.clear();
+        }
+        self.store = Some(store);
+        self.backoff = Duration::ZERO;
+        Ok(())
+    }
+
+    /// Gives the connection up until it is time to try again.
+    async fn lose(&mut self, error: &StoreError) {
+        tracing::error!(%error, "the ledger cannot be written");
+        if let StoreError::Replaced = error {
+            // Our intents are another's now. What comes next stands in a chain of its own.
+            self.chain.writer = Uuid::now_v7();
+            self.chain.head = Head::NONE;
+            self.in_doubt.clear();
+        }
+        // Closed in order, so that a transaction that hangs is over before the next one begins;
+        // but not at the price of waiting for it.
+        if let Some(store) = self.store.take() {
+            let _ = timeout(Duration::from_millis(*LEDGER_BACKOFF_MS.start()), store.close()).await;
+        }
+        let (least, most) = (*LEDGER_BACKOFF_MS.start(), *LEDGER_BACKOFF_MS.end());
+        let backoff = (self.backoff * 2).max(Duration::from_millis(least));
+        self.backoff = backoff.min(Duration::from_millis(most));
+        self.retry = Instant::now() + self.backoff;
+    }
+
+    /// Writes that this writer ends. Nothing is lost if it cannot: it will be taken for dead.
+    async fn end_in_place(&mut self) {
+        let Some(mut store) = self.store.take() else { return };
+        let ended = async {
+            inventory::flush(&mut store, &mut self.uses).await?;
+            enlist::end(&mut store, &self.chain).await
+        };
+        if let Err(error) = flat(timeout(LIMIT, ended).await) {
+            tracing::warn!(%error, "the ledger could not be closed in order");
+        }
+        let _ = timeout(LIMIT, store.close()).await;
+    }
+
+    async fn end(mut self) {
+        self.end_in_place().await;
+    }
+}
+
+fn answer(writes: Vec<Write>, done: Vec<Done>) {
+    for (write, done) in writes.into_iter().zip(done) {
+        match (write.what, done) {
+            (What::Begin(_, reply), Done::Begun(begun)) => drop(reply.send(Ok(begun))),
+            (What::Settle(.., reply), Done::Settled(settled)) => drop(reply.send(Ok(settled))),
+            (What::Note(_, reply), Done::Noted) => drop(reply.send(Ok(()))),
+            // The answers are made one by one from the writes; were they not, silence is no success.
+            (what, _) => Write { what, events: Vec::new() }.refuse(),
+        }
+    }
+}
+
+fn refuse(command: Command) {
+    match command {
+        Command::Write(write) => write.refuse(),
+        Command::Count(_) | Command::Close(_) => {}
+        Command::OpenOn(_, reply) | Command::Adopt(reply) => drop(reply.send(Err(Unwritten))),
+        Command::Newest(_, reply) => drop(reply.send(Err(Unwritten))),
+        Command::Inventory(reply) => drop(reply.send(Err(Unwritten))),
+        Command::Pending(_, reply) => drop(reply.send(Err(Unwritten))),
+        Command::Prune(_, reply) => drop(reply.send(Err(Unwritten))),
+    }
+}
+
+/// Answers, and gives back the error that the connection is lost with.
+fn hand_over<T>(
+    reply: oneshot::Sender<Result<T, Unwritten>>,
+    result: Result<T, StoreError>,
+) -> Option<StoreError> {
+    match result {
+        Ok(found) => {
+            let _ = reply.send(Ok(found));
+            None
+        }
+        Err(error) => {
+            let _ = reply.send(Err(Unwritten));
+            Some(error)
+        }
+    }
+}
+
+fn flat<T>(
+    result: Result<Result<T, StoreError>, tokio::time::error::Elapsed>,
+) -> Result<T, StoreError> {
+    result.unwrap_or(Err(StoreError::TooSlow))
+}
+
+/// The outcome of an intent that was refused and is there.
+fn unacknowledged(id: IntentId) -> Write {
+    let (reply, _) = oneshot::channel();
+    Write { what: What::Settle(id, Outcome::Unacknowledged, reply), events: Vec::new() }
+}
