@@ -5,13 +5,16 @@ use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use http::{HeaderName, HeaderValue, header};
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::journal::{Action, Event, Intent, IntentId, Journal, Outcome, Record, Settled};
+use super::journal::{
+    Action, Event, Intent, IntentId, Journal, Outcome, Record, Settled, Unwritten,
+};
 use super::terms::Terms;
 use super::{Announcement, Call};
 use crate::dialect::Dialect;
@@ -133,18 +136,19 @@ impl Exchange {
     /// outcome is what a recovery looks for.
     pub fn settle(&self, intent: &Written, outcome: Outcome) {
         let Some(id) = intent.0 else { return };
-        let (exchange, settled) = (self.id, self.journal.outcome(id, outcome));
-        self.afterwards(async move {
-            match settled.await {
-                Ok(Settled::Closed) => {}
-                Ok(Settled::NotOurs) => {
-                    tracing::error!(%exchange, "the intent was settled by another gateway");
-                }
-                Err(unwritten) => {
-                    tracing::error!(%exchange, %unwritten, "an outcome is not on record");
-                }
+        let exchange = self.id;
+        let tell = move |settled| match settled {
+            Ok(Settled::Closed) => {}
+            Ok(Settled::NotOurs) => {
+                tracing::error!(%exchange, "the intent was settled by another gateway");
             }
-        });
+            Err(Unwritten) => tracing::error!(%exchange, "an outcome is not on record"),
+        };
+        let mut settled = self.journal.outcome(id, outcome);
+        match settled.as_mut().now_or_never() {
+            Some(settled) => tell(settled),
+            None => self.afterwards(async move { tell(settled.await) }),
+        }
     }
 
     /// Writes down an event.

@@ -69,7 +69,9 @@ async fn every_byte_of_a_record_counts(#[case] on: On) {
         }
         (_, "previous" | "hash") => {
             format!(
-                "CAST(substr({column}, 1, {at} % 32) || x'00' || substr({column}, {at} % 32 + 2) AS BLOB)"
+                "CAST(substr({column}, 1, {at} % 32) \
+                 || CASE WHEN substr({column}, {at} % 32 + 1, 1) = x'00' THEN x'01' ELSE x'00' END \
+                 || substr({column}, {at} % 32 + 2) AS BLOB)"
             )
         }
         _ => {
