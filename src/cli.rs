@@ -5,6 +5,7 @@
 
 mod check;
 mod config;
+mod ledger;
 mod mock;
 mod serve;
 mod spec;
@@ -26,6 +27,7 @@ use crate::config::{Config, ConfigError, Layers};
   recgate serve --set gateway.listen=0.0.0.0:80   the same on another address
   recgate serve --config my.toml                  with your own upstreams and clients
   recgate check traffic.har                       recorded traffic against the contracts
+  recgate ledger verify                           what was done to recordings: is it all there?
   recgate spec lint openapi.yaml                  what a contract says, and what is not understood
   recgate config check my.toml                    what is wrong with it, and where
   recgate config default > my.toml                the manual, to start from"
@@ -46,6 +48,9 @@ enum Command {
     /// Check or print the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Look at the ledger, export it, and prove that nobody has changed it.
+    #[command(subcommand)]
+    Ledger(ledger::LedgerCommand),
     /// Look into OpenAPI documents.
     #[command(subcommand)]
     Spec(spec::SpecCommand),
@@ -88,6 +93,7 @@ pub fn run() -> ExitCode {
         Command::Mock(settings) => mock::run(&settings),
         Command::Check(arguments) => check::run(&arguments),
         Command::Config(command) => config::run(&command),
+        Command::Ledger(command) => ledger::run(&command),
         Command::Spec(command) => spec::run(&command),
     };
     match done {

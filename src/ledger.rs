@@ -28,8 +28,10 @@ pub mod key;
 mod prune;
 mod read;
 pub mod record;
+pub mod search;
 pub mod settings;
 mod store;
+pub mod verify;
 mod writer;
 
 use std::io;

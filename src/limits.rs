@@ -64,6 +64,12 @@ pub const LEDGER_EVENT_BYTES: usize = 16 * 1024;
 /// Heads of other writers' chains that a start of the ledger writes down, the newest first.
 pub const LEDGER_HEADS: usize = 1_000;
 
+/// Records that a verification of the ledger holds at once.
+pub const LEDGER_VERIFY_PAGE: usize = 1_000;
+
+/// Bytes of an anchor's file.
+pub const LEDGER_ANCHOR_BYTES: u64 = 1024 * 1024;
+
 /// Time between two looks for records that are older than `ledger.keep_days`, in milliseconds.
 pub const LEDGER_PRUNE_MS: u64 = 3_600_000;
 

@@ -5,6 +5,7 @@
 mod failing;
 #[path = "../../tests/it/harness/postgres.rs"]
 mod postgres;
+mod proof;
 
 use std::path::PathBuf;
 use std::sync::Arc;

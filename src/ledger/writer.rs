@@ -43,7 +43,7 @@ pub(super) struct Writer {
     backoff: Duration,
     pruned: Instant,
     /// Keeps other gateways away from a SQLite file.
-    _lock: Option<File>,
+    lock: Option<File>,
     #[cfg(test)]
     faults: super::faults::Faults,
 }
@@ -118,7 +118,7 @@ impl Writer {
             backoff: Duration::ZERO,
             // The first look for old records comes soon after the start.
             pruned: now.checked_sub(Duration::from_millis(LEDGER_PRUNE_MS)).unwrap_or(now),
-            _lock: lock,
+            lock,
             #[cfg(test)]
             faults,
         };
@@ -399,6 +399,7 @@ impl Writer {
             tracing::warn!(%error, "the ledger could not be closed in order");
         }
         let _ = timeout(LIMIT, store.close()).await;
+        self.lock = None;
     }
 
     async fn end(mut self) {

@@ -164,6 +164,7 @@ class Recgate:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("RECGATE_")}
         for part in ("GATEWAY", "MOCK", "ADMIN"):
             environment[f"RECGATE_{part}__LISTEN"] = "127.0.0.1:0"
+        environment["RECGATE_LEDGER__URL"] = "memory:"
         self._log = open(directory / "stderr", "w+", encoding="utf-8", errors="replace")
         # The working directory is empty: the binary needs no file beside it.
         self._process = subprocess.Popen(

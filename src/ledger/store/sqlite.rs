@@ -7,6 +7,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sqlx::AnyConnection;
@@ -21,6 +22,9 @@ pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
 
 pub(super) const NOW_MS: &str = "CAST(unixepoch('subsec') * 1000 AS INTEGER)";
 
+/// How long a start waits for the process before it to end. It happens on the ledger's own thread.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_');
 
 /// Takes the ledger for this process, until the file is dropped.
@@ -29,10 +33,19 @@ pub(in crate::ledger) fn take(path: &Path) -> Result<File, StoreError> {
     let fault = |error| StoreError::File { path: lock.display().to_string(), error };
     let file =
         OpenOptions::new().create(true).append(true).mode(0o600).open(&lock).map_err(fault)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(path.display().to_string())),
-        Err(TryLockError::Error(error)) => Err(fault(error)),
+    let start = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            // The process before this one may be at its end.
+            Err(TryLockError::WouldBlock) if start.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(StoreError::InUse(path.display().to_string()));
+            }
+            Err(TryLockError::Error(error)) => return Err(fault(error)),
+        }
     }
 }
 

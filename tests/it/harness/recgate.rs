@@ -43,6 +43,10 @@ fn command(arguments: &[&str]) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("RECGATE_")) {
         command.env_remove(name);
     }
+    // A test that wants a ledger that stays says where, by a flag.
+    if arguments.first() == Some(&"serve") {
+        command.env("RECGATE_LEDGER__URL", "memory:");
+    }
     command
 }
 
@@ -98,8 +102,7 @@ impl Recgate {
         let ports = ["gateway.listen", "admin.listen", "mock.listen"]
             .map(|key| format!("{key}=127.0.0.1:0"));
         // Two threads, so that what they share is shared.
-        let usual =
-            ["gateway.threads=2", "log.level=warn", "ledger.url=memory:"].map(str::to_owned);
+        let usual = ["gateway.threads=2", "log.level=warn"].map(str::to_owned);
         for key in ports.into_iter().chain(usual).chain(set.iter().map(|&set| set.to_owned())) {
             arguments.extend(["--set".to_owned(), key]);
         }

@@ -1,0 +1,436 @@
+//! Whether a ledger is what was written.
+//!
+//! 1. **Chains.** Every record's hash is computed again, and each must continue the one before it.
+//! 2. **Ends.** A start names the heads of the other chains, an adoption the end of the dead one, a
+//!    checkpoint what was removed, an anchor (kept outside) the heads of its day: all of these
+//!    records must be there, or below what a checkpoint says was removed.
+//! 3. **What follows.** `ledger_intents`, `ledger_turns` and the names in `ledger_writers` are
+//!    derived; they are held against the records.
+//!
+//! What it cannot see: the end of a chain that nothing names, where no anchor is kept; the outbox
+//! and the inventory, which say what is to be done and what was counted; and signs of life.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+use sqlx::any::AnyRow;
+use uuid::Uuid;
+
+use super::OpenError;
+use super::body::{self, AdoptedBody, Claim, IntentBody, OutcomeBody, StartedBody};
+use super::key::Key;
+use super::prune::Floors;
+use super::record::{GENESIS, Head, Kind, Record, hex};
+use super::settings::Settings;
+use super::store::{self, Purpose, Statement, Store, StoreError};
+use crate::change::journal::IntentId;
+use crate::limits::LEDGER_VERIFY_PAGE;
+
+/// What a verification found.
+#[derive(Clone, Debug, Default)]
+pub struct Verdict {
+    /// The chains, by writer.
+    pub chains: BTreeMap<Uuid, ChainSeen>,
+    /// The first thing that is broken.
+    pub broken: Option<Broken>,
+    /// How many are.
+    pub faults: u64,
+}
+
+/// One chain.
+#[derive(Clone, Copy, Debug)]
+pub struct ChainSeen {
+    /// Records that are there.
+    pub records: u64,
+    /// The last of the records that were removed by age; 0 where none was.
+    pub removed: u64,
+    /// The end.
+    pub head: Head,
+    first: u64,
+    before: [u8; 32],
+}
+
+/// Something that is not as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// The writer, as the database has it.
+    pub writer: String,
+    /// The record's number; 0 where none is meant.
+    pub seq: i64,
+    /// What is wrong.
+    pub why: String,
+}
+
+/// The heads of all chains at one time, to be kept where the ledger's writers cannot reach it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Anchor {
+    /// When it was made.
+    pub made: jiff::Timestamp,
+    /// The heads.
+    pub heads: Vec<Claim>,
+}
+
+/// Verifies a ledger, and holds it against an anchor.
+pub async fn verify(settings: &Settings, anchor: Option<&Anchor>) -> Result<Verdict, OpenError> {
+    let key = settings.existing_key()?;
+    let mut store = Store::open(&settings.place, Purpose::Read).await?;
+    store.begin_reading().await?;
+    let mut check = Check::new(key);
+    check.records(&mut store).await?;
+    check.beginnings();
+    let claims = anchor.map(|it| it.heads.clone()).unwrap_or_default();
+    check.claims.extend(claims.into_iter().map(|claim| (claim, "the anchor".to_owned())));
+    check.claims(&mut store).await?;
+    check.intents(&mut store).await?;
+    check.turns(&mut store).await?;
+    check.writers(&mut store).await?;
+    store.close().await;
+    let Check { chains, broken, faults, .. } = check;
+    Ok(Verdict { chains, broken, faults })
+}
+
+/// One verification.
+struct Check {
+    key: Key,
+    chains: BTreeMap<Uuid, ChainSeen>,
+    floors: Floors,
+    /// What records say of other chains, and who says it.
+    claims: Vec<(Claim, String)>,
+    instances: HashMap<Uuid, String>,
+    /// Intents whose outcome has not been seen, with what their rows say.
+    unsettled: HashMap<IntentId, (Uuid, u64, RowState)>,
+    /// Outcomes whose intents have not been seen: of another's chain, or removed.
+    settled: HashSet<IntentId>,
+    broken: Option<Broken>,
+    faults: u64,
+}
+
+/// What the row of an intent says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RowState {
+    Open,
+    Closed,
+    Gone,
+}
+
+// === impl Anchor ===
+
+impl Anchor {
+    /// The heads of a ledger that was verified.
+    #[must_use]
+    pub fn of(verdict: &Verdict) -> Self {
+        let heads = verdict.chains.iter().map(|(writer, chain)| Claim {
+            writer: *writer,
+            seq: chain.head.seq,
+            hash: hex(&chain.head.hash),
+        });
+        Self { made: jiff::Timestamp::now(), heads: heads.collect() }
+    }
+}
+
+// === impl Check ===
+
+impl Check {
+    fn new(key: Key) -> Self {
+        Self {
+            key,
+            chains: BTreeMap::new(),
+            floors: Floors::default(),
+            claims: Vec::new(),
+            instances: HashMap::new(),
+            unsettled: HashMap::new(),
+            settled: HashSet::new(),
+            broken: None,
+            faults: 0,
+        }
+    }
+
+    fn fault(&mut self, writer: impl ToString, seq: i64, why: impl Into<String>) {
+        self.faults += 1;
+        if self.broken.is_none() {
+            self.broken = Some(Broken { writer: writer.to_string(), seq, why: why.into() });
+        }
+    }
+
+    // === chains ===
+
+    /// Goes through all records, a page at a time.
+    async fn records(&mut self, store: &mut Store) -> Result<(), StoreError> {
+        // Read as bytes, so that what is no text any more can still be told from what is.
+        let columns = ["writer", "kind", "body"].map(|it| store.backend.bytes_of(it));
+        let [writer, kind, body] = columns;
+        let page = format!(
+            "SELECT {writer} AS writer, writer AS place, seq, at, {kind} AS kind, {body} AS body, \
+             previous, hash FROM ledger_records WHERE (writer, seq) > ($1, $2) \
+             ORDER BY writer, seq LIMIT {LEDGER_VERIFY_PAGE}"
+        );
+        let mut after = (String::new(), i64::MIN);
+        loop {
+            let select = Statement::lasting(page.clone()).with(&*after.0).with(after.1);
+            let rows = store.rows(select).await?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            after = (store::text(last, "place")?, store::number(last, "seq")?);
+            let mut intents = Vec::new();
+            for row in &rows {
+                if let Some(record) = self.record(row)
+                    && let Some(intent) = self.said(&record)
+                {
+                    intents.push((record, intent));
+                }
+            }
+            self.rows_of(store, intents).await?;
+        }
+    }
+
+    /// One record: is it genuine, and does it continue its chain?
+    fn record(&mut self, row: &AnyRow) -> Option<Record> {
+        let place = store::bytes(row, "writer").unwrap_or_default();
+        let place = String::from_utf8_lossy(&place).into_owned();
+        let number = store::number(row, "seq").unwrap_or_default();
+        let record = match readable(row) {
+            Ok(record) => record,
+            Err(why) => {
+                self.fault(place, number, why);
+                return None;
+            }
+        };
+        if record.writer.to_string() != place || !record.is_genuine(&self.key) {
+            self.fault(place, number, "the record is not what was written");
+            return None;
+        }
+        let new = ChainSeen {
+            records: 0,
+            removed: 0,
+            head: record.head(),
+            first: record.seq,
+            before: record.previous,
+        };
+        let chain = self.chains.entry(record.writer).or_insert(new);
+        let (head, continued) = (chain.head, chain.records > 0);
+        chain.records += 1;
+        chain.head = record.head();
+        if continued && head.seq + 1 != record.seq {
+            self.fault(place, number, format!("records after {} are missing", head.seq));
+        } else if continued && head.hash != record.previous {
+            self.fault(place, number, "it does not continue the record before it");
+        }
+        Some(record)
+    }
+
+    /// Takes in what a record says; gives an intent back.
+    fn said(&mut self, record: &Record) -> Option<IntentBody> {
+        let who = format!("record {} of {}", record.seq, record.writer);
+        match &*record.kind {
+            "started" => {
+                let body: StartedBody = serde_json::from_str(&record.body).ok()?;
+                self.instances.insert(record.writer, body.instance);
+                self.claims.extend(body.heads.into_iter().map(|head| (head, who.clone())));
+            }
+            "adopted" => {
+                let body: AdoptedBody = serde_json::from_str(&record.body).ok()?;
+                self.claims.push((body.head, who));
+            }
+            "outcome" => {
+                let body: OutcomeBody = serde_json::from_str(&record.body).ok()?;
+                if body.effect == body::CLOSED {
+                    match self.unsettled.remove(&body.intent) {
+                        Some((writer, seq, RowState::Open)) => {
+                            let why = "its intent is marked open, and has an outcome";
+                            self.fault(writer, i64::try_from(seq).unwrap_or(i64::MAX), why);
+                        }
+                        Some(_) => {}
+                        None => drop(self.settled.insert(body.intent)),
+                    }
+                }
+            }
+            "intent" => return serde_json::from_str(&record.body).ok(),
+            kind if kind == Kind::Checkpoint.as_str() => self.floors.learn(record),
+            _ => {}
+        }
+        None
+    }
+
+    /// A chain begins at its first record, or where a checkpoint says it was removed up to.
+    fn beginnings(&mut self) {
+        let mut faults = Vec::new();
+        for (writer, chain) in &mut self.chains {
+            let floor = self.floors.of(*writer);
+            chain.removed = floor.map_or(0, |floor| floor.seq);
+            let (first, before) = match floor {
+                Some(floor) => (floor.seq + 1, floor.hash.clone()),
+                None => (1, hex(&GENESIS)),
+            };
+            if chain.first != first || hex(&chain.before) != before {
+                faults.push((*writer, chain.first, first));
+            }
+        }
+        for (writer, found, wanted) in faults {
+            let why = format!("the chain should begin with record {wanted}");
+            self.fault(writer, i64::try_from(found).unwrap_or(i64::MAX), why);
+        }
+    }
+
+    /// What was said of other chains must be so.
+    async fn claims(&mut self, store: &mut Store) -> Result<(), StoreError> {
+        let mut claims = std::mem::take(&mut self.claims);
+        claims.sort_by_key(|(claim, _)| (claim.writer, claim.seq));
+        for (claim, who) in claims {
+            let floor = self.floors.of(claim.writer);
+            if floor.is_some_and(|floor| claim.seq < floor.seq || *floor == claim) {
+                continue;
+            }
+            let select =
+                Statement::new("SELECT hash FROM ledger_records WHERE writer = $1 AND seq = $2");
+            let rows = store.rows(select.with(claim.writer).with(claim.seq)).await?;
+            let found = rows.first().and_then(|row| store::bytes(row, "hash").ok());
+            let seq = i64::try_from(claim.seq).unwrap_or(i64::MAX);
+            match found {
+                Some(hash) if hex(&hash) == claim.hash => {}
+                Some(_) => {
+                    self.fault(claim.writer, seq, format!("{who} names another hash for it"))
+                }
+                None => self.fault(claim.writer, seq, format!("it is missing, and {who} names it")),
+            }
+        }
+        Ok(())
+    }
+
+    // === what follows from the records ===
+
+    /// Holds the rows of a page's intents against their records.
+    async fn rows_of(
+        &mut self,
+        store: &mut Store,
+        intents: Vec<(Record, IntentBody)>,
+    ) -> Result<(), StoreError> {
+        if intents.is_empty() {
+            return Ok(());
+        }
+        let mut select = Statement::varying(
+            "SELECT id, chain, seq, conversation, fence, state FROM ledger_intents WHERE id IN ",
+        );
+        select.tuple(intents.iter().map(|(_, intent)| intent.id.0.into()));
+        let mut found = HashMap::new();
+        for row in store.rows(select).await? {
+            if let Ok(id) = store::id(&row, "id") {
+                found.insert(IntentId(id), row);
+            }
+        }
+        for (record, intent) in intents {
+            let seq = i64::try_from(record.seq).unwrap_or(i64::MAX);
+            let state = match found.remove(&intent.id) {
+                None => RowState::Gone,
+                Some(row) => {
+                    let state = store::text(&row, "state").unwrap_or_default();
+                    let agrees = store::text(&row, "chain").ok() == Some(record.writer.to_string())
+                        && store::number(&row, "seq").ok() == Some(seq)
+                        && store::text(&row, "conversation").ok()
+                            == Some(intent.conversation.unwrap_or_default())
+                        && store::natural(&row, "fence").ok()
+                            == Some(intent.fence.unwrap_or_default())
+                        && matches!(&*state, "open" | "closed");
+                    if !agrees {
+                        self.fault(record.writer, seq, "its row in ledger_intents differs from it");
+                    }
+                    if state == "closed" { RowState::Closed } else { RowState::Open }
+                }
+            };
+            if self.settled.remove(&intent.id) {
+                if state == RowState::Open {
+                    let why = "its intent is marked open, and has an outcome";
+                    self.fault(record.writer, seq, why);
+                }
+            } else {
+                self.unsettled.insert(intent.id, (record.writer, record.seq, state));
+            }
+        }
+        Ok(())
+    }
+
+    async fn intents(&mut self, store: &mut Store) -> Result<(), StoreError> {
+        // An outcome of the same page, or of an earlier chain, may have come before the row.
+        let settled = std::mem::take(&mut self.settled);
+        for (id, (writer, seq, state)) in std::mem::take(&mut self.unsettled) {
+            let seq = i64::try_from(seq).unwrap_or(i64::MAX);
+            match (settled.contains(&id), state) {
+                (true, RowState::Closed | RowState::Gone) | (false, RowState::Open) => {}
+                (true, RowState::Open) => {
+                    self.fault(writer, seq, "its intent is marked open, and has an outcome");
+                }
+                (false, RowState::Closed) => {
+                    self.fault(writer, seq, "its intent is marked closed, and has no outcome");
+                }
+                (false, RowState::Gone) => {
+                    self.fault(writer, seq, "its row in ledger_intents is missing");
+                }
+            }
+        }
+        let strays = "SELECT i.chain, i.seq, i.id FROM ledger_intents i WHERE NOT EXISTS \
+                      (SELECT 1 FROM ledger_records r WHERE r.writer = i.chain AND r.seq = i.seq)";
+        for row in store.rows(Statement::new(strays)).await? {
+            let (chain, seq) = (store::text(&row, "chain")?, store::number(&row, "seq")?);
+            let floor = chain.parse().ok().and_then(|chain| self.floors.of(chain));
+            if floor.is_none_or(|floor| seq > i64::try_from(floor.seq).unwrap_or(i64::MAX)) {
+                self.fault(chain, seq, "a row of ledger_intents has no record");
+            }
+        }
+        let owners = "SELECT i.chain, i.seq FROM ledger_intents i WHERE NOT EXISTS \
+                      (SELECT 1 FROM ledger_writers w WHERE w.id = i.owner) AND i.state = 'open'";
+        for row in store.rows(Statement::new(owners)).await? {
+            let (chain, seq) = (store::text(&row, "chain")?, store::number(&row, "seq")?);
+            self.fault(chain, seq, "its open intent belongs to nobody");
+        }
+        Ok(())
+    }
+
+    async fn turns(&mut self, store: &mut Store) -> Result<(), StoreError> {
+        let behind = "SELECT i.conversation FROM ledger_intents i \
+                      LEFT JOIN ledger_turns t ON t.conversation = i.conversation \
+                      WHERE i.conversation <> '' \
+                      AND (t.fence IS NULL OR t.fence < i.fence) LIMIT 1";
+        for row in store.rows(Statement::new(behind)).await? {
+            let conversation = store::text(&row, "conversation").unwrap_or_default();
+            let why = format!("ledger_turns is behind the turns of {conversation}");
+            self.fault("ledger_turns", 0, why);
+        }
+        Ok(())
+    }
+
+    async fn writers(&mut self, store: &mut Store) -> Result<(), StoreError> {
+        let all = Statement::new("SELECT id, instance FROM ledger_writers");
+        let mut missing: HashSet<Uuid> = self.chains.keys().copied().collect();
+        for row in store.rows(all).await? {
+            let id = store::text(&row, "id").unwrap_or_default();
+            let known = id.parse().ok().filter(|id| missing.remove(id));
+            let said = known.and_then(|id: Uuid| self.instances.get(&id).cloned());
+            let name = store::text(&row, "instance").unwrap_or_default();
+            if known.is_none() && self.floors.claims().all(|it| it.writer.to_string() != id) {
+                self.fault(id, 0, "ledger_writers names a writer without a chain");
+            } else if said.is_some_and(|said| said != name) {
+                self.fault(id, 1, "its row in ledger_writers has another name");
+            }
+        }
+        for writer in missing {
+            self.fault(writer, 0, "its row in ledger_writers is missing");
+        }
+        Ok(())
+    }
+}
+
+/// A record out of its row, whatever somebody has made of it.
+fn readable(row: &AnyRow) -> Result<Record, String> {
+    let text = |column: &str| {
+        let bytes = store::bytes(row, column).map_err(|_| format!("its {column} is unreadable"))?;
+        String::from_utf8(bytes).map_err(|_| format!("its {column} is no text"))
+    };
+    Ok(Record {
+        writer: text("writer")?.parse().map_err(|_| "its writer is no UUID")?,
+        seq: store::natural(row, "seq").map_err(|_| "its number is none")?,
+        at: store::number(row, "at").map_err(|_| "its time is none")?,
+        kind: text("kind")?,
+        body: text("body")?,
+        previous: store::hash(row, "previous").map_err(|_| "its previous hash is none")?,
+        hash: store::hash(row, "hash").map_err(|_| "its hash is none")?,
+    })
+}
