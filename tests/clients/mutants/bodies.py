@@ -86,7 +86,8 @@ def _is_json(member, schema, encoding):
 
 def _parts(name, member, schema, encoding):
     if isinstance(member, list):
-        if not member:
+        # One part says nothing of a list around it.
+        if not member or schema.get("type") != "array":
             raise Unsayable
         return [part for item in member for part in _parts(name, item, schema.get("items", {}), encoding)]
     declared = encoding.get("contentType", "").split(",")[0].strip() or schema.get("contentMediaType", "")

@@ -14,6 +14,10 @@ DOCUMENTS_A_RUN = 40  # findings of one run are kept by kind, up to 10,000 kinds
 DEADLINE_SECONDS = 300
 
 
+# What is passed on unchanged is judged once, and found on the hop where it came in.
+SIDES = {"client-request": ("client-request",), "client-response": ("client-response", "upstream-response")}
+
+
 @dataclass(frozen=True)
 class Verdict:
     verdict: str
@@ -25,6 +29,8 @@ CONFORMS = Verdict("conforms", None, ())
 
 
 def program():
+    if "RECGATE_BIN" not in os.environ:
+        raise SystemExit("RECGATE_BIN is not set: name the binary to judge")
     return os.environ["RECGATE_BIN"]
 
 
@@ -75,7 +81,7 @@ def _run(documents, cases, folder):
             if it is None or (hop := it["hops"].get(case.hop)) is None:
                 found[case] = CONFORMS
             else:
-                mine = tuple(kinds[print_]["spec_pointer"] for print_ in it["findings"] if kinds[print_]["hop"] == case.hop)
+                mine = tuple(kinds[print_]["spec_pointer"] for print_ in it["findings"] if kinds[print_]["hop"] in SIDES[case.hop])
                 found[case] = Verdict(hop["verdict"], hop.get("reason"), mine)
     return found
 

@@ -206,15 +206,23 @@ class _Exchanges:
             def build(value, place=place):
                 return self._request(place=place, value=value)
 
-            def sayings(value, build=build):
+            def sayings(value, build=build, node=node):
                 build(value)
-                return text.readings(value)
+                # The names of an exploded object are its own: one that nobody declared is a member of it.
+                members = [{node["name"]: it} for it in text.readings(value)] if self._is_exploded_object(place, node) else []
+                return itertools.chain(text.readings(value), members)
 
             for mutant in self._sort(self.asked.mutator.mutants(schema, self.asked.all_wrong(schema, sayings)), where):
                 yield self._case("client-request", where, mutant.topic, mutant.place, _judge(mutant), build(mutant.value), response)
-            if node.get("required") and where != "path":
+            # An exploded object without members leaves no trace: where it may be empty it may be absent.
+            can_be_missed = not (self._is_exploded_object(place, node) and self.asked.judge.takes(schema, {}))
+            if node.get("required") and where != "path" and can_be_missed:
                 gone = replace(request, query=_but(request.query, self._names(place, node)), headers=_but(request.headers, [node["name"]]), cookies=_but(request.cookies, [node["name"]]))
                 yield self._case("client-request", where, "required parameter", (*place, "required"), "by hand", gone, response)
+
+    def _is_exploded_object(self, place, node):
+        style, explode = self._style(node)
+        return style == "form" and explode and isinstance(self._right_value(place, node), dict)
 
     def _names(self, place, node):
         """The names under which a query parameter shows: of an exploded object its properties."""
@@ -281,7 +289,9 @@ class _Exchanges:
         if media == next(iter(at(self.tree, place)["content"])):
             if media != "*/*":
                 yield case("message", "content type", (*place, "content"), "by hand", replace(answer, content_type="application/x-undeclared"))
-            yield case("message", "absent body", (*place, "content"), "by hand", replace(answer, body=None, content_type=None))
+            # No bytes are a text, an empty form and an empty file, but no JSON, XML or multipart.
+            if all("*" not in it and bodies.kind_of(it) in ("json", "xml", "multipart") for it in at(self.tree, place)["content"]):
+                yield case("message", "absent body", (*place, "content"), "by hand", replace(answer, body=None, content_type=None))
         if bodies.kind_of(media) == "json":
             yield case("message", "form of the body", content, "by hand", replace(answer, body=answer.body[:-1] + b"!"))
 
