@@ -30,6 +30,11 @@ def kind_of(media):
     return "text" if essence.startswith("text/") else "binary"
 
 
+def is_text(media):
+    """Whether what a schema speaks of is sent as bare text, so that everything is a string."""
+    return kind_of(media) in ("form", "multipart", "text")
+
+
 def sent_type(media):
     """The Content-Type that is sent for a declared one."""
     kind = kind_of(media)
@@ -52,7 +57,13 @@ def encode(tree, place, media, value):
     if not isinstance(value, dict):
         raise Unsayable
     if kind == "form":
+        # Exploded, an object leaves its members in the form and its own name nowhere.
+        if any(isinstance(member, dict) for member in value.values()):
+            raise Unsayable
         return text.encoded([pair for name, member in value.items() for pair in text.pairs(name, member)]).encode()
+    # A body without parts is no multipart: it would be wrong by that.
+    if not value:
+        raise Unsayable
     parts = [part for name, member in value.items() for part in _parts(name, member, *_declared(tree, place, name))]
     return b"".join(b"--" + BOUNDARY.encode() + b"\r\n" + part + b"\r\n" for part in parts) + f"--{BOUNDARY}--\r\n".encode()
 
@@ -63,7 +74,7 @@ def readings(tree, place, media, value):
     if kind == "multipart" and isinstance(value, dict):
         members = [_part_readings(tree, place, name, member) for name, member in value.items()]
         return [dict(zip(value, chosen, strict=True)) for chosen in itertools.product(*members)]
-    return text.readings(value) if kind in ("form", "multipart", "text") else [value]
+    return text.readings(value) if is_text(media) else [value]
 
 
 def _part_readings(tree, place, name, member):

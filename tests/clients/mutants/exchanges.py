@@ -206,13 +206,15 @@ class _Exchanges:
             def build(value, place=place):
                 return self._request(place=place, value=value)
 
-            def sayings(value, build=build, node=node):
+            def sayings(value, build=build, place=place, node=node):
+                if isinstance(value, dict) and not self._is_exploded_object(place, node):
+                    raise text.Unsayable
                 build(value)
                 # The names of an exploded object are its own: one that nobody declared is a member of it.
                 members = [{node["name"]: it} for it in text.readings(value)] if self._is_exploded_object(place, node) else []
                 return itertools.chain(text.readings(value), members)
 
-            for mutant in self._sort(self.asked.mutator.mutants(schema, self.asked.all_wrong(schema, sayings)), where):
+            for mutant in self._sort(self.asked.mutator.mutants(schema, self.asked.all_wrong(schema, sayings), is_text=True), where):
                 yield self._case("client-request", where, mutant.topic, mutant.place, _judge(mutant), build(mutant.value), response)
             # An exploded object without members leaves no trace: where it may be empty it may be absent.
             can_be_missed = not (self._is_exploded_object(place, node) and self.asked.judge.takes(schema, {}))
@@ -239,7 +241,7 @@ class _Exchanges:
                 bodies.encode(self.asked.tree, place, media, value)
                 return bodies.readings(self.asked.tree, place, media, value)
 
-            for mutant in self._sort(self.asked.mutator.mutants(schema, self.asked.all_wrong(schema, sayings)), where):
+            for mutant in self._sort(self.asked.mutator.mutants(schema, self.asked.all_wrong(schema, sayings), is_text=bodies.is_text(media)), where):
                 yield self._case("client-request", where, mutant.topic, mutant.place, _judge(mutant), self._with_body(media, mutant.value), response)
         right = self._with_body(media, self.asked.first((*place, "schema")))
         if media == self.media[0]:
@@ -270,7 +272,7 @@ class _Exchanges:
             def with_header(value, name=name):
                 return replace(answer, headers=(*_but(answer.headers, [name]), (name, text.header(value))))
 
-            for mutant in self._sort(self.answered.mutator.mutants(schema, self.answered.all_wrong(schema, sayings)), "response header"):
+            for mutant in self._sort(self.answered.mutator.mutants(schema, self.answered.all_wrong(schema, sayings), is_text=True), "response header"):
                 yield case("response header", mutant.topic, mutant.place, _judge(mutant), with_header(mutant.value))
             if at(self.tree, owner).get("required"):
                 yield case("response header", "required header", (*owner, "required"), "by hand", replace(answer, headers=_but(answer.headers, [name])))
@@ -284,7 +286,7 @@ class _Exchanges:
                 bodies.encode(self.answered.tree, content, media, value)
                 return bodies.readings(self.answered.tree, content, media, value)
 
-            for mutant in self._sort(self.answered.mutator.mutants(schema, self.answered.all_wrong(schema, sayings)), "response body"):
+            for mutant in self._sort(self.answered.mutator.mutants(schema, self.answered.all_wrong(schema, sayings), is_text=bodies.is_text(media)), "response body"):
                 yield case("response body", mutant.topic, mutant.place, _judge(mutant), replace(answer, body=bodies.encode(self.answered.tree, content, media, mutant.value)))
         if media == next(iter(at(self.tree, place)["content"])):
             if media != "*/*":
@@ -332,4 +334,4 @@ def _but(pairs, names):
 
 
 def _judge(mutant):
-    return "by hand" if mutant.by_hand else "jsonschema"
+    return "by hand" if mutant.by_hand else "jsonschema, wrong by this keyword alone" if mutant.isolates else "jsonschema, wrong by this keyword and another"

@@ -94,17 +94,17 @@ class Mutator:
     def __init__(self, judge, maker):
         self.judge, self.maker, self.tree = judge, maker, judge.tree
 
-    def mutants(self, root, reads=lambda value: True):
+    def mutants(self, root, reads, is_text):
         """Mutants and barren keywords of the schema at `root`.
 
         `reads` says whether a message can carry a whole value such that no reading of it is right: a text `7` in a
-        query is a number to some.
+        query is a number to some. Where `is_text`, everything is a text, and `type: string` cannot be broken.
         """
         for site in sites(self.maker, root):
             bases = [base for base in itertools.islice(self.maker.examples(root, site.way), 6) if _reaches(base, site.inside)]
             node = at(self.tree, site.place)
             for keyword, place, changes in self._rules(site, node):
-                yield self._first(root, site, bases, keyword, place, changes, reads)
+                yield self._first(root, site, bases, keyword, place, changes, reads, is_text)
             if "discriminator" in node:
                 yield from self._discriminator(site, bases, node)
 
@@ -139,7 +139,7 @@ class Mutator:
         if kinds is not None and "null" not in ([kinds] if isinstance(kinds, str) else kinds):
             yield "null", (*place, "type"), lambda value: [None]
 
-    def _first(self, root, site, bases, topic, place, changes, reads):
+    def _first(self, root, site, bases, topic, place, changes, reads, is_text):
         """The first value that isolates the keyword, else the first whose errors name it."""
         if changes is None:
             return Barren(topic, place, "no way to break this keyword is known here")
@@ -160,6 +160,9 @@ class Mutator:
                 by_hand = keyword == "format" and values.is_by_hand(at(self.tree, place))
                 if self.judge.takes(root, value, without=place):
                     return Mutant(topic, place, site.inside, value, True, by_hand)
+                if keyword == "type" and is_text and "string" in at(self.tree, place):
+                    unreadable = True
+                    continue
                 if second is None and topic != "oneOf (two fit)" and any(name == keyword for name, _ in self.judge.breaks(root, value)):
                     second = Mutant(topic, place, site.inside, value, False, by_hand)
         if second is not None:

@@ -62,7 +62,7 @@ class Score:
         lines += ["", "| place | caught | of | excluded | told at the keyword |", "|---|---|---|---|---|"]
         lines += self._rows(lambda case: case.where)
         by_judge = Counter(case.judge for case, _ in self.mutants)
-        lines += ["", f"confirmed: {by_judge['jsonschema']} by jsonschema, {by_judge['by hand']} by an expectation written by hand"]
+        lines += ["", "confirmed: " + "; ".join(f"{count} {judge}" for judge, count in by_judge.most_common())]
         return lines
 
     def _rows(self, key):

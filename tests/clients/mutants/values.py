@@ -116,7 +116,9 @@ def more_members(value, node):
 
 def without(value, name):
     if isinstance(value, dict) and name in value:
-        yield {key: member for key, member in value.items() if key != name}
+        rest = {key: member for key, member in value.items() if key != name}
+        yield rest
+        yield rest | {"undeclared": "text"}  # where nothing at all cannot be sent
 
 
 def break_properties(value):
