@@ -101,6 +101,9 @@ def _parts(name, member, schema, encoding):
         if not member or schema.get("type") != "array":
             raise Unsayable
         return [part for item in member for part in _parts(name, item, schema.get("items", {}), encoding)]
+    if isinstance(member, dict) and schema.get("type", "object") != "object":
+        # As JSON it would be a text or a file like any other.
+        raise Unsayable
     declared = encoding.get("contentType", "").split(",")[0].strip() or schema.get("contentMediaType", "")
     if is_file(schema):
         if not isinstance(member, str):

@@ -192,11 +192,11 @@ class _Exchanges:
     # === what is wrong ===
 
     def _sort(self, found, where):
-        """Mutants; what is barren is put aside. Of text, `null` is no topic."""
+        """Mutants; what is barren is put aside. In text, `null` and a number's text are no topics."""
         for it in found:
             if not isinstance(it, Barren):
                 yield it
-            elif not (it.topic == "null" and where not in ("request body", "response body")):
+            elif not (it.topic in ("null", "type (as a text)") and where not in ("request body", "response body")):
                 self.unbroken.append(Unbroken(self.document.name, where, it.topic, pointer(it.place), it.reason))
 
     def _parameter_mutants(self, request, response):

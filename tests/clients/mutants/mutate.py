@@ -4,8 +4,8 @@ A mutant **isolates** its keyword: `jsonschema` refuses the value, and takes it 
 schema. Where no value can (a wrong type is in no `enum` either), a value is taken whose errors name the keyword at that
 place. A keyword for which neither is found is told as `Barren`, with the reason, and never dropped.
 
-Beside the keywords: for each schema that takes no `null`, a `null` (topic `null`), because that is how `nullable` is got
-wrong; for each name of `required` a value without it; for `oneOf` a value that fits none and one that fits two.
+Beside the keywords: for each schema that takes no `null`, a `null`, because that is how `nullable` is got wrong; for each
+number and boolean its own text, because that is how coercion goes too far, and for each integer a fraction; for each name of `required` a value without it; for `oneOf` a value that fits none and one that fits two.
 What is left out: keywords inside `not` and `if`, which widen or choose and forbid nothing by themselves.
 """
 
@@ -138,6 +138,10 @@ class Mutator:
         kinds = node.get("type")
         if kinds is not None and "null" not in ([kinds] if isinstance(kinds, str) else kinds):
             yield "null", (*place, "type"), lambda value: [None]
+        if kinds in ("integer", "number", "boolean"):
+            yield "type (as a text)", (*place, "type"), values.as_text
+        if kinds == "integer":
+            yield "type (a fraction)", (*place, "type"), lambda value: [value + 0.5] if isinstance(value, int) else []
 
     def _first(self, root, site, bases, topic, place, changes, reads, is_text):
         """The first value that isolates the keyword, else the first whose errors name it."""

@@ -4,6 +4,8 @@ Each function takes the right value (and the schema, or what was made from it) a
 first. They need not all be wrong: whoever asks holds each against `jsonschema` and takes the first that is.
 """
 
+import json
+
 from .formats import BY_HAND, SAMPLES, TAKES_EVERYTHING
 
 ANY = ("text", 7, 1.5, True, [], {}, None, ["text"], {"text": 7}, "", -1, 0, False, 1e9, "zz" * 40, "undefined")
@@ -12,6 +14,11 @@ ANY = ("text", 7, 1.5, True, [], {}, None, ["text"], {"text": 7}, "", -1, 0, Fal
 def break_type(value, node):
     yield from (("text", 1.5) if isinstance(value, int) and not isinstance(value, bool) else ())
     yield from ANY
+
+
+def as_text(value):
+    if isinstance(value, int | float):
+        yield json.dumps(value)
 
 
 def break_listed(value, node):
