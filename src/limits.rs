@@ -198,3 +198,6 @@ pub const HAR_ENTRY_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Cases (operation and status) that a check keeps apart; the rest are one case.
 pub const CHECK_CASES: usize = 10_000;
+
+/// Exchanges that a check names because they did not conform; more are only counted.
+pub const CHECK_EXCHANGES: usize = 100_000;

@@ -85,10 +85,9 @@ impl Content {
             .is_some_and(|sent| self.entry(&sent).is_some_and(|it| it.is_read_as(sent.form())))
     }
 
-    /// Whether every declared media type has a value even when nothing was said: no JSON text is
-    /// empty.
+    /// Whether a body without bytes is of none of the declared media types: no JSON text is empty.
     pub(crate) fn forbids_empty(&self) -> bool {
-        self.entries.iter().all(|entry| entry.range.form() == Form::Json)
+        self.entries.iter().all(|entry| entry.range.forbids_empty())
     }
 
     pub(crate) fn pointer(&self) -> &str {

@@ -129,6 +129,14 @@ impl MediaType {
         }
     }
 
+    /// Whether no body of this type has no bytes: JSON is a value, XML a root element (XML 1.0
+    /// §2.1), multipart at least its last boundary (RFC 2046 §5.1.1).
+    pub(crate) fn forbids_empty(&self) -> bool {
+        matches!(self.form(), Form::Json | Form::Parts)
+            || self.subtype == "xml"
+            || self.subtype.ends_with("+xml")
+    }
+
     /// Whether this is `multipart/form-data`, whose parts have names.
     pub(crate) fn is_form_data(&self) -> bool {
         self.kind == "multipart" && self.subtype == "form-data"

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE};
 
 use super::{
     Checked, Finding, Location, Reason,
@@ -346,11 +346,12 @@ impl Operation {
             return report.finish_in(&self.document);
         }
         match &declared.content {
-            Some(content) if is_empty(response.body) => {
-                if content.forbids_empty() {
-                    report.finding(missing_body(content.pointer(), "content"));
-                }
+            Some(content) if is_empty(response.body) && content.forbids_empty() => {
+                report.finding(missing_body(content.pointer(), "content"));
             }
+            // Without a type no bytes are no text, no form and no file in particular; with one
+            // they are the empty one of it, and that may be wrong.
+            Some(_) if is_empty(response.body) && !response.headers.contains_key(CONTENT_TYPE) => {}
             Some(content) => content.check(response.headers, response.body, &mut report),
             None if is_empty(response.body) => {}
             None => report.unverifiable(Reason::NoSchema),

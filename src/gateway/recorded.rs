@@ -138,6 +138,7 @@ impl Examiner {
         });
         let operation = judge.promised_operation().map(|it| it.operation.id().to_owned());
         Some(Judged {
+            trace: entry.trace.clone(),
             upstream: Arc::clone(&judge.upstream.config.name),
             operation: operation.unwrap_or_else(|| unknown_name(&judge.method, &judge.path)),
             status: entry.answer.as_ref().map(|answer| answer.status.as_u16()),

@@ -9,12 +9,14 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::findings::{Fingerprint, Shown};
-use super::{Hop, coverage};
+use super::{Hop, Trace, coverage};
 use crate::limits;
 
 /// One exchange, judged.
 #[derive(Clone, Debug)]
 pub struct Judged {
+    /// Which.
+    pub trace: Trace,
     /// The upstream's name.
     pub upstream: Arc<str>,
     /// The operation's id, or method and path shape of an unknown one.
@@ -28,11 +30,12 @@ pub struct Judged {
 }
 
 /// The verdict on one hop, in words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct HopVerdict {
     /// `conforms`, `violates`, `unverifiable`, `not-applicable`.
     pub verdict: &'static str,
     /// Why it is `unverifiable`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
 }
 
@@ -51,6 +54,10 @@ pub struct Outcome {
     pub findings: Vec<Shown>,
     /// By upstream, operation and status.
     pub cases: Vec<Case>,
+    /// Those that did not conform on every hop, in the files' order.
+    pub exchanges: Vec<Exchange>,
+    /// Such exchanges beyond [`limits::CHECK_EXCHANGES`], which are not listed.
+    pub exchanges_left_out: u64,
     /// Over the contracts that some entry concerns.
     pub coverage: coverage::Shown,
 }
@@ -87,6 +94,17 @@ pub struct Case {
     pub findings: BTreeSet<Fingerprint>,
 }
 
+/// One exchange that did not conform, or could not be checked in full.
+#[derive(Clone, Debug, Serialize)]
+pub struct Exchange {
+    /// The file and the entry's number.
+    pub exchange: Trace,
+    /// The verdicts of the hops that were judged.
+    pub hops: BTreeMap<Hop, HopVerdict>,
+    /// Fingerprints of the findings.
+    pub findings: Vec<Fingerprint>,
+}
+
 /// Gathers a check.
 #[derive(Debug, Default)]
 pub struct Gathering {
@@ -94,6 +112,8 @@ pub struct Gathering {
     unmatched: u64,
     verdicts: BTreeMap<Hop, Tally>,
     cases: BTreeMap<(Arc<str>, String, Option<u16>), Case>,
+    exchanges: Vec<Exchange>,
+    exchanges_left_out: u64,
 }
 
 // === impl Gathering ===
@@ -118,7 +138,23 @@ impl Gathering {
         if let Some(reason) = reason {
             *case.unverifiable.entry(reason).or_default() += 1;
         }
-        case.findings.extend(judged.kinds);
+        case.findings.extend(judged.kinds.iter().copied());
+        if violating || reason.is_some() {
+            self.list(judged);
+        }
+    }
+
+    fn list(&mut self, judged: Judged) {
+        if self.exchanges.len() >= limits::CHECK_EXCHANGES {
+            self.exchanges_left_out += 1;
+            return;
+        }
+        let hops = Hop::ALL.into_iter().zip(judged.hops);
+        self.exchanges.push(Exchange {
+            exchange: judged.trace,
+            hops: hops.filter_map(|(hop, verdict)| Some((hop, verdict?))).collect(),
+            findings: judged.kinds,
+        });
     }
 
     fn case(&mut self, judged: &Judged) -> &mut Case {
@@ -153,6 +189,8 @@ impl Gathering {
             verdicts: self.verdicts,
             findings,
             cases: self.cases.into_values().collect(),
+            exchanges: self.exchanges,
+            exchanges_left_out: self.exchanges_left_out,
             coverage,
         }
     }

@@ -295,6 +295,38 @@ async fn a_person_reads_what_is_broken_where_and_how_often() {
     insta::assert_snapshot!("notes_errors", errors);
 }
 
+/// A script finds out which entries to look at, and why, without reading the rest.
+#[tokio::test]
+async fn json_names_each_exchange_that_did_not_conform() {
+    let (_, out, errors) = check(&[NOTES, "--format", "json"]).await;
+    let outcome: Value = serde_json::from_str(&out).expect(&errors);
+    let exchanges = outcome["exchanges"].as_array().unwrap();
+    let violating = exchanges.iter().filter(|it| {
+        it["hops"].as_object().unwrap().values().any(|hop| hop["verdict"] == "violates")
+    });
+    let told: u64 = outcome["cases"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|case| case["violating"].as_u64().unwrap())
+        .sum();
+    assert_eq!(violating.count() as u64, told);
+    assert!(told > 0 && exchanges.len() as u64 > told, "unverifiable ones are named too: {out}");
+    assert_eq!(outcome["exchanges_left_out"], 0);
+    let known: Vec<&str> = outcome["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["fingerprint"].as_str().unwrap())
+        .collect();
+    for exchange in exchanges {
+        assert!(exchange["exchange"].as_str().unwrap().starts_with(&format!("{NOTES}#")));
+        for print in exchange["findings"].as_array().unwrap() {
+            assert!(known.contains(&print.as_str().unwrap()), "{exchange}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn exit_codes_tell_clean_from_broken_from_unusable() {
     let clean = "fixtures/har/clean.har";
