@@ -157,3 +157,8 @@ impl Contract {
 
 #[cfg(test)]
 mod tests;
+
+/// What the fuzz programs call; no release has it.
+#[cfg(any(test, recgate_fuzz))]
+#[path = "../tests/fuzz/targets.rs"]
+pub mod fuzz;

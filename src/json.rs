@@ -9,13 +9,16 @@
 //! The tree borrows from the bytes: a number keeps its digits, a string is copied only where it
 //! holds escapes. Validators run on it directly ([`Borrowed`]).
 
+mod number;
 mod parser;
+pub(crate) mod steps;
+mod unique;
 mod view;
 
 use std::{borrow::Cow, fmt};
 
+pub(crate) use number::{is_integer, whole_number};
 pub use view::Borrowed;
-pub(crate) use view::{is_integer, whole_number};
 
 /// One JSON value, borrowed from the bytes it was parsed from.
 #[derive(Clone, Debug, PartialEq)]

@@ -193,8 +193,8 @@ impl Entry {
             return self.check_parts(sent, &decoded, report);
         }
         // A text that is ASCII is the same text in every charset that JSON is ever sent in.
-        let is_ascii = decoded.is_ascii() && !decoded.contains(&0);
-        if !sent.is_utf8() && !is_ascii {
+        let is_ascii = || decoded.is_ascii() && !decoded.contains(&0);
+        if !sent.is_utf8() && !is_ascii() {
             return report.unverifiable(Reason::Charset);
         }
         match form {

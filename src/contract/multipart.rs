@@ -8,7 +8,7 @@
 //! A part's content type has to be what `encoding` declares. Where that says nothing, an object is
 //! JSON (3.0.3, Encoding Object) whether or not the part says so, and any type will do for others.
 
-mod reader;
+pub(super) mod reader;
 
 use std::borrow::Cow;
 

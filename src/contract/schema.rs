@@ -186,8 +186,16 @@ impl Schema {
     }
 }
 
+/// Validators that this thread compiled, those of single patterns included.
+#[cfg(test)]
+thread_local! {
+    pub(crate) static COMPILED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 /// Compiles a lowered schema.
 fn build(lowered: &lower::Lowered, has_names: bool) -> Option<Validator<Borrowed>> {
+    #[cfg(test)]
+    COMPILED.set(COMPILED.get() + 1);
     let engine = if lowered.backtracks_on_names {
         pattern::Engine::Backtracking
     } else {

@@ -16,6 +16,7 @@ use super::{
     Source, Timeline, UnknownQuery, Unread, document::Document,
 };
 
+mod costs;
 mod documents;
 
 // === golden cases ===

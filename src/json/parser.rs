@@ -6,7 +6,7 @@
 
 use std::{borrow::Cow, collections::HashSet};
 
-use super::{Fault, FaultKind, Node, escape_token};
+use super::{Fault, FaultKind, Node, escape_token, steps};
 use crate::limits::JSON_DEPTH;
 
 /// Up to here a linear scan finds a duplicate name faster than a set does.
@@ -19,26 +19,45 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Node<'_>, Fault> {
     }
     let text = std::str::from_utf8(bytes)
         .map_err(|error| fault(FaultKind::InvalidUtf8, error.valid_up_to()))?;
-    let mut parser = Parser { text, at: 0 };
+    let mut parser = Parser { text, at: 0, elements: Vec::new(), members: Vec::new() };
     parser.white_space();
-    let root = parser.value(0)?;
+    let root = parser.value(0).map_err(|fault| *fault)?;
     parser.white_space();
     if parser.at < text.len() {
-        return Err(parser.fault(FaultKind::TrailingData));
+        return Err(*parser.fault(FaultKind::TrailingData));
     }
     Ok(root)
 }
+
+type Member<'a> = (Cow<'a, str>, Node<'a>);
 
 struct Parser<'a> {
     text: &'a str,
     /// In bytes; always on a character boundary.
     at: usize,
+    /// Of the arrays that are being read, the outer ones below: each array is cut off the top
+    /// when it ends, in one allocation of its size.
+    elements: Vec<Node<'a>>,
+    /// The same of the objects.
+    members: Vec<Member<'a>>,
+}
+
+/// Boxed, so that the result of a good value is no larger than the value.
+type Read<T> = Result<T, Box<Fault>>;
+
+/// The names of one object so far.
+struct Names<'a> {
+    /// A bit for each name, by a part of it: a name whose bit is not set is new.
+    bits: u64,
+    /// All of them, once there are many.
+    set: Option<HashSet<Cow<'a, str>>>,
 }
 
 // === impl Parser ===
 
 impl<'a> Parser<'a> {
-    fn value(&mut self, depth: usize) -> Result<Node<'a>, Fault> {
+    fn value(&mut self, depth: usize) -> Read<Node<'a>> {
+        steps::add(1);
         match self.peek() {
             Some(b'"') => self.string().map(Node::String),
             Some(b'{' | b'[') if depth == JSON_DEPTH => Err(self.fault(FaultKind::TooDeep)),
@@ -52,67 +71,59 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn object(&mut self, depth: usize) -> Result<Node<'a>, Fault> {
-        let mut members: Vec<(Cow<'a, str>, Node<'a>)> = Vec::new();
-        let mut seen: HashSet<Cow<'a, str>> = HashSet::new();
+    fn object(&mut self, depth: usize) -> Read<Node<'a>> {
+        let start = self.members.len();
+        let mut names = Names { bits: 0, set: None };
         self.at += 1;
         self.white_space();
         if self.take(b'}') {
-            return Ok(Node::Object(members));
+            return Ok(Node::Object(Vec::new()));
         }
         loop {
-            let start = self.at;
+            let here = self.at;
             if self.peek() != Some(b'"') {
                 return Err(self.fault(FaultKind::Syntax));
             }
             let name = self.string()?;
-            let duplicate = if members.len() < LINEAR_MEMBERS {
-                members.iter().any(|(other, _)| *other == name)
-            } else {
-                if seen.is_empty() {
-                    seen.extend(members.iter().map(|(other, _)| other.clone()));
-                }
-                !seen.insert(name.clone())
-            };
-            if duplicate {
-                self.at = start;
+            if !names.insert(&name, &self.members[start..]) {
+                self.at = here;
                 return Err(self.fault(FaultKind::DuplicateKey).inside(&name));
             }
             self.white_space();
             self.expect(b':').map_err(|fault| fault.inside(&name))?;
             self.white_space();
             let value = self.value(depth).map_err(|fault| fault.inside(&name))?;
-            members.push((name, value));
+            self.members.push((name, value));
             self.white_space();
             if self.take(b'}') {
-                return Ok(Node::Object(members));
+                return Ok(Node::Object(self.members.split_off(start)));
             }
             self.expect(b',')?;
             self.white_space();
         }
     }
 
-    fn array(&mut self, depth: usize) -> Result<Node<'a>, Fault> {
-        let mut elements = Vec::new();
+    fn array(&mut self, depth: usize) -> Read<Node<'a>> {
+        let start = self.elements.len();
         self.at += 1;
         self.white_space();
         if self.take(b']') {
-            return Ok(Node::Array(elements));
+            return Ok(Node::Array(Vec::new()));
         }
         loop {
-            let index = elements.len();
+            let index = self.elements.len() - start;
             let element = self.value(depth).map_err(|fault| fault.inside(&index.to_string()))?;
-            elements.push(element);
+            self.elements.push(element);
             self.white_space();
             if self.take(b']') {
-                return Ok(Node::Array(elements));
+                return Ok(Node::Array(self.elements.split_off(start)));
             }
             self.expect(b',')?;
             self.white_space();
         }
     }
 
-    fn number(&mut self) -> Result<Node<'a>, Fault> {
+    fn number(&mut self) -> Read<Node<'a>> {
         let start = self.at;
         self.take(b'-');
         if !self.take(b'0') {
@@ -133,7 +144,7 @@ impl<'a> Parser<'a> {
         Ok(Node::Number(&self.text[start..self.at]))
     }
 
-    fn digits(&mut self) -> Result<(), Fault> {
+    fn digits(&mut self) -> Read<()> {
         let start = self.at;
         while matches!(self.peek(), Some(b'0'..=b'9')) {
             self.at += 1;
@@ -141,31 +152,51 @@ impl<'a> Parser<'a> {
         if self.at == start { Err(self.fault(FaultKind::Syntax)) } else { Ok(()) }
     }
 
-    fn string(&mut self) -> Result<Cow<'a, str>, Fault> {
+    fn string(&mut self) -> Read<Cow<'a, str>> {
         self.at += 1;
         let start = self.at;
-        loop {
-            match self.peek() {
-                Some(b'"') => {
-                    let text = &self.text[start..self.at];
-                    self.at += 1;
-                    return Ok(Cow::Borrowed(text));
-                }
-                Some(b'\\') => return self.escaped_string(start).map(Cow::Owned),
-                Some(0..=0x1F) | None => return Err(self.fault(FaultKind::Syntax)),
-                Some(_) => self.at += 1,
+        self.plain_text();
+        match self.peek() {
+            Some(b'"') => {
+                let text = &self.text[start..self.at];
+                self.at += 1;
+                Ok(Cow::Borrowed(text))
             }
+            Some(b'\\') => self.escaped_string(start).map(Cow::Owned),
+            _ => Err(self.fault(FaultKind::Syntax)),
+        }
+    }
+
+    /// Goes to the next quote, backslash or control character, or to the end.
+    fn plain_text(&mut self) {
+        const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
+        const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
+        // The high bit of each byte that is zero; above the first, of others too.
+        let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
+        let bytes = self.text.as_bytes();
+        while let Some(eight) = bytes.get(self.at..).and_then(<[u8]>::first_chunk::<8>) {
+            let word = u64::from_le_bytes(*eight);
+            let quotes = zeros(word ^ (ONES * u64::from(b'"')));
+            let escapes = zeros(word ^ (ONES * u64::from(b'\\')));
+            let controls = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
+            let found = quotes | escapes | controls;
+            if found != 0 {
+                self.at += found.trailing_zeros() as usize / 8;
+                return;
+            }
+            self.at += 8;
+        }
+        while !matches!(self.peek(), Some(b'"' | b'\\' | 0..=0x1F) | None) {
+            self.at += 1;
         }
     }
 
     /// The rest of a string from its first escape on; `start` is where its text began.
-    fn escaped_string(&mut self, start: usize) -> Result<String, Fault> {
+    fn escaped_string(&mut self, start: usize) -> Read<String> {
         let mut text = self.text[start..self.at].to_owned();
         loop {
             let run = self.at;
-            while !matches!(self.peek(), Some(b'"' | b'\\' | 0..=0x1F) | None) {
-                self.at += 1;
-            }
+            self.plain_text();
             text.push_str(&self.text[run..self.at]);
             if self.take(b'"') {
                 return Ok(text);
@@ -177,7 +208,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn escape(&mut self) -> Result<char, Fault> {
+    fn escape(&mut self) -> Read<char> {
         let start = self.at;
         self.at += 1;
         let plain = match self.peek() {
@@ -194,7 +225,7 @@ impl<'a> Parser<'a> {
         Ok(plain)
     }
 
-    fn unicode_escape(&mut self, start: usize) -> Result<char, Fault> {
+    fn unicode_escape(&mut self, start: usize) -> Read<char> {
         let first = self.hex4()?;
         let code = match first {
             0xD800..=0xDBFF => {
@@ -214,7 +245,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Four hex digits behind a `u`, which stands at the current place.
-    fn hex4(&mut self) -> Result<u32, Fault> {
+    fn hex4(&mut self) -> Read<u32> {
         self.at += 1;
         let mut code = 0;
         for _ in 0..4 {
@@ -225,12 +256,12 @@ impl<'a> Parser<'a> {
         Ok(code)
     }
 
-    fn lone_surrogate(&mut self, start: usize) -> Fault {
+    fn lone_surrogate(&mut self, start: usize) -> Box<Fault> {
         self.at = start;
         self.fault(FaultKind::LoneSurrogate)
     }
 
-    fn word(&mut self, word: &str, node: Node<'a>) -> Result<Node<'a>, Fault> {
+    fn word(&mut self, word: &str, node: Node<'a>) -> Read<Node<'a>> {
         if self.text[self.at..].starts_with(word) {
             self.at += word.len();
             Ok(node)
@@ -255,12 +286,36 @@ impl<'a> Parser<'a> {
         found
     }
 
-    fn expect(&mut self, byte: u8) -> Result<(), Fault> {
+    fn expect(&mut self, byte: u8) -> Read<()> {
         if self.take(byte) { Ok(()) } else { Err(self.fault(FaultKind::Syntax)) }
     }
 
-    const fn fault(&self, kind: FaultKind) -> Fault {
-        Fault { kind, offset: self.at, pointer: String::new() }
+    #[cold]
+    fn fault(&self, kind: FaultKind) -> Box<Fault> {
+        Box::new(Fault { kind, offset: self.at, pointer: String::new() })
+    }
+}
+
+// === impl Names ===
+
+impl<'a> Names<'a> {
+    /// Whether a name is new. `members` are those it comes behind.
+    fn insert(&mut self, name: &Cow<'a, str>, members: &[Member<'a>]) -> bool {
+        if members.len() >= LINEAR_MEMBERS {
+            steps::add(1);
+            let others = || members.iter().map(|(other, _)| other.clone()).collect();
+            return self.set.get_or_insert_with(others).insert(name.clone());
+        }
+        let bytes = name.as_bytes();
+        let (first, last) = (bytes.first().copied(), bytes.last().copied());
+        let ends = [first.unwrap_or_default(), last.unwrap_or_default()];
+        let part = u64::from(u16::from_le_bytes(ends)) | (bytes.len() as u64) << 16;
+        // Spread over 64 places by Knuth's multiplier.
+        let bit = 1 << (part.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 58);
+        let may_be_there = self.bits & bit != 0;
+        self.bits |= bit;
+        steps::add(1 + if may_be_there { members.len() } else { 0 });
+        !(may_be_there && members.iter().any(|(other, _)| other == name))
     }
 }
 
@@ -268,7 +323,7 @@ impl<'a> Parser<'a> {
 
 impl Fault {
     /// The same fault, seen from the value around it.
-    fn inside(mut self, token: &str) -> Self {
+    fn inside(mut self: Box<Self>, token: &str) -> Box<Self> {
         self.pointer.insert_str(0, &format!("/{}", escape_token(token)));
         self
     }

@@ -9,11 +9,11 @@ use std::borrow::Cow;
 
 use jsonschema::{
     JsonType,
-    json::{self as schema, JsonNumber, NodeIdentity, cmp, unique},
+    json::{self as schema, JsonNumber, NodeIdentity, cmp},
 };
 use serde_json::{Number, Value};
 
-use super::Node;
+use super::{Node, number::is_integer, steps, unique::is_unique};
 
 /// The borrowed tree, as a representation that validators are compiled for.
 #[derive(Clone, Copy, Debug)]
@@ -138,10 +138,13 @@ impl<'a> schema::Object<'a, Borrowed> for Members<'a> {
     }
 
     fn get(&self, key: &Box<str>) -> Option<&'a Node<'a>> {
-        self.0.iter().find(|(name, _)| **name == **key).map(|(_, value)| value)
+        let at = self.0.iter().position(|(name, _)| **name == **key);
+        steps::add(at.map_or(self.0.len(), |at| at + 1));
+        at.map(|at| &self.0[at].1)
     }
 
     fn members(&self) -> MembersIter<'a> {
+        steps::add(self.0.len());
         MembersIter(self.0.iter())
     }
 }
@@ -165,12 +168,12 @@ impl<'a> schema::Array<'a, Borrowed> for &'a [Node<'a>] {
     }
 
     fn elements(&self) -> std::slice::Iter<'a, Node<'a>> {
+        steps::add(<[Node<'a>]>::len(self));
         self.iter()
     }
 
     fn is_unique(&self) -> bool {
-        let values: Vec<Value> = self.iter().map(Node::to_value).collect();
-        unique::is_unique(&values)
+        is_unique(self)
     }
 }
 
@@ -200,49 +203,4 @@ impl JsonNumber for Digits<'_> {
     fn is_integer(&self) -> bool {
         is_integer(self.0)
     }
-}
-
-/// Whether a number's value is whole, however it is written: `100e-2` and `1.0` are, `1e-1` is not.
-/// By its digits alone, so that `1e400` is whole too and costs nothing.
-pub(crate) fn is_integer(number: &str) -> bool {
-    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let whole = whole.trim_start_matches('-');
-    let fraction = fraction.trim_end_matches('0');
-    if fraction.is_empty() && whole.bytes().all(|digit| digit == b'0') {
-        return true;
-    }
-    let trailing_zeros =
-        if fraction.is_empty() { whole.len() - whole.trim_end_matches('0').len() } else { 0 };
-    // An exponent too large for i64 is further from zero than any mantissa is long.
-    let exponent = exponent.parse::<i64>().unwrap_or(if exponent.starts_with('-') {
-        i64::MIN
-    } else {
-        i64::MAX
-    });
-    let places = i64::try_from(fraction.len()).unwrap_or(i64::MAX);
-    let zeros = i64::try_from(trailing_zeros).unwrap_or(i64::MAX);
-    exponent.saturating_add(zeros) >= places
-}
-
-/// The value of a whole number of at most 38 digits, however it is written.
-pub(crate) fn whole_number(number: &str) -> Option<i128> {
-    if !is_integer(number) {
-        return None;
-    }
-    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let sign = if whole.starts_with('-') { "-" } else { "" };
-    let whole = whole.trim_start_matches('-');
-    let digits = format!("{whole}{fraction}");
-    let digits = digits.trim_start_matches('0');
-    let significant = digits.trim_end_matches('0');
-    if significant.is_empty() {
-        return Some(0);
-    }
-    let dropped = i64::try_from(digits.len() - significant.len()).ok()?;
-    let places = i64::try_from(fraction.len()).ok()?;
-    let zeros = exponent.parse::<i64>().ok()?.checked_sub(places)?.checked_add(dropped)?;
-    let zeros = usize::try_from(zeros).ok().filter(|it| it + significant.len() <= 38)?;
-    format!("{sign}{significant}{}", "0".repeat(zeros)).parse().ok()
 }

@@ -1,0 +1,5 @@
+//! The fuzz program of [`recgate::contract::fuzz::parameters`].
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| recgate::contract::fuzz::parameters(data));
