@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::{Finding, document::Document, schema::Undeclared};
+use super::{Finding, Undeclared, document::Document};
 use crate::limits;
 
 /// What a check of one message concluded.
@@ -159,7 +159,7 @@ pub(crate) struct Report {
     /// Findings beyond the limit.
     more: usize,
     force: Force,
-    /// What undeclared properties are.
+    /// What undeclared things are.
     undeclared: Undeclared,
 }
 
@@ -172,20 +172,24 @@ impl Report {
             findings: Vec::new(),
             more: 0,
             force: Force::Told,
-            undeclared: Undeclared::Allowed,
+            undeclared: Undeclared::Ignore,
         }
     }
 
     /// The same, in strict mode or not.
-    #[allow(dead_code, reason = "no configuration switches it on yet")]
     pub(crate) const fn strict(mut self, undeclared: Undeclared) -> Self {
         self.undeclared = undeclared;
         self
     }
 
-    /// What undeclared properties are.
+    /// What undeclared things are.
     pub(crate) const fn undeclared(&self) -> Undeclared {
         self.undeclared
+    }
+
+    /// How many findings there are so far.
+    pub(crate) const fn findings(&self) -> usize {
+        self.findings.len() + self.more
     }
 
     /// A rule was checked and is not known to be broken.
@@ -209,6 +213,19 @@ impl Report {
             self.findings.push(finding);
         } else {
             self.more += 1;
+        }
+    }
+
+    /// A finding of strict mode.
+    pub(crate) fn undeclared_finding(&mut self, finding: Finding) {
+        self.undeclared_as(self.undeclared, finding);
+    }
+
+    /// A finding of strict mode, where it is another than the report's own.
+    pub(crate) fn undeclared_as(&mut self, undeclared: Undeclared, finding: Finding) {
+        match undeclared {
+            Undeclared::Reject => self.finding(finding),
+            Undeclared::Report | Undeclared::Ignore => self.tell(finding),
         }
     }
 

@@ -8,6 +8,7 @@ use http::Uri;
 use super::Checking;
 use crate::config::checked::{Address, Scheme, Upstream};
 use crate::config::raw::{self, BuiltIn, ContractChoice, Mode, Vendor};
+use crate::contract::Strictness;
 use crate::dialect::Dialect;
 
 impl Checking<'_> {
@@ -104,7 +105,10 @@ impl Checking<'_> {
             ca_file: raw.ca_file.clone(),
             cors_origins: raw.cors.as_ref().map(|cors| cors.allow_origins.clone()),
             modes,
-            unknown_query: raw.unknown_query,
+            strictness: Strictness {
+                query: raw.unknown_query.max(raw.undeclared),
+                rest: raw.undeclared,
+            },
             overrides: raw.check_overrides.clone(),
         })
     }

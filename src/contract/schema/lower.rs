@@ -48,7 +48,7 @@ use crate::{
 
 pub(super) use check::check_references;
 pub(super) use origins::Origins;
-pub(crate) use strict::Undeclared;
+pub(crate) use strict::Extras;
 use value::{bound, options, put, required, types, wants_integers};
 
 /// Which way a message travels: each schema has one lowered copy a direction.
@@ -87,11 +87,11 @@ pub(super) fn lower(
     at: &At<'_>,
     names: Option<&Names>,
     direction: Direction,
-    undeclared: Undeclared,
+    extras: Extras,
 ) -> Result<Lowered, Reason> {
     let mut lowering = Lowering {
         direction,
-        undeclared,
+        extras,
         dialect: Dialect::of(at.document),
         names,
         numbers: HashMap::new(),
@@ -116,7 +116,7 @@ pub(super) fn lower(
         return Err(Reason::Schema);
     }
     let mut schema = json!({ "$ref": root, "$defs": definitions });
-    if undeclared == Undeclared::Reported && strict::is_closable(at) {
+    if extras == Extras::Faults && strict::is_closable(at) {
         schema["unevaluatedProperties"] = Value::Bool(false);
         lowering.origins.closed.insert("/unevaluatedProperties".to_owned());
         lowering.origins.roots.insert(String::new(), at.pointer.clone());
@@ -132,7 +132,7 @@ pub(super) fn lower(
 
 struct Lowering<'d> {
     direction: Direction,
-    undeclared: Undeclared,
+    extras: Extras,
     dialect: Dialect,
     /// Of a 3.1 document.
     names: Option<&'d Names>,
@@ -236,7 +236,7 @@ impl<'d> Lowering<'d> {
     ) -> Result<Value, Reason> {
         let mut lowered = self.whole(at, here, outer, Reach::Whole)?;
         if position == Position::Value
-            && self.undeclared == Undeclared::Reported
+            && self.extras == Extras::Faults
             && let Value::Object(lowered) = &mut lowered
             && strict::is_closable(at)
         {

@@ -6,7 +6,8 @@ use std::{sync::Arc, time::Instant};
 
 use serde_json::{Value, json};
 
-use super::{Direction, Schema, Schemas, Undeclared};
+use super::{Direction, Schema, Schemas};
+use crate::contract::Undeclared;
 use crate::{
     contract::{Checked, DocumentError, Location, document::Document, verdict::Report},
     json, limits,
@@ -212,7 +213,7 @@ fn strict_mode_reports_what_no_schema_declares() {
         "base": {"type": "object", "properties": {"a": {"type": "integer"}}},
     }));
     let strict = |text: &str| {
-        let mut report = Report::new().strict(Undeclared::Reported);
+        let mut report = Report::new().strict(Undeclared::Report);
         let node = json::parse(text.as_bytes()).unwrap();
         schema.check(&node, Location::Body, "", &mut report);
         let findings = report.finish().findings;
