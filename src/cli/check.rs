@@ -80,7 +80,7 @@ pub(super) fn run(arguments: &CheckArguments) -> Result<(), Exit> {
     }
     let files = arguments.traffic.iter().map(|path| path.display().to_string()).collect();
     let outcome = gathering.finish(files, findings.list(), coverage.touched());
-    if outcome.entries == outcome.unmatched {
+    if outcome.entries == outcome.unmatched + outcome.beside {
         return Err(Exit::Unusable(format!(
             "nothing was checked: of {} entries none belongs to an upstream; name it with --upstream",
             outcome.entries

@@ -97,6 +97,8 @@ pub enum Unread {
     OverLimit,
     /// It streams through: nothing asked for it.
     Streamed,
+    /// It is not in the recording.
+    NotRecorded,
 }
 
 // === impl Operation ===

@@ -49,7 +49,7 @@ struct Case {
     /// What anything else is that nobody declared; left out: nothing.
     #[serde(default)]
     undeclared: Undeclared,
-    /// `streamed` or `over-limit`.
+    /// `streamed`, `over-limit` or `not-recorded`.
     unread: Option<String>,
     verdict: String,
     /// `told` or `binding`: whether the findings may stop the message.
@@ -120,6 +120,7 @@ fn check(timeline: &Timeline, case: &Case) -> Checked {
     let body = body.or_else(|| case.base64.as_ref().map(base64));
     let body = match (&body, case.unread.as_deref()) {
         (_, Some("streamed")) => BodyView::Unread(Unread::Streamed),
+        (_, Some("not-recorded")) => BodyView::Unread(Unread::NotRecorded),
         (_, Some("over-limit")) => BodyView::Unread(Unread::OverLimit),
         (_, Some(other)) => panic!("{}: unread: {other}", case.name),
         (Some(bytes), None) => BodyView::Whole(bytes),

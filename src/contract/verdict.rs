@@ -35,6 +35,8 @@ pub enum Reason {
     Size,
     /// The body was sent on without being collected.
     Streamed,
+    /// The recording of the exchange does not have the body.
+    NotRecorded,
     /// A pattern of the contract cannot be compiled by the linear engine.
     Pattern,
     /// A schema of the contract cannot be compiled.
@@ -123,6 +125,7 @@ impl Reason {
             Self::Binary => "binary",
             Self::Size => "size",
             Self::Streamed => "streamed",
+            Self::NotRecorded => "not-recorded",
             Self::Pattern => "pattern",
             Self::Schema => "schema",
             Self::Operation => "operation",
