@@ -16,6 +16,7 @@ mod lower;
 mod names;
 mod pattern;
 mod tell;
+mod visits;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -30,10 +31,12 @@ use super::{
     verdict::Report,
 };
 use crate::json::{Borrowed, Node};
+use crate::limits;
 use lower::{Dialect, Extras};
 use names::{BASE, Names};
 use tell::Teller;
 
+pub(crate) use format::is_known as is_known_format;
 pub(crate) use lower::Direction;
 
 type Options<'i> = ValidationOptions<'i, Arc<dyn Retrieve>, Borrowed>;
@@ -134,6 +137,7 @@ impl Schema {
 
     /// Whether nothing speaks against a value; only [`Self::check`] tells whether that is enough.
     pub(crate) fn accepts(&self, node: &Node<'_>) -> bool {
+        visits::allow(limits::SCHEMA_VISITS);
         self.compiled(Extras::Allowed).is_ok_and(|it| it.validator.is_valid(node))
     }
 
@@ -175,21 +179,46 @@ impl Schema {
         };
         report.checked();
         pattern::gave_up();
+        visits::allow(limits::SCHEMA_VISITS);
         // Errors cost allocations even where there are none; most messages conform.
         let is_valid = compiled.validator.is_valid(node);
         let mut is_unsure = pattern::gave_up();
+        if visits::are_spent() {
+            return report.unverifiable(Reason::Size);
+        }
         if is_valid && !is_unsure {
             return;
         }
+        visits::allow(limits::SCHEMA_VISITS_TOLD);
         let errors: Vec<_> = compiled.validator.iter_errors(node).collect();
         is_unsure |= pattern::gave_up();
         if is_unsure {
             report.unverifiable(Reason::Pattern);
         }
+        if visits::are_spent() {
+            if !is_valid && !is_unsure {
+                tell(report, self.untold(location, name));
+            }
+            return;
+        }
         let names = self.names.as_deref();
         let teller = Teller { compiled, names, location, name, is_unsure };
         for finding in teller.findings(errors.into_iter(), report) {
             tell(report, finding);
+        }
+    }
+
+    /// It is broken, and what exactly would cost too much to find out.
+    fn untold(&self, location: Location, name: &str) -> Finding {
+        Finding {
+            code: location.schema_code(),
+            location,
+            pointer: name.to_owned(),
+            spec_pointer: self.pointer.clone(),
+            position: None,
+            keyword: String::new(),
+            expected: "a value of this schema (which rule is broken costs too much to tell)"
+                .to_owned(),
         }
     }
 

@@ -26,6 +26,7 @@ mod direction;
 mod discriminator;
 mod modern;
 mod origins;
+mod rounds;
 mod strict;
 mod value;
 
@@ -115,6 +116,7 @@ pub(super) fn lower(
     if cost::judgements_per_value(&definitions) > limits::JUDGEMENTS_PER_VALUE {
         return Err(Reason::Schema);
     }
+    rounds::count(&mut definitions);
     let mut schema = json!({ "$ref": root, "$defs": definitions });
     if extras == Extras::Faults && strict::is_closable(at) {
         schema["unevaluatedProperties"] = Value::Bool(false);
