@@ -1,8 +1,8 @@
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 //! The golden cases of `fixtures/contract`: a document, exchanges, and what is found in them. A
 //! case is added there, without code. What is not an exchange (loading, routes, time) is tested
 //! below.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::{path::Path, time::Instant};
 

@@ -1,6 +1,6 @@
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 //! What golden cases cannot say: sharing, laziness, limits, and schemas that cannot be compiled.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::{sync::Arc, time::Instant};
 
