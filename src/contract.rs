@@ -30,6 +30,7 @@ mod router;
 mod schema;
 mod security;
 mod server;
+mod strictness;
 mod timeline;
 mod verdict;
 
@@ -45,7 +46,8 @@ pub use declared::{Declared, DeclaredStatus};
 pub use document::{DocumentError, Input, UriTable};
 pub use finding::{Finding, Location, Position};
 pub use lint::{Note, Severity, Summary};
-pub use operation::{BodyView, Operation, RequestView, ResponseView, UnknownQuery, Unread};
+pub use operation::{BodyView, Operation, RequestView, ResponseView, Unread};
+pub use strictness::{Strictness, Undeclared};
 pub use timeline::{ContractDate, ContractDateError, Timeline};
 pub use verdict::{Checked, Force, Reason, Verdict};
 

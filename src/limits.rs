@@ -114,6 +114,13 @@ pub const SCHEMAS_PER_EDGE: usize = 10_000;
 /// kin, before their edge is `unverifiable`.
 pub const JUDGEMENTS_PER_VALUE: u64 = 20_000;
 
+/// Visits of schemas that lead back to themselves, for one message, before it is `unverifiable`.
+pub const SCHEMA_VISITS: u64 = 1_000_000;
+
+/// The same while errors are gathered, each of which takes memory; beyond it one finding says that
+/// the message is broken.
+pub const SCHEMA_VISITS_TOLD: u64 = 50_000;
+
 /// Schemas that may combine one another in a row before their edge is `unverifiable`.
 pub const COMBINED_DEPTH: usize = 128;
 

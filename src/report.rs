@@ -8,6 +8,7 @@ pub mod coverage;
 pub mod findings;
 pub mod har;
 pub mod junit;
+mod method;
 pub mod outcome;
 pub mod sarif;
 pub mod text;
@@ -20,6 +21,7 @@ use uuid::Uuid;
 
 pub use coverage::Coverage;
 pub use findings::Findings;
+pub(crate) use method::method_name;
 
 /// Which exchange: one that passed a gateway, or one that was recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::{Exit, Settings};
-use crate::contract::ContractDate;
+use crate::contract::{ContractDate, Strictness, Undeclared};
 use crate::gateway::recorded::Examiner;
 use crate::report::outcome::{Gathering, Outcome};
 use crate::report::{Coverage, Findings, har, junit, sarif, text};
@@ -31,6 +31,9 @@ pub(super) struct CheckArguments {
     /// upstream against its own.
     #[arg(long, value_name = "DATE")]
     as_of: Option<ContractDate>,
+    /// Tell what the contracts do not declare, too: properties, parameters, cookies, headers.
+    #[arg(long)]
+    strict: bool,
     /// How to write it down.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -56,7 +59,12 @@ enum Format {
 }
 
 pub(super) fn run(arguments: &CheckArguments) -> Result<(), Exit> {
-    let config = arguments.settings.load()?;
+    let mut config = arguments.settings.load()?;
+    if arguments.strict {
+        for upstream in &mut config.upstreams {
+            upstream.strictness = Strictness::all(Undeclared::Reject);
+        }
+    }
     let (findings, coverage) = (Findings::default(), Coverage::default());
     let examiner = Examiner::new(
         &config,
@@ -72,7 +80,7 @@ pub(super) fn run(arguments: &CheckArguments) -> Result<(), Exit> {
     }
     let files = arguments.traffic.iter().map(|path| path.display().to_string()).collect();
     let outcome = gathering.finish(files, findings.list(), coverage.touched());
-    if outcome.entries == outcome.unmatched {
+    if outcome.entries == outcome.unmatched + outcome.beside {
         return Err(Exit::Unusable(format!(
             "nothing was checked: of {} entries none belongs to an upstream; name it with --upstream",
             outcome.entries

@@ -192,9 +192,11 @@ impl Report {
                 let operations = counted(past.operations, "operation");
                 let _ = writeln!(text, "  before {}: {operations}", past.before);
             }
-            for note in &said.notes {
+            for (index, note) in said.notes.iter().enumerate() {
                 let _ = writeln!(text, "{note}");
-                if let Some(hint) = note.hint {
+                // Once behind notes in a row that have the same.
+                let next = said.notes.get(index + 1).and_then(|next| next.hint);
+                if let Some(hint) = note.hint.filter(|hint| next != Some(*hint)) {
                     let _ = writeln!(text, "  hint: {hint}");
                 }
             }

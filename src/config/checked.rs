@@ -14,7 +14,7 @@ use jiff::civil::Date;
 use super::account::Account;
 use super::raw::{self, ContractChoice, Mode};
 use crate::change::terms::Terms;
-use crate::contract::{ContractDate, UnknownQuery};
+use crate::contract::{ContractDate, Strictness};
 use crate::dialect::Dialect;
 use crate::mock::Unpublished;
 use crate::report::Hop;
@@ -101,8 +101,8 @@ pub struct Upstream {
     pub cors_origins: Option<Vec<String>>,
     /// Modes by hop, in the hops' order.
     pub modes: [Mode; 4],
-    /// What a query parameter is that the contract does not declare.
-    pub unknown_query: UnknownQuery,
+    /// What things are that the contract does not declare.
+    pub strictness: Strictness,
     /// Operations that differ.
     pub overrides: Vec<raw::CheckOverride>,
     /// The gateway's own OAuth client that acts for callers.

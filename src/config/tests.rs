@@ -1,3 +1,6 @@
+//! The manual and the defaults are one; what an operator mistypes is told at its place, all of it at
+//! once; and what is left out falls back as the manual says.
+
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;

@@ -173,10 +173,12 @@ impl Entry {
             BodyView::Whole(bytes) => bytes,
             BodyView::Empty => &[],
             BodyView::Unread(Unread::OverLimit) => return report.unverifiable(Reason::Size),
-            BodyView::Unread(Unread::Streamed) => {
-                let reason =
-                    if self.schema.is_some() { Reason::Streamed } else { Reason::NoSchema };
-                return report.unverifiable(reason);
+            BodyView::Unread(_) if self.schema.is_none() => {
+                return report.unverifiable(Reason::NoSchema);
+            }
+            BodyView::Unread(Unread::Streamed) => return report.unverifiable(Reason::Streamed),
+            BodyView::Unread(Unread::NotRecorded) => {
+                return report.unverifiable(Reason::NotRecorded);
             }
         };
         let decoded = match compressed::decode(headers, bytes) {
@@ -184,7 +186,8 @@ impl Entry {
             Err(Undecoded::Unknown) => return report.unverifiable(Reason::ContentEncoding),
             Err(Undecoded::TooLong) => return report.unverifiable(Reason::Size),
             Err(Undecoded::Broken) => {
-                let expected = "a body in the coding that Content-Encoding names";
+                let expected =
+                    "a body in the coding that Content-Encoding names, and nothing behind it";
                 return report.finding(self.finding("body.content-encoding", "", expected));
             }
         };

@@ -7,6 +7,7 @@
 
 use std::{borrow::Cow, io::Read};
 
+use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
 use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use http::{HeaderMap, header};
 
@@ -33,6 +34,9 @@ enum Coding {
 
 /// log2 of the largest zstd window that is decoded, in bytes.
 const ZSTD_WINDOW_LOG: u32 = 23;
+
+/// What brotli decodes at a time.
+const BROTLI_STEP_BYTES: usize = 16 << 10;
 
 /// Undoes what `Content-Encoding` says was done.
 pub(crate) fn decode<'b>(headers: &HeaderMap, body: &'b [u8]) -> Result<Cow<'b, [u8]>, Undecoded> {
@@ -71,13 +75,13 @@ impl Coding {
 
     fn undo(self, bytes: &[u8], limit: usize) -> Result<Vec<u8>, Undecoded> {
         match self {
-            Self::Gzip => read(MultiGzDecoder::new(bytes), limit),
+            Self::Gzip => whole(bytes, |rest| read(MultiGzDecoder::new(rest), limit)),
             // RFC 9110 §8.4.1.2 means zlib; some send the bare stream.
             Self::Deflate if bytes.first().is_some_and(|it| it & 0x0F == 8) => {
-                read(ZlibDecoder::new(bytes), limit)
+                whole(bytes, |rest| read(ZlibDecoder::new(rest), limit))
             }
-            Self::Deflate => read(DeflateDecoder::new(bytes), limit),
-            Self::Brotli => read(brotli_decompressor::Decompressor::new(bytes, 4096), limit),
+            Self::Deflate => whole(bytes, |rest| read(DeflateDecoder::new(rest), limit)),
+            Self::Brotli => brotli(bytes, limit),
             Self::Zstd => {
                 let broken = |_| Undecoded::Broken;
                 let mut decoder =
@@ -85,6 +89,40 @@ impl Coding {
                 decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(broken)?;
                 read(decoder, limit)
             }
+        }
+    }
+}
+
+/// Decodes all of the bytes: what stands behind the end of the coding was looked at by nobody.
+fn whole(
+    bytes: &[u8],
+    decode: impl FnOnce(&mut &[u8]) -> Result<Vec<u8>, Undecoded>,
+) -> Result<Vec<u8>, Undecoded> {
+    let mut rest = bytes;
+    let decoded = decode(&mut rest)?;
+    if rest.is_empty() { Ok(decoded) } else { Err(Undecoded::Broken) }
+}
+
+/// brotli's own reader takes bytes ahead and drops them at the end: one would not know of them.
+fn brotli(bytes: &[u8], limit: usize) -> Result<Vec<u8>, Undecoded> {
+    let memory = StandardAlloc::default;
+    let mut state = BrotliState::new_strict(memory(), memory(), memory());
+    let (mut left, mut at, mut total) = (bytes.len(), 0, 0);
+    let mut decoded = Vec::new();
+    let mut step = vec![0; BROTLI_STEP_BYTES];
+    loop {
+        let (mut room, mut made) = (step.len(), 0);
+        let result = BrotliDecompressStream(
+            &mut left, &mut at, bytes, &mut room, &mut made, &mut step, &mut total, &mut state,
+        );
+        decoded.extend_from_slice(&step[..made]);
+        if decoded.len() > limit {
+            return Err(Undecoded::TooLong);
+        }
+        match result {
+            BrotliResult::ResultSuccess if left == 0 => return Ok(decoded),
+            BrotliResult::NeedsMoreOutput => {}
+            _ => return Err(Undecoded::Broken),
         }
     }
 }
@@ -157,6 +195,15 @@ mod tests {
             let cut = decode(&headers(&[coding]), &bytes[..bytes.len() - 1]);
             assert_eq!(cut, Err(Undecoded::Broken), "{coding}");
             assert_eq!(decode(&headers(&[coding]), b""), Err(Undecoded::Broken), "{coding}");
+        }
+        for (coding, bytes) in
+            [("gzip", &gzip), ("deflate", &zlib), ("deflate", &bare), ("br", &br), ("zstd", &zstd)]
+        {
+            for behind in [&b"x"[..], &[0], &[0x55; 9_000]] {
+                let longer = [&bytes[..], behind].concat();
+                let more = decode(&headers(&[coding]), &longer);
+                assert_eq!(more, Err(Undecoded::Broken), "{coding} and {} bytes", behind.len());
+            }
         }
         assert_eq!(decode(&headers(&["compress"]), body), Err(Undecoded::Unknown));
         assert_eq!(decode(&headers(&["gzip,gzip,gzip,gzip,gzip"]), body), Err(Undecoded::Unknown));

@@ -220,6 +220,17 @@ impl Document {
         })
     }
 
+    /// The files beside it, by what a reference calls them.
+    pub(crate) fn beside(self: &Arc<Self>) -> impl Iterator<Item = (&str, At<'_>)> {
+        let is_beside =
+            |key: &str| !key.is_empty() && key != Self::CONVERTED && !library::is_uri(key);
+        let files = self.shelf.files.iter().filter(move |file| is_beside(&file.key));
+        files.map(|file| {
+            let pointer = format!("{}#", file.key);
+            (file.key.as_str(), At { document: self, pointer, value: &file.root })
+        })
+    }
+
     /// An error about a place in this document.
     pub(crate) fn error(&self, pointer: &str, message: impl Into<String>) -> DocumentError {
         let (text, pointer) = self.origin(pointer);

@@ -239,7 +239,7 @@ impl Multipart<'_> {
     /// Holds the body against its schema, whose word on what was not read does not count.
     fn judge(&self, readings: &[Node<'_>; 2], opaque: &[String], report: &mut Report) {
         let node = readings.iter().find(|it| self.schema.accepts(it)).unwrap_or(&readings[0]);
-        let mut found = Report::new();
+        let mut found = Report::new().strict(report.undeclared());
         self.schema.check(node, Location::Body, "", &mut found);
         let mut combined = false;
         report.merge(found, |finding| {

@@ -4,13 +4,15 @@
 //! the first message needs them. A check looks at everything the document says of a message and
 //! merges what it finds: nothing that was declared is left out without a word.
 
-use std::collections::{HashMap, HashSet};
+mod responses;
+mod undeclared;
+
 use std::sync::Arc;
 
 use http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE};
 
 use super::{
-    Checked, Finding, Location, Reason,
+    Checked, Finding, Location, Reason, Strictness, Undeclared,
     body::Content,
     declared::{self, Declared},
     document::{At, Document, DocumentError, Version},
@@ -19,7 +21,7 @@ use super::{
     security::Security,
     verdict::Report,
 };
-use crate::limits;
+use responses::Responses;
 
 /// A method on a path template, with its checks.
 #[derive(Debug)]
@@ -49,21 +51,6 @@ struct RequestBody {
 enum Need {
     Required,
     Optional,
-}
-
-#[derive(Debug)]
-struct Responses {
-    pointer: String,
-    exact: HashMap<u16, Response>,
-    /// By the first digit: `4XX`.
-    ranges: HashMap<u16, Response>,
-    default: Option<Response>,
-}
-
-#[derive(Debug)]
-struct Response {
-    headers: Vec<Parameter>,
-    content: Option<Content>,
 }
 
 /// A request as far as a contract speaks of it.
@@ -110,19 +97,8 @@ pub enum Unread {
     OverLimit,
     /// It streams through: nothing asked for it.
     Streamed,
-}
-
-/// What a query parameter is that the contract does not declare.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum UnknownQuery {
-    /// Nothing: vendors and proxies add them at will.
-    #[default]
-    Ignore,
-    /// A finding that stops nothing.
-    Report,
-    /// A finding like any other: where the hop is enforced, the request is refused.
-    Reject,
+    /// It is not in the recording.
+    NotRecorded,
 }
 
 // === impl Operation ===
@@ -233,17 +209,17 @@ impl Operation {
         !has_no_body(status) && content.is_some_and(|content| content.is_read(headers))
     }
 
-    /// Checks a request: credentials, parameters, content type, body. Query parameters that nobody
-    /// declared are not looked at.
+    /// Checks a request: credentials, parameters, content type, body. What nobody declared is not
+    /// looked at.
     #[must_use]
     pub fn check_request(&self, request: &RequestView<'_>) -> Checked {
-        self.check_request_by(request, UnknownQuery::Ignore)
+        self.check_request_by(request, Strictness::default())
     }
 
-    /// Checks a request, and what nobody declared in its query as `unknown` says.
+    /// Checks a request, and what nobody declared in it as `strictness` says.
     #[must_use]
-    pub fn check_request_by(&self, request: &RequestView<'_>, unknown: UnknownQuery) -> Checked {
-        let mut report = Report::new();
+    pub fn check_request_by(&self, request: &RequestView<'_>, strictness: Strictness) -> Checked {
+        let mut report = Report::new().strict(strictness.rest);
         if let Some(fault) = self.fault {
             report.unverifiable(fault);
             return report.finish_in(&self.document);
@@ -265,13 +241,11 @@ impl Operation {
                 _ => parameter.check_header(request.headers, &mut report),
             }
         }
-        if unknown != UnknownQuery::Ignore {
-            self.check_unknown(&query, unknown, &mut report);
-        }
+        self.check_undeclared(request.headers, &query, &cookies, strictness, &mut report);
         match &self.request_body {
             Some(body) => body.check(request, &mut report),
             None if is_empty(request.body) => {}
-            None => report.unverifiable(Reason::NoSchema),
+            None => undeclared_body(&self.pointer, "requestBody", &mut report),
         }
         report.finish_in(&self.document)
     }
@@ -284,37 +258,24 @@ impl Operation {
     /// not to an object that is spread over it.
     fn claims(&self, location: Location, name: &str) -> bool {
         self.parameters_in(location).any(|parameter| parameter.claims(name))
-            || location == Location::Query && self.security.claims(name)
+            || self.security.claims(location, name)
     }
 
-    fn check_unknown(&self, query: &Query<'_>, unknown: UnknownQuery, report: &mut Report) {
-        let mut told = HashSet::new();
-        for (name, _) in &query.pairs {
-            let is_known = self.claims(Location::Query, name)
-                || self.parameters_in(Location::Query).any(|parameter| parameter.takes(name));
-            if is_known || !told.insert(name) {
-                continue;
-            }
-            let finding = Finding {
-                code: "query.unknown",
-                location: Location::Query,
-                pointer: name.chars().take(limits::NAME_SHOWN).collect(),
-                spec_pointer: self.pointer.clone(),
-                position: None,
-                keyword: "parameters".to_owned(),
-                expected: "no query parameters but those that are declared".to_owned(),
-            };
-            match unknown {
-                UnknownQuery::Reject => report.finding(finding),
-                UnknownQuery::Report | UnknownQuery::Ignore => report.tell(finding),
-            }
-        }
-    }
-
-    /// Checks a response: status, headers, content type, body.
+    /// Checks a response: status, headers, content type, body. A status that the operation does
+    /// not declare is a finding; other things that nobody declared are not looked at.
     #[must_use]
     pub fn check_response(&self, response: &ResponseView<'_>) -> Checked {
-        let mut report = Report::new();
+        self.check_response_by(response, Strictness::default())
+    }
+
+    /// Checks a response, and what nobody declared in it as `strictness` says.
+    #[must_use]
+    pub fn check_response_by(
+        &self,
+        response: &ResponseView<'_>,
+        strictness: Strictness,
+    ) -> Checked {
+        let mut report = Report::new().strict(strictness.rest);
         if let Some(fault) = self.fault {
             report.unverifiable(fault);
             return report.finish_in(&self.document);
@@ -331,6 +292,7 @@ impl Operation {
         for header in &declared.headers {
             header.check_header(response.headers, &mut report);
         }
+        undeclared::check_response_headers(declared, response.headers, &mut report);
         if response.method == Method::HEAD || has_no_body(response.status) {
             if let BodyView::Whole([_, ..]) = response.body {
                 report.finding(Finding {
@@ -354,7 +316,7 @@ impl Operation {
             Some(_) if is_empty(response.body) && !response.headers.contains_key(CONTENT_TYPE) => {}
             Some(content) => content.check(response.headers, response.body, &mut report),
             None if is_empty(response.body) => {}
-            None => report.unverifiable(Reason::NoSchema),
+            None => undeclared_body(&declared.pointer, "content", &mut report),
         }
         report.finish_in(&self.document)
     }
@@ -383,6 +345,22 @@ fn missing_body(spec_pointer: &str, keyword: &str) -> Finding {
     }
 }
 
+/// There is a body, and the contract says nothing of one.
+fn undeclared_body(spec_pointer: &str, keyword: &str, report: &mut Report) {
+    if report.undeclared() == Undeclared::Ignore {
+        return report.unverifiable(Reason::NoSchema);
+    }
+    report.undeclared_finding(Finding {
+        code: "body.undeclared",
+        location: Location::Body,
+        pointer: String::new(),
+        spec_pointer: spec_pointer.to_owned(),
+        position: None,
+        keyword: keyword.to_owned(),
+        expected: "no body: none is declared".to_owned(),
+    });
+}
+
 // === impl RequestBody ===
 
 impl RequestBody {
@@ -404,94 +382,7 @@ impl RequestBody {
         }
         match &self.content {
             Some(content) => content.check(request.headers, request.body, report),
-            None => report.unverifiable(Reason::NoSchema),
+            None => undeclared_body(&self.pointer, "content", report),
         }
-    }
-}
-
-// === impl Responses ===
-
-impl Responses {
-    /// None are declared.
-    fn none(at: &At<'_>) -> Self {
-        Self {
-            pointer: at.pointer.clone(),
-            exact: HashMap::new(),
-            ranges: HashMap::new(),
-            default: None,
-        }
-    }
-
-    fn read(at: &At<'_>, schemas: &mut Schemas) -> Result<Self, DocumentError> {
-        at.object()?;
-        let mut responses = Self::none(at);
-        for (status, response) in at.members() {
-            let wrong = response
-                .error("a response's key must be a status (`200`), a range (`4XX`) or `default`");
-            let response = Response::read(response, schemas)?;
-            if status == "default" {
-                responses.default = Some(response);
-                continue;
-            }
-            let (digits, is_range) = match status.strip_suffix("XX") {
-                Some(digit) => (digit, true),
-                None => (status, false),
-            };
-            match digits.parse::<u16>() {
-                Ok(class @ 1..=5) if is_range => responses.ranges.insert(class, response),
-                Ok(code @ 100..=599) if !is_range => responses.exact.insert(code, response),
-                _ => return Err(wrong),
-            };
-        }
-        Ok(responses)
-    }
-
-    /// The exact status, then its range, then the default (3.0.3, Responses Object).
-    fn get(&self, status: StatusCode) -> Option<&Response> {
-        let code = status.as_u16();
-        let ranged = self.exact.get(&code).or_else(|| self.ranges.get(&(code / 100)));
-        ranged.or(self.default.as_ref())
-    }
-
-    /// Nothing is declared, so nothing is undeclared.
-    fn is_silent(&self) -> bool {
-        self.exact.is_empty() && self.ranges.is_empty() && self.default.is_none()
-    }
-
-    fn undeclared(&self) -> Finding {
-        let mut codes: Vec<u16> = self.exact.keys().copied().collect();
-        codes.sort_unstable();
-        let exact = codes.iter().map(u16::to_string);
-        let mut classes: Vec<u16> = self.ranges.keys().copied().collect();
-        classes.sort_unstable();
-        let ranges = classes.iter().map(|class| format!("{class}XX"));
-        let declared: Vec<String> = exact.chain(ranges).collect();
-        Finding {
-            code: "status.undeclared",
-            location: Location::Status,
-            pointer: String::new(),
-            spec_pointer: self.pointer.clone(),
-            position: None,
-            keyword: "responses".to_owned(),
-            expected: format!("a declared status: {}", declared.join(", ")),
-        }
-    }
-}
-
-// === impl Response ===
-
-impl Response {
-    fn read(at: At<'_>, schemas: &mut Schemas) -> Result<Self, DocumentError> {
-        let at = at.resolved()?;
-        let mut headers = Vec::new();
-        if let Some(map) = at.get("headers") {
-            // A header may be called `x-…`: these are no extensions.
-            for name in map.object()?.keys() {
-                let Some(header) = map.get(name) else { continue };
-                headers.extend(Parameter::read_header(header, name, Direction::Response, schemas)?);
-            }
-        }
-        let content = Content::read(&at, Direction::Response, schemas)?;
-        Ok(Self { headers, content })
     }
 }

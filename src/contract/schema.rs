@@ -16,6 +16,7 @@ mod lower;
 mod names;
 mod pattern;
 mod tell;
+mod visits;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -25,16 +26,18 @@ use std::{
 use jsonschema::{Registry, Retrieve, ValidationOptions, Validator};
 
 use super::{
-    Location, Reason,
+    Finding, Location, Reason, Undeclared,
     document::{At, Document, DocumentError},
     verdict::Report,
 };
 use crate::json::{Borrowed, Node};
-use lower::Dialect;
+use crate::limits;
+use lower::{Dialect, Extras};
 use names::{BASE, Names};
 use tell::Teller;
 
-pub(crate) use lower::{Direction, Undeclared};
+pub(crate) use format::is_known as is_known_format;
+pub(crate) use lower::Direction;
 
 type Options<'i> = ValidationOptions<'i, Arc<dyn Retrieve>, Borrowed>;
 
@@ -115,7 +118,7 @@ impl Schemas {
 impl Schema {
     /// Why values may come out as `unverifiable` here. Compiles the schema.
     pub(crate) fn shortfall(&self) -> Option<Reason> {
-        match self.compiled(Undeclared::Allowed) {
+        match self.compiled(Extras::Allowed) {
             Err(reason) => Some(reason),
             Ok(compiled) if compiled.lacks_pattern => Some(Reason::Pattern),
             Ok(_) => None,
@@ -134,53 +137,107 @@ impl Schema {
 
     /// Whether nothing speaks against a value; only [`Self::check`] tells whether that is enough.
     pub(crate) fn accepts(&self, node: &Node<'_>) -> bool {
-        self.compiled(Undeclared::Allowed).is_ok_and(|it| it.validator.is_valid(node))
+        visits::allow(limits::SCHEMA_VISITS);
+        self.compiled(Extras::Allowed).is_ok_and(|it| it.validator.is_valid(node))
     }
 
     /// Checks a value. `name` goes before the pointers of its findings: a parameter's name, or
     /// nothing for a body.
     pub(crate) fn check(&self, node: &Node<'_>, at: Location, name: &str, report: &mut Report) {
+        let before = report.findings();
+        self.check_with(Extras::Allowed, node, (at, name), report, Report::finding);
         // A parameter that is an object has no properties but those of its style.
-        let undeclared =
-            if at == Location::Body { report.undeclared() } else { Undeclared::Allowed };
-        let compiled = match self.compiled(undeclared) {
+        let undeclared = report.undeclared();
+        if at != Location::Body || undeclared == Undeclared::Ignore {
+            return;
+        }
+        // Apart from the rest, so that a property that nobody declared never turns into a fault
+        // of another kind (an alternative that fits no more), which would stop the message.
+        let holds = report.findings() == before;
+        self.check_with(Extras::Faults, node, (at, name), report, |report, mut finding| {
+            if holds && finding.code != tell::UNDECLARED {
+                finding.code = tell::UNDECLARED;
+                tell::STRICT.clone_into(&mut finding.expected);
+            }
+            if finding.code == tell::UNDECLARED {
+                report.undeclared_finding(finding);
+            }
+        });
+    }
+
+    fn check_with(
+        &self,
+        extras: Extras,
+        node: &Node<'_>,
+        (location, name): (Location, &str),
+        report: &mut Report,
+        mut tell: impl FnMut(&mut Report, Finding),
+    ) {
+        let compiled = match self.compiled(extras) {
             Ok(compiled) => compiled,
             Err(reason) => return report.unverifiable(reason),
         };
         report.checked();
         pattern::gave_up();
+        visits::allow(limits::SCHEMA_VISITS);
         // Errors cost allocations even where there are none; most messages conform.
         let is_valid = compiled.validator.is_valid(node);
         let mut is_unsure = pattern::gave_up();
+        if visits::are_spent() {
+            return report.unverifiable(Reason::Size);
+        }
         if is_valid && !is_unsure {
             return;
         }
+        visits::allow(limits::SCHEMA_VISITS_TOLD);
         let errors: Vec<_> = compiled.validator.iter_errors(node).collect();
         is_unsure |= pattern::gave_up();
         if is_unsure {
             report.unverifiable(Reason::Pattern);
         }
+        if visits::are_spent() {
+            if !is_valid && !is_unsure {
+                tell(report, self.untold(location, name));
+            }
+            return;
+        }
         let names = self.names.as_deref();
-        let teller = Teller { compiled, names, location: at, name, is_unsure };
-        teller.tell(errors.into_iter(), report);
+        let teller = Teller { compiled, names, location, name, is_unsure };
+        for finding in teller.findings(errors.into_iter(), report) {
+            tell(report, finding);
+        }
     }
 
-    fn compiled(&self, undeclared: Undeclared) -> Result<&Compiled, Reason> {
-        let compiled = match undeclared {
-            Undeclared::Allowed => &self.compiled,
-            Undeclared::Reported => &self.strict,
+    /// It is broken, and what exactly would cost too much to find out.
+    fn untold(&self, location: Location, name: &str) -> Finding {
+        Finding {
+            code: location.schema_code(),
+            location,
+            pointer: name.to_owned(),
+            spec_pointer: self.pointer.clone(),
+            position: None,
+            keyword: String::new(),
+            expected: "a value of this schema (which rule is broken costs too much to tell)"
+                .to_owned(),
+        }
+    }
+
+    fn compiled(&self, extras: Extras) -> Result<&Compiled, Reason> {
+        let compiled = match extras {
+            Extras::Allowed => &self.compiled,
+            Extras::Faults => &self.strict,
         };
-        compiled.get_or_init(|| self.compile(undeclared)).as_ref().map_err(|reason| *reason)
+        compiled.get_or_init(|| self.compile(extras)).as_ref().map_err(|reason| *reason)
     }
 
-    fn compile(&self, undeclared: Undeclared) -> Result<Compiled, Reason> {
+    fn compile(&self, extras: Extras) -> Result<Compiled, Reason> {
         let at = match &self.names {
             // The names' own document, so that both lead to the same places.
             Some(names) => names.at(&self.pointer),
             None => self.source(),
         };
         let at = at.ok_or(Reason::Schema)?;
-        let lowered = lower::lower(&at, self.names.as_deref(), self.direction, undeclared)?;
+        let lowered = lower::lower(&at, self.names.as_deref(), self.direction, extras)?;
         let validator = build(&lowered, self.names.is_some()).ok_or(Reason::Schema)?;
         Ok(Compiled { validator, origins: lowered.origins, lacks_pattern: lowered.lacks_pattern })
     }

@@ -72,10 +72,14 @@ impl Security {
         Ok(Self { pointer: list.pointer, alternatives })
     }
 
-    /// Whether a query parameter is a declared place of a credential.
-    pub(crate) fn claims(&self, name: &str) -> bool {
-        let mut schemes = self.alternatives.iter().flatten();
-        schemes.any(|scheme| matches!(&scheme.place, Place::Query(own) if own == name))
+    /// Whether a name is a declared place of a credential.
+    pub(crate) fn claims(&self, location: Location, name: &str) -> bool {
+        self.alternatives.iter().flatten().any(|scheme| match &scheme.place {
+            Place::Query(own) => location == Location::Query && own == name,
+            Place::Cookie(own) => location == Location::Cookie && own == name,
+            Place::Header(own) => location == Location::Header && own.eq_ignore_ascii_case(name),
+            Place::Authorization(_) | Place::NotShown => false,
+        })
     }
 
     /// Checks a request.

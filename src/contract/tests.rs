@@ -1,8 +1,8 @@
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 //! The golden cases of `fixtures/contract`: a document, exchanges, and what is found in them. A
 //! case is added there, without code. What is not an exchange (loading, routes, time) is tested
 //! below.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::{path::Path, time::Instant};
 
@@ -12,8 +12,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    BodyView, Checked, ContractDate, DatedOverlay, Finding, Found, RequestView, ResponseView,
-    Source, Timeline, UnknownQuery, Unread, document::Document,
+    BodyView, Checked, ContractDate, DatedOverlay, Finding, Force, Found, RequestView,
+    ResponseView, Source, Strictness, Timeline, Undeclared, Unread, document::Document,
 };
 
 mod costs;
@@ -46,10 +46,15 @@ struct Case {
     base64: Option<String>,
     /// What an undeclared query parameter is; left out: nothing.
     #[serde(default)]
-    unknown_query: UnknownQuery,
-    /// `streamed` or `over-limit`.
+    unknown_query: Undeclared,
+    /// What anything else is that nobody declared; left out: nothing.
+    #[serde(default)]
+    undeclared: Undeclared,
+    /// `streamed`, `over-limit` or `not-recorded`.
     unread: Option<String>,
     verdict: String,
+    /// `told` or `binding`: whether the findings may stop the message.
+    force: Option<String>,
     #[serde(default)]
     findings: Vec<Wanted>,
 }
@@ -116,28 +121,32 @@ fn check(timeline: &Timeline, case: &Case) -> Checked {
     let body = body.or_else(|| case.base64.as_ref().map(base64));
     let body = match (&body, case.unread.as_deref()) {
         (_, Some("streamed")) => BodyView::Unread(Unread::Streamed),
+        (_, Some("not-recorded")) => BodyView::Unread(Unread::NotRecorded),
         (_, Some("over-limit")) => BodyView::Unread(Unread::OverLimit),
         (_, Some(other)) => panic!("{}: unread: {other}", case.name),
         (Some(bytes), None) => BodyView::Whole(bytes),
         (None, None) => BodyView::Empty,
     };
+    let strictness =
+        Strictness { query: case.unknown_query.max(case.undeclared), rest: case.undeclared };
     let Some(status) = case.status else {
         let path_parameters = &found.path_parameters;
         let request = RequestView { path_parameters, query, headers: &headers, body };
-        return found.operation.check_request_by(&request, case.unknown_query);
+        return found.operation.check_request_by(&request, strictness);
     };
-    found.operation.check_response(&ResponseView {
-        method: &method,
-        status: StatusCode::from_u16(status).unwrap(),
-        headers: &headers,
-        body,
-    })
+    let status = StatusCode::from_u16(status).unwrap();
+    let response = ResponseView { method: &method, status, headers: &headers, body };
+    found.operation.check_response_by(&response, strictness)
 }
 
 fn difference(case: &Case, checked: &Checked) -> Option<String> {
     let verdict = checked.verdict.to_string();
     if verdict != case.verdict {
         return Some(format!("verdict {verdict} instead of {}", case.verdict));
+    }
+    let force = if checked.force == Force::Binding { "binding" } else { "told" };
+    if case.force.as_deref().is_some_and(|wanted| wanted != force) {
+        return Some(format!("the findings are {force}"));
     }
     if checked.findings.len() != case.findings.len() {
         return Some(format!("{} findings", checked.findings.len()));
@@ -233,7 +242,7 @@ proptest::proptest! {
                     headers: &HeaderMap::from_iter(cookie),
                     body: BodyView::Empty,
                 };
-                assert_sound(&found.operation.check_request_by(&request, UnknownQuery::Reject));
+                assert_sound(&found.operation.check_request_by(&request, Strictness::all(Undeclared::Reject)));
             }
         });
     }

@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::{Finding, document::Document, schema::Undeclared};
+use super::{Finding, Undeclared, document::Document};
 use crate::limits;
 
 /// What a check of one message concluded.
@@ -35,6 +35,8 @@ pub enum Reason {
     Size,
     /// The body was sent on without being collected.
     Streamed,
+    /// The recording of the exchange does not have the body.
+    NotRecorded,
     /// A pattern of the contract cannot be compiled by the linear engine.
     Pattern,
     /// A schema of the contract cannot be compiled.
@@ -123,6 +125,7 @@ impl Reason {
             Self::Binary => "binary",
             Self::Size => "size",
             Self::Streamed => "streamed",
+            Self::NotRecorded => "not-recorded",
             Self::Pattern => "pattern",
             Self::Schema => "schema",
             Self::Operation => "operation",
@@ -159,7 +162,7 @@ pub(crate) struct Report {
     /// Findings beyond the limit.
     more: usize,
     force: Force,
-    /// What undeclared properties are.
+    /// What undeclared things are.
     undeclared: Undeclared,
 }
 
@@ -172,20 +175,24 @@ impl Report {
             findings: Vec::new(),
             more: 0,
             force: Force::Told,
-            undeclared: Undeclared::Allowed,
+            undeclared: Undeclared::Ignore,
         }
     }
 
     /// The same, in strict mode or not.
-    #[allow(dead_code, reason = "no configuration switches it on yet")]
     pub(crate) const fn strict(mut self, undeclared: Undeclared) -> Self {
         self.undeclared = undeclared;
         self
     }
 
-    /// What undeclared properties are.
+    /// What undeclared things are.
     pub(crate) const fn undeclared(&self) -> Undeclared {
         self.undeclared
+    }
+
+    /// How many findings there are so far.
+    pub(crate) const fn findings(&self) -> usize {
+        self.findings.len() + self.more
     }
 
     /// A rule was checked and is not known to be broken.
@@ -209,6 +216,19 @@ impl Report {
             self.findings.push(finding);
         } else {
             self.more += 1;
+        }
+    }
+
+    /// A finding of strict mode.
+    pub(crate) fn undeclared_finding(&mut self, finding: Finding) {
+        self.undeclared_as(self.undeclared, finding);
+    }
+
+    /// A finding of strict mode, where it is another than the report's own.
+    pub(crate) fn undeclared_as(&mut self, undeclared: Undeclared, finding: Finding) {
+        match undeclared {
+            Undeclared::Reject => self.finding(finding),
+            Undeclared::Report | Undeclared::Ignore => self.tell(finding),
         }
     }
 

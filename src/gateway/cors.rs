@@ -4,7 +4,7 @@
 //! added to answers. With it, an answer to an allowed origin may be read by the page, recgate's own
 //! headers included, unless the upstream has already said so.
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 
 use super::body::Body;
 use super::upstream::Upstream;
@@ -25,12 +25,15 @@ pub(crate) fn origin(headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 /// The answer to a preflight that this gateway answers.
-pub(crate) fn preflight<B>(upstream: &Upstream, request: &Request<B>) -> Option<Response<Body>> {
+pub(crate) fn preflight(
+    upstream: &Upstream,
+    request_method: &Method,
+    headers: &HeaderMap,
+) -> Option<Response<Body>> {
     let origins = upstream.config.cors_origins.as_ref()?;
-    let headers = request.headers();
     let method = headers.get(header::ACCESS_CONTROL_REQUEST_METHOD)?;
     let origin = headers.get(header::ORIGIN)?;
-    if request.method() != Method::OPTIONS {
+    if *request_method != Method::OPTIONS {
         return None;
     }
     let mut response = Response::new(Body::Empty);

@@ -119,7 +119,7 @@ impl Judge {
                 headers,
                 body,
             };
-            matched.operation.check_request_by(&view, self.upstream.config.unknown_query)
+            matched.operation.check_request_by(&view, self.upstream.config.strictness)
         })
     }
 
@@ -161,7 +161,7 @@ impl Judge {
         let gate = self.watch.judge(Hop::UpstreamRequest, mode, id, author, || {
             let view =
                 RequestView { path_parameters: &matched.path_parameters, query, headers, body };
-            matched.operation.check_request_by(&view, self.upstream.config.unknown_query)
+            matched.operation.check_request_by(&view, self.upstream.config.strictness)
         });
         (gate, author)
     }
@@ -179,7 +179,7 @@ impl Judge {
         let id = operation.id();
         let mode = self.upstream.config.mode(id, Hop::UpstreamResponse);
         self.watch.judge(Hop::UpstreamResponse, mode, id, Blame::Upstream, || {
-            operation.check_response(view)
+            operation.check_response_by(view, self.upstream.config.strictness)
         })
     }
 
@@ -218,7 +218,7 @@ impl Judge {
         let mode = self.upstream.config.mode(id, Hop::ClientResponse);
         self.watch.judge(Hop::ClientResponse, mode, id, blame, || {
             let view = ResponseView { method: &self.method, status, headers, body };
-            matched.operation.check_response(&view)
+            matched.operation.check_response_by(&view, self.upstream.config.strictness)
         })
     }
 

@@ -8,6 +8,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -181,17 +182,7 @@ async fn http1(worker: Rc<Worker>, stream: Rewound, stop: watch::Receiver<bool>)
         .preserve_header_case(true)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stopped(stop) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended");
-    }
+    drained(connection, http1::UpgradeableConnection::graceful_shutdown, stop).await;
 }
 
 async fn http2(worker: Rc<Worker>, stream: Rewound, stop: watch::Receiver<bool>) {
@@ -209,11 +200,20 @@ async fn http2(worker: Rc<Worker>, stream: Rewound, stop: watch::Receiver<bool>)
         .keep_alive_interval(Duration::from_millis(limits.head_ms))
         .keep_alive_timeout(Duration::from_millis(limits.first_byte_ms))
         .serve_connection(TokioIo::new(stream), service);
+    drained(connection, http2::Connection::graceful_shutdown, stop).await;
+}
+
+/// Serves a connection to its end. A stop lets it end what it has begun.
+async fn drained<C, E>(connection: C, shut: fn(Pin<&mut C>), stop: watch::Receiver<bool>)
+where
+    C: Future<Output = Result<(), E>>,
+    E: std::fmt::Display,
+{
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = stopped(stop) => {
-            connection.as_mut().graceful_shutdown();
+            shut(connection.as_mut());
             connection.await
         }
     };

@@ -12,7 +12,7 @@ use prometheus_client::registry::Registry;
 
 use super::watch::Seen;
 use crate::error::Code;
-use crate::report::Hop;
+use crate::report::{Hop, method_name};
 
 /// The counters of a gateway.
 #[derive(Debug, Default)]
@@ -92,7 +92,7 @@ impl Metrics {
     pub(crate) fn answered(&self, upstream: &str, method: &Method, status: StatusCode) {
         let labels = ExchangeLabels {
             upstream: upstream.to_owned(),
-            method: known(method),
+            method: method_name(method),
             status: status.as_u16(),
         };
         self.exchanges.get_or_create(&labels).inc();
@@ -120,19 +120,5 @@ impl Metrics {
 
     pub(crate) fn unknown_operation(&self, upstream: &str) {
         self.unknown.get_or_create(&UpstreamLabels { upstream: upstream.to_owned() }).inc();
-    }
-}
-
-/// A method of the standard, or `other`: clients must not make labels.
-fn known(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::HEAD => "HEAD",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::PATCH => "PATCH",
-        Method::DELETE => "DELETE",
-        Method::OPTIONS => "OPTIONS",
-        _ => "other",
     }
 }

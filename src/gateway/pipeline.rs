@@ -49,7 +49,8 @@ pub(crate) async fn exchange(worker: Rc<Worker>, request: Request<Incoming>) -> 
     let visit = Rc::new(Visit::new(worker, id, terms, &route, request.method().clone()));
     let origin = cors::origin(request.headers());
 
-    let response = if let Some(answered) = cors::preflight(visit.upstream(), &request) {
+    let preflight = cors::preflight(visit.upstream(), request.method(), request.headers());
+    let response = if let Some(answered) = preflight {
         answered
     } else if headers::asks_for_upgrade(request.headers()) && !visit.judge.is_contracted() {
         // What a contract or a change speaks of is no socket, whatever its headers ask for.

@@ -15,7 +15,6 @@ use http::{HeaderMap, Method, StatusCode};
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 
-use super::headers;
 use super::identify::Clients;
 use super::judge::{Dates, Judge, find, view};
 use super::metrics::Metrics;
@@ -23,6 +22,7 @@ use super::respond::ERROR;
 use super::route::Routes;
 use super::upstream::{SetupError, Upstream};
 use super::watch::{Clock, Watch};
+use super::{cors, headers};
 use crate::change::call::retained;
 use crate::change::exchange::CHANGES;
 use crate::change::secure_pause::SecurePause;
@@ -33,7 +33,7 @@ use crate::contract::{BodyView, ContractDate, ResponseView, Unread};
 use crate::error::{Blame, Code};
 use crate::report::coverage::unknown_name;
 use crate::report::har::{Entry, RecordedAnswer, RecordedBody};
-use crate::report::outcome::{HopVerdict, Judged};
+use crate::report::outcome::{Examined, HopVerdict, Judged};
 use crate::report::{Coverage, Findings, Hop};
 
 /// A gateway's judgement without the gateway.
@@ -109,10 +109,14 @@ impl Examiner {
         })
     }
 
-    /// Judges an exchange. `None`: it belongs to no upstream.
+    /// Judges an exchange.
     #[must_use]
-    pub fn examine(&self, entry: &Entry) -> Option<Judged> {
-        let (upstream, target) = self.place(entry)?;
+    pub fn examine(&self, entry: &Entry) -> Examined {
+        let Some((upstream, target)) = self.place(entry) else { return Examined::Unmatched };
+        // As the pipeline: a preflight that the gateway answers reaches no contract.
+        if cors::preflight(&upstream, &entry.method, &entry.headers).is_some() {
+            return Examined::Beside;
+        }
         let mut sent = entry.headers.clone();
         headers::strip_hop_by_hop(&mut sent);
         headers::join_cookies(&mut sent);
@@ -129,6 +133,9 @@ impl Examiner {
         );
         let path = target.split_once('?').map_or(&*target, |(path, _)| path).to_owned();
         let judge = Judge::new(upstream, entry.method.clone(), path, dates, watch);
+        if headers::asks_for_upgrade(&entry.headers) && !judge.is_contracted() {
+            return Examined::Beside;
+        }
         let way = Way { judge: &judge, limits: &self.limits };
         way.go(&sent, &target, &entry.body, entry.answer.as_ref());
 
@@ -137,7 +144,7 @@ impl Examiner {
             Some(HopVerdict { verdict, reason })
         });
         let operation = judge.promised_operation().map(|it| it.operation.id().to_owned());
-        Some(Judged {
+        Examined::Judged(Judged {
             trace: entry.trace.clone(),
             upstream: Arc::clone(&judge.upstream.config.name),
             operation: operation.unwrap_or_else(|| unknown_name(&judge.method, &judge.path)),
@@ -229,7 +236,7 @@ impl Way<'_> {
         judge.upstream_response(operation, &ResponseView { method, status, headers: &got, body });
         // What hop 3 did not collect goes by as a stream.
         let passed = match body {
-            BodyView::Unread(_) => BodyView::Unread(Unread::Streamed),
+            BodyView::Unread(Unread::OverLimit) => BodyView::Unread(Unread::Streamed),
             body => body,
         };
         judge.passed_on(status, &got, passed);
@@ -245,8 +252,8 @@ fn seen(body: &RecordedBody, reads: bool, limit: usize) -> BodyView<'_> {
             BodyView::Unread(Unread::OverLimit)
         }
         RecordedBody::Whole(bytes) if reads => view(bytes),
-        // What is not in the file cannot be told from what went by as a stream.
-        RecordedBody::Whole(_) | RecordedBody::Missing => BodyView::Unread(Unread::Streamed),
+        RecordedBody::Whole(_) => BodyView::Unread(Unread::Streamed),
+        RecordedBody::Missing => BodyView::Unread(Unread::NotRecorded),
     }
 }
 

@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::{HeaderMap, Method, StatusCode, header};
 use serde::Serialize;
 
+use super::method_name;
 use crate::contract::{Contract, ContractDate, DeclaredStatus, Operation, Timeline};
 use crate::limits;
 
@@ -237,7 +238,7 @@ impl Table {
 
     /// Counts a request of an operation that the contract does not have.
     pub fn unknown(&self, method: &Method, path: &str) {
-        lock(&self.unknown).count((shape::method(method), shape::path(path)));
+        lock(&self.unknown).count((method_name(method), shape::path(path)));
     }
 
     fn shown(&self) -> ShownContract {
@@ -268,7 +269,7 @@ impl Table {
 /// What an operation that no contract knows is called: its method and the shape of its path.
 #[must_use]
 pub fn unknown_name(method: &Method, path: &str) -> String {
-    format!("{} {}", shape::method(method), shape::path(path))
+    format!("{} {}", method_name(method), shape::path(path))
 }
 
 fn address(operation: &Arc<Operation>) -> usize {

@@ -12,6 +12,17 @@ use super::findings::{Fingerprint, Shown};
 use super::{Hop, Trace, coverage};
 use crate::limits;
 
+/// What came of one entry.
+#[derive(Clone, Debug)]
+pub enum Examined {
+    /// It was held against a contract, or is known to have none.
+    Judged(Judged),
+    /// It belongs to no upstream.
+    Unmatched,
+    /// A preflight that the gateway answers, or a tunnel: no contract is asked, as live.
+    Beside,
+}
+
 /// One exchange, judged.
 #[derive(Clone, Debug)]
 pub struct Judged {
@@ -48,6 +59,8 @@ pub struct Outcome {
     pub entries: u64,
     /// Entries of no upstream: nothing was checked of them.
     pub unmatched: u64,
+    /// Preflights that the gateway answers, and tunnels: nothing was checked of them either.
+    pub beside: u64,
     /// Messages by hop and verdict.
     pub verdicts: BTreeMap<Hop, Tally>,
     /// Broken rules, the most frequent first.
@@ -110,6 +123,7 @@ pub struct Exchange {
 pub struct Gathering {
     entries: u64,
     unmatched: u64,
+    beside: u64,
     verdicts: BTreeMap<Hop, Tally>,
     cases: BTreeMap<(Arc<str>, String, Option<u16>), Case>,
     exchanges: Vec<Exchange>,
@@ -119,12 +133,13 @@ pub struct Gathering {
 // === impl Gathering ===
 
 impl Gathering {
-    /// Takes one entry; `None` where it belongs to no upstream.
-    pub fn add(&mut self, judged: Option<Judged>) {
+    /// Takes one entry.
+    pub fn add(&mut self, examined: Examined) {
         self.entries += 1;
-        let Some(judged) = judged else {
-            self.unmatched += 1;
-            return;
+        let judged = match examined {
+            Examined::Judged(judged) => judged,
+            Examined::Unmatched => return self.unmatched += 1,
+            Examined::Beside => return self.beside += 1,
         };
         let hops = Hop::ALL.into_iter().zip(judged.hops);
         for (hop, verdict) in hops.filter_map(|(hop, verdict)| Some((hop, verdict?))) {
@@ -186,6 +201,7 @@ impl Gathering {
             files,
             entries: self.entries,
             unmatched: self.unmatched,
+            beside: self.beside,
             verdicts: self.verdicts,
             findings,
             cases: self.cases.into_values().collect(),

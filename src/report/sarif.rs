@@ -141,6 +141,7 @@ struct Properties<'o> {
 struct RunProperties<'o> {
     entries: u64,
     unmatched: u64,
+    beside: u64,
     verdicts: &'o std::collections::BTreeMap<super::Hop, super::outcome::Tally>,
     coverage: super::coverage::Totals,
 }
@@ -167,6 +168,7 @@ pub fn write(outcome: &Outcome) -> serde_json::Result<String> {
         properties: RunProperties {
             entries: outcome.entries,
             unmatched: outcome.unmatched,
+            beside: outcome.beside,
             verdicts: &outcome.verdicts,
             coverage: outcome.coverage.totals,
         },

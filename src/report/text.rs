@@ -44,7 +44,15 @@ fn all(out: &mut String, outcome: &Outcome) -> fmt::Result {
         totals.percent,
         totals.seen,
         totals.declared,
-    )
+    )?;
+    if outcome.beside > 0 {
+        writeln!(
+            out,
+            "{} answered by the gateway itself or tunnelled: no contract is asked",
+            plural(outcome.beside, "exchange")
+        )?;
+    }
+    Ok(())
 }
 
 fn coverage(out: &mut String, contract: &ShownContract) -> fmt::Result {

@@ -327,6 +327,94 @@ async fn json_names_each_exchange_that_did_not_conform() {
     }
 }
 
+/// A recording with these entries, of method, headers, postData and the response's content.
+fn recording(entries: &[(&str, Value, Value, Value)]) -> String {
+    let entries: Vec<Value> = entries
+        .iter()
+        .map(|(method, headers, post, content)| {
+            let headers: Vec<Value> = headers
+                .as_object()
+                .unwrap()
+                .iter()
+                .map(|(name, value)| json!({ "name": name, "value": value }))
+                .collect();
+            json!({
+                "request": {
+                    "method": method, "url": "https://notes.example/notes", "headers": headers,
+                    "postData": post,
+                },
+                "response": {
+                    "status": 200, "content": content,
+                    "headers": [{ "name": "Content-Type", "value": "application/json" }],
+                },
+            })
+        })
+        .collect();
+    let har = json!({ "log": { "version": "1.2", "entries": entries } });
+    file("made.har", har.to_string()).display().to_string()
+}
+
+async fn checked_json(arguments: &[&str]) -> (Option<i32>, Value) {
+    let (code, out, errors) = check(&[arguments, &["--format", "json"]].concat()).await;
+    (code, serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{errors}")))
+}
+
+#[tokio::test]
+async fn a_body_that_was_not_recorded_is_told_as_such() {
+    let har = recording(&[("GET", json!({}), Value::Null, json!({ "size": 12 }))]);
+    let (_, outcome) = checked_json(&[&har]).await;
+    let tally = &outcome["verdicts"]["client-response"]["unverifiable"];
+    assert_eq!(*tally, json!({ "not-recorded": 1 }), "{outcome}");
+}
+
+#[tokio::test]
+async fn strict_tells_what_nobody_declared() {
+    let empty = || json!({ "size": 2, "text": "[]" });
+    let har = recording(&[("GET", json!({ "X-Odd": "1", "Accept": "*/*" }), Value::Null, empty())]);
+    let (code, outcome) = checked_json(&[&har]).await;
+    assert_eq!((code, &outcome["findings"]), (Some(0), &json!([])));
+    for arguments in [
+        [&har, "--strict", "--upstream=notes"],
+        [&har, "--set", "upstream.notes.undeclared=report"],
+    ] {
+        let (code, outcome) = checked_json(&arguments).await;
+        assert_eq!(code, Some(1), "{outcome}");
+        let findings = outcome["findings"].as_array().unwrap();
+        let told: Vec<_> = findings.iter().map(|it| (&it["code"], &it["pointer"])).collect();
+        assert!(!told.is_empty());
+        assert!(
+            told.iter().all(|it| *it == (&json!("header.undeclared"), &json!("x-odd"))),
+            "{told:?}"
+        );
+    }
+}
+
+/// A preflight that the gateway would answer, and a handshake that it would only pass on, reach no
+/// contract, as live.
+#[tokio::test]
+async fn preflights_and_tunnels_are_not_judged() {
+    let preflight =
+        json!({ "Origin": "https://o.example", "Access-Control-Request-Method": "POST" });
+    let tunnel = json!({ "Connection": "Upgrade", "Upgrade": "websocket" });
+    let har = recording(&[
+        ("OPTIONS", preflight.clone(), Value::Null, json!({})),
+        ("DELETE", tunnel.clone(), Value::Null, json!({})),
+        ("GET", tunnel, Value::Null, json!({ "text": "[]" })),
+    ]);
+    let cors = "upstream.notes.cors={ allow_origins = [\"*\"] }";
+    let (code, outcome) = checked_json(&[&har, "--set", cors]).await;
+    assert_eq!(code, Some(0), "{outcome}");
+    assert_eq!((&outcome["beside"], &outcome["unmatched"]), (&json!(2), &json!(0)));
+    assert_eq!(outcome["verdicts"]["client-request"]["conforms"], json!(1), "{outcome}");
+    // Without `cors` the preflight goes on, and is a request like any other.
+    let (_, outcome) = checked_json(&[&har]).await;
+    assert_eq!(outcome["beside"], json!(1), "{outcome}");
+    // Where nothing else was recorded, nothing passed.
+    let alone = recording(&[("OPTIONS", preflight, Value::Null, json!({}))]);
+    let (code, _, errors) = check(&[&alone, "--set", cors]).await;
+    assert_eq!(code, Some(2), "{errors}");
+}
+
 #[tokio::test]
 async fn exit_codes_tell_clean_from_broken_from_unusable() {
     let clean = "fixtures/har/clean.har";

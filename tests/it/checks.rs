@@ -96,6 +96,47 @@ async fn an_undeclared_query_parameter_is_what_the_operator_says() {
     }
 }
 
+#[tokio::test]
+async fn strict_mode_tells_or_refuses_what_nobody_declared() {
+    let upstream = Upstream::scripted(|_| {
+        let lines = ["HTTP/1.1 200 OK", "Content-Type: application/json", "X-Odd: 1", "Server: s"];
+        vec![Step::Send(response(&lines, "[]"))]
+    })
+    .await;
+    let request = || {
+        let body = b"{\"id\": 1}";
+        let head = format!(
+            "POST /things?x=1 HTTP/1.1\r\nHost: x\r\nUser-Agent: u\r\nX-Odd: 1\r\nCookie: a=b\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        [head.as_bytes(), body].concat()
+    };
+    let (told, refused) = (
+        ["cookie.undeclared", "header.undeclared", "header.undeclared", "query.unknown"],
+        ["cookie.undeclared", "header.undeclared", "query.unknown"],
+    );
+    for (keys, status, found) in [
+        ("", 200, &[][..]),
+        ("undeclared = \"report\"", 200, &told[..]),
+        ("undeclared = \"reject\"", 400, &refused[..]),
+    ] {
+        let recgate = gateway(&upstream, keys).await;
+        let answer = ask(recgate.address, request()).await;
+        assert_eq!(answer.status(), status, "{keys}: {}", answer.text());
+        let mut kinds = codes(&recgate.admin("/findings").await);
+        kinds.dedup();
+        kinds.sort_unstable();
+        // Hops 1 and 2 carry the same request, hops 3 and 4 the same answer.
+        assert_eq!(kinds, found, "{keys}");
+        if status == 200 {
+            let verdicts = answer.one("recgate-conformance").unwrap();
+            let verdict = if found.is_empty() { "conforms" } else { "violates" };
+            assert!(verdicts.contains(&format!("upstream-response={verdict}")), "{verdicts}");
+        }
+    }
+}
+
 /// Hop 1 is enforced towards the mock, and the 401 is the vendor's all the same.
 #[tokio::test]
 async fn a_missing_token_is_told_here_and_refused_there() {

@@ -20,5 +20,6 @@ mod pass_through;
 mod protection;
 mod rules;
 mod serving;
+mod spec_lint;
 mod tls;
 mod upgrade;

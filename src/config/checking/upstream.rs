@@ -9,6 +9,7 @@ use super::Checking;
 use crate::config::account::{Account, RawAccount};
 use crate::config::checked::{Address, Scheme, Upstream};
 use crate::config::raw::{self, BuiltIn, ContractChoice, Mode, Vendor};
+use crate::contract::Strictness;
 use crate::dialect::Dialect;
 
 impl Checking<'_> {
@@ -105,7 +106,10 @@ impl Checking<'_> {
             ca_file: raw.ca_file.clone(),
             cors_origins: raw.cors.as_ref().map(|cors| cors.allow_origins.clone()),
             modes,
-            unknown_query: raw.unknown_query,
+            strictness: Strictness {
+                query: raw.unknown_query.max(raw.undeclared),
+                rest: raw.undeclared,
+            },
             overrides: raw.check_overrides.clone(),
             service: self.account(&format!("{key}.service"), raw.service.as_ref()),
             recovery: self.account(&format!("{key}.recovery"), raw.recovery.as_ref()),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::config::account::RawAccount;
-use crate::contract::{ContractDate, UnknownQuery};
+use crate::contract::{ContractDate, Undeclared};
 use crate::report::Hop;
 
 /// `[[upstream]]`
@@ -55,7 +55,10 @@ pub struct Upstream {
     pub checks: Checks,
     /// What a query parameter is that the contract does not declare.
     #[serde(default)]
-    pub unknown_query: UnknownQuery,
+    pub unknown_query: Undeclared,
+    /// Strict mode: what anything else is that the contract does not declare.
+    #[serde(default)]
+    pub undeclared: Undeclared,
     /// Operations that differ.
     #[serde(default)]
     pub check_overrides: Vec<CheckOverride>,

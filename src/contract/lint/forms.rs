@@ -4,10 +4,15 @@
 //! numeric `exclusiveMinimum` in 3.0 ones, and what they mean is plain. The walk goes where schemas
 //! stand and never into examples, defaults and other data.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use super::{
-    super::document::{At, Document, Version},
+    super::{
+        document::{At, Document, Version},
+        schema::is_known_format,
+    },
     Note,
 };
 use crate::{json::escape_token, limits};
@@ -16,7 +21,8 @@ use crate::{json::escape_token, limits};
 pub(in crate::contract) fn forms(root: &At<'_>, notes: &mut Vec<Note>) {
     let document = root.document;
     let version = document.version();
-    let mut walk = Walk { document, version, notes, path: Vec::new(), said: 0 };
+    let mut walk =
+        Walk { document, version, notes, path: Vec::new(), said: 0, formats: HashSet::new() };
     // A converted document's schemas stand in its source.
     let source = document.source_root();
     if document.source_root_key().is_empty() {
@@ -33,6 +39,8 @@ struct Walk<'w, 'd> {
     notes: &'w mut Vec<Note>,
     path: Vec<Token<'d>>,
     said: usize,
+    /// Names that were looked at: each is told once.
+    formats: HashSet<&'d str>,
 }
 
 enum Token<'d> {
@@ -93,6 +101,10 @@ impl<'d> Walk<'_, 'd> {
                     self.path.push(Token::Name(name));
                     match name.as_str() {
                         "schema" => self.schema(member, 0),
+                        "content" => {
+                            self.part_styles(member);
+                            self.structure(member);
+                        }
                         "schemas" | "definitions" => self.each(member, 0),
                         _ => self.structure(member),
                     }
@@ -107,6 +119,28 @@ impl<'d> Walk<'_, 'd> {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Parts of a multipart that are written in a style of parameters.
+    fn part_styles(&mut self, content: &'d Value) {
+        let parts = content.as_object().into_iter().flatten();
+        for (media_type, media) in parts.filter(|(name, _)| name.starts_with("multipart/")) {
+            let encodings = media.get("encoding").and_then(Value::as_object);
+            for (property, encoding) in encodings.into_iter().flatten() {
+                let word = ["style", "explode", "allowReserved"]
+                    .into_iter()
+                    .find(|word| encoding.get(word).is_some());
+                let Some(word) = word.filter(|_| encoding.get("contentType").is_none()) else {
+                    continue;
+                };
+                self.path.extend([media_type, "encoding", property].map(Token::Name));
+                let said = format!("`{word}` of a part is read for single values only");
+                let hint = "a list or an object in that part is `unverifiable(style)`; give it a \
+                            `contentType`";
+                self.say(word, "encoding.style", said, hint);
+                self.path.truncate(self.path.len() - 3);
+            }
         }
     }
 
@@ -204,6 +238,15 @@ impl<'d> Walk<'_, 'd> {
                 self.later(keyword, "");
             }
         }
+        if let Some(Value::String(name)) = schema.get("format")
+            && self.formats.insert(name)
+            && !is_known_format(name)
+        {
+            let shown: String = name.chars().take(limits::NAME_SHOWN).collect();
+            let said = format!("the format `{shown}` is not known, and constrains nothing");
+            let error = self.document.error(&self.pointer("format"), said).coded("schema.format");
+            self.note(Note::remark(error));
+        }
         if let Some(required) = schema.get("required")
             && !required.is_array()
         {
@@ -225,10 +268,19 @@ impl<'d> Walk<'_, 'd> {
     }
 
     fn say(&mut self, keyword: &str, code: &'static str, said: String, hint: &'static str) {
+        let error = self.document.error(&self.pointer(keyword), said).coded(code);
+        self.note(Note::warning(error, hint));
+    }
+
+    fn note(&mut self, note: Note) {
         self.said += 1;
-        if self.said > limits::DOCUMENT_NOTES {
-            return;
+        if self.said <= limits::DOCUMENT_NOTES {
+            self.notes.push(note);
         }
+    }
+
+    /// A keyword of the schema that is looked at.
+    fn pointer(&self, keyword: &str) -> String {
         let mut pointer = String::new();
         for token in &self.path {
             match token {
@@ -247,7 +299,6 @@ impl<'d> Walk<'_, 'd> {
             pointer.push('/');
             pointer.push_str(&escape_token(keyword));
         }
-        let error = self.document.error(&pointer, said).coded(code);
-        self.notes.push(Note::warning(error, hint));
+        pointer
     }
 }

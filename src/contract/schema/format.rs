@@ -48,7 +48,6 @@ pub(super) fn keyword_for(format: &str) -> Option<&'static str> {
 }
 
 /// Whether a format is asserted, or is known to take anything.
-#[allow(dead_code, reason = "for the linter, which is another room's")]
 pub(crate) fn is_known(format: &str) -> bool {
     keyword_for(format).is_some()
         || ["byte", "media-range", "binary", "password", "commonmark", "html"].contains(&format)

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{
     Options, format,
     pattern::{self, Backtracking},
+    visits,
 };
 use crate::{
     json::{Borrowed, Node},
@@ -28,6 +29,9 @@ pub(super) const UNMATCHED_NAMES: &str = "recgate-unmatched-names";
 /// A `discriminator`'s own rule: the value must name a schema.
 pub(super) const DISCRIMINATOR: &str = "recgate-discriminator";
 
+/// In front of a definition in a round: counts its visits ([`super::visits`]).
+pub(super) const VISIT: &str = "recgate-visit";
+
 /// Makes the keywords known.
 pub(super) fn register(options: Options<'_>) -> Options<'_> {
     format::register(options)
@@ -40,6 +44,7 @@ pub(super) fn register(options: Options<'_>) -> Options<'_> {
             let patterns: Option<Vec<_>> = patterns.map(Backtracking::new).collect();
             Ok(Box::new(Names(patterns.ok_or_else(unusable)?)))
         })
+        .with_keyword(VISIT, |_, _, _| Ok(Box::new(visits::Visit)))
         .with_keyword(UNMATCHED, |_, _, _| Ok(Box::new(Unmatched(is_text))))
         .with_keyword(UNMATCHED_NAMES, |_, _, _| Ok(Box::new(Unmatched(has_members))))
         .with_keyword(DISCRIMINATOR, |_, value, _| {

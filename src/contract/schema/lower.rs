@@ -26,6 +26,7 @@ mod direction;
 mod discriminator;
 mod modern;
 mod origins;
+mod rounds;
 mod strict;
 mod value;
 
@@ -48,7 +49,7 @@ use crate::{
 
 pub(super) use check::check_references;
 pub(super) use origins::Origins;
-pub(crate) use strict::Undeclared;
+pub(crate) use strict::Extras;
 use value::{bound, options, put, required, types, wants_integers};
 
 /// Which way a message travels: each schema has one lowered copy a direction.
@@ -87,11 +88,11 @@ pub(super) fn lower(
     at: &At<'_>,
     names: Option<&Names>,
     direction: Direction,
-    undeclared: Undeclared,
+    extras: Extras,
 ) -> Result<Lowered, Reason> {
     let mut lowering = Lowering {
         direction,
-        undeclared,
+        extras,
         dialect: Dialect::of(at.document),
         names,
         numbers: HashMap::new(),
@@ -115,8 +116,9 @@ pub(super) fn lower(
     if cost::judgements_per_value(&definitions) > limits::JUDGEMENTS_PER_VALUE {
         return Err(Reason::Schema);
     }
+    rounds::count(&mut definitions);
     let mut schema = json!({ "$ref": root, "$defs": definitions });
-    if undeclared == Undeclared::Reported && strict::is_closable(at) {
+    if extras == Extras::Faults && strict::is_closable(at) {
         schema["unevaluatedProperties"] = Value::Bool(false);
         lowering.origins.closed.insert("/unevaluatedProperties".to_owned());
         lowering.origins.roots.insert(String::new(), at.pointer.clone());
@@ -132,7 +134,7 @@ pub(super) fn lower(
 
 struct Lowering<'d> {
     direction: Direction,
-    undeclared: Undeclared,
+    extras: Extras,
     dialect: Dialect,
     /// Of a 3.1 document.
     names: Option<&'d Names>,
@@ -236,7 +238,7 @@ impl<'d> Lowering<'d> {
     ) -> Result<Value, Reason> {
         let mut lowered = self.whole(at, here, outer, Reach::Whole)?;
         if position == Position::Value
-            && self.undeclared == Undeclared::Reported
+            && self.extras == Extras::Faults
             && let Value::Object(lowered) = &mut lowered
             && strict::is_closable(at)
         {

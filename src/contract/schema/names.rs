@@ -101,12 +101,16 @@ impl Names {
             anchors: HashMap::new(),
             dynamic: HashMap::new(),
         };
-        names.walk_document("", document.root(), None);
+        names.walk_document("", document.root(), (None, BASE));
+        for (key, at) in document.beside() {
+            let Some(base) = absolute(BASE, key) else { continue };
+            names.walk_file(&at.pointer, at.value, &base);
+        }
         for (uri, at) in document.resources() {
             names.roots.insert(at.pointer.clone(), uri.to_owned());
             names.resources.entry(uri.to_owned()).or_insert_with(|| at.pointer.clone());
             if at.value.get("openapi").is_some() {
-                names.walk_document(&at.pointer, at.value, None);
+                names.walk_document(&at.pointer, at.value, (None, BASE));
             } else {
                 names.walk_schema(&at.pointer, at.value, uri);
             }
@@ -185,27 +189,40 @@ impl Names {
     }
 
     /// Looks for schemas in what is not one.
-    fn walk_document(&mut self, pointer: &str, value: &Value, key: Option<&str>) {
+    fn walk_document(&mut self, pointer: &str, value: &Value, (key, base): (Option<&str>, &str)) {
         match value {
             Value::Object(members) => {
                 for (name, member) in members {
                     let place = format!("{pointer}/{}", escape_token(name));
                     match name.as_str() {
-                        "schema" => self.walk_schema(&place, member, BASE),
+                        "schema" => self.walk_schema(&place, member, base),
                         "example" | "examples" if key != Some("paths") => {}
                         _ if key == Some("schemas") => {
-                            self.walk_schema(&place, member, BASE);
+                            self.walk_schema(&place, member, base);
                         }
-                        _ => self.walk_document(&place, member, Some(name)),
+                        _ => self.walk_document(&place, member, (Some(name), base)),
                     }
                 }
             }
             Value::Array(elements) => {
                 for (index, element) in elements.iter().enumerate() {
-                    self.walk_document(&format!("{pointer}/{index}"), element, None);
+                    let place = format!("{pointer}/{index}");
+                    self.walk_document(&place, element, (None, base));
                 }
             }
             _ => {}
+        }
+    }
+
+    /// A file beside the document: a schema, schemas by name, or a piece of a document.
+    fn walk_file(&mut self, pointer: &str, value: &Value, base: &str) {
+        self.walk_document(pointer, value, (None, base));
+        self.walk_schema(pointer, value, base);
+        for (name, member) in value.as_object().into_iter().flatten() {
+            let known = SINGLE.iter().chain(&LISTS).chain(&MAPS).any(|it| it == name);
+            if !known {
+                self.walk_schema(&format!("{pointer}/{}", escape_token(name)), member, base);
+            }
         }
     }
 

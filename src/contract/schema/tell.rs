@@ -27,6 +27,11 @@ use crate::{
     limits,
 };
 
+/// The code of what strict mode finds.
+pub(super) const UNDECLARED: &str = "body.undeclared";
+/// What it expected.
+pub(super) const STRICT: &str = "no properties but those of the schema (strict)";
+
 /// Makes findings of the errors of one value.
 pub(super) struct Teller<'c> {
     pub(super) compiled: &'c Compiled,
@@ -41,14 +46,20 @@ pub(super) struct Teller<'c> {
 // === impl Teller ===
 
 impl Teller<'_> {
-    pub(super) fn tell<'e>(
+    /// The findings; what the engine gave up on makes the report `unverifiable`.
+    pub(super) fn findings<'e>(
         &self,
         errors: impl Iterator<Item = ValidationError<'e>>,
         report: &mut Report,
-    ) {
+    ) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut discriminated = HashSet::new();
+        // Where no alternative fits, none of them declares anything.
+        let mut undecided = HashSet::new();
         for error in errors {
+            if matches!(error.kind(), Kind::AnyOf { .. } | Kind::OneOfNotValid { .. }) {
+                undecided.insert(format!("{}{}", self.name, error.instance_path().as_str()));
+            }
             if engine_failed(error.kind()) {
                 report.unverifiable(Reason::Pattern);
             } else if !self.is_unsure || !may_rest_on_a_pattern(&error) {
@@ -56,16 +67,16 @@ impl Teller<'_> {
             }
         }
         let mut told = HashSet::new();
-        for finding in findings {
+        findings.retain(|finding| {
             let is_shadow = finding.keyword != "discriminator"
                 && discriminated.contains(&finding.pointer)
-                || discriminated.contains(&missing(&finding));
+                || discriminated.contains(&missing(finding))
+                || finding.code == UNDECLARED && undecided.contains(&finding.pointer);
             let key = (finding.pointer.clone(), finding.spec_pointer.clone());
             // `required` tells each missing name by its own finding at the same place.
-            if !is_shadow && told.insert((key, finding.expected.clone())) {
-                report.finding(finding);
-            }
-        }
+            !is_shadow && told.insert((key, finding.expected.clone()))
+        });
+        findings
     }
 
     fn error(
@@ -105,13 +116,13 @@ impl Teller<'_> {
         if self.compiled.origins.is_strict(error.schema_path().as_str()) {
             let (spec_pointer, _) = spec_pointer.rsplit_once('/').unwrap_or_default();
             return Finding {
-                code: "body.undeclared",
+                code: UNDECLARED,
                 location: self.location,
                 pointer: format!("{}{}", self.name, error.instance_path().as_str()),
                 spec_pointer: format!("{spec_pointer}/properties"),
                 position: None,
                 keyword: "properties".to_owned(),
-                expected: "no properties but those of the schema (strict)".to_owned(),
+                expected: STRICT.to_owned(),
             };
         }
         Finding {

@@ -1,12 +1,13 @@
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
 //! What golden cases cannot say: sharing, laziness, limits, and schemas that cannot be compiled.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::{sync::Arc, time::Instant};
 
 use serde_json::{Value, json};
 
-use super::{Direction, Schema, Schemas, Undeclared};
+use super::{Direction, Schema, Schemas};
+use crate::contract::Undeclared;
 use crate::{
     contract::{Checked, DocumentError, Location, document::Document, verdict::Report},
     json, limits,
@@ -212,7 +213,7 @@ fn strict_mode_reports_what_no_schema_declares() {
         "base": {"type": "object", "properties": {"a": {"type": "integer"}}},
     }));
     let strict = |text: &str| {
-        let mut report = Report::new().strict(Undeclared::Reported);
+        let mut report = Report::new().strict(Undeclared::Report);
         let node = json::parse(text.as_bytes()).unwrap();
         schema.check(&node, Location::Body, "", &mut report);
         let findings = report.finish().findings;
@@ -350,4 +351,63 @@ fn dialects_that_are_known_are_honoured() {
         }}));
         assert_eq!(check(&schema.unwrap(), text).verdict.to_string(), expected, "{dialect}");
     }
+}
+
+/// `And` and `Or` both hold expressions: each level doubles the visits of the next.
+fn expressions() -> Arc<Schema> {
+    edge(&json!({
+        "main": {"type": "object", "properties": {"id": {"type": "integer"}}, "anyOf": [
+            {"properties": {"of": {"$ref": "#/s/main"}}},
+            {"properties": {"of": {"$ref": "#/s/main"}}},
+            {"properties": {"of": {"$ref": "#/s/main"}}},
+        ]},
+    }))
+}
+
+#[test]
+fn a_round_that_doubles_is_bounded() {
+    let schema = expressions();
+    let nested = |levels: usize, inner: &str| {
+        format!("{}{inner}{}", r#"{"of": "#.repeat(levels), "}".repeat(levels))
+    };
+    let visits = |text: &str| {
+        let checked = check(&schema, text);
+        (checked.verdict.to_string(), crate::limits::SCHEMA_VISITS - super::visits::left())
+    };
+    assert_eq!(visits(&nested(1, r#"{"id": 1}"#)).0, "conforms");
+    let (shallow, deep) = (visits(&nested(2, "{}")), visits(&nested(6, "{}")));
+    assert_eq!((shallow.0.as_str(), deep.0.as_str()), ("conforms", "conforms"));
+    assert!(deep.1 > shallow.1, "{shallow:?} {deep:?}");
+    // A fault below is looked for in every way that leads there, three times as many a level: past
+    // the bound the message is known to be broken, and one finding says so.
+    assert_eq!(check(&schema, &nested(4, r#"{"id": "x"}"#)).verdict.to_string(), "violates");
+    for levels in [10, 100] {
+        let broken = check(&schema, &nested(levels, r#"{"id": "x"}"#));
+        assert_eq!(broken.verdict.to_string(), "violates");
+        assert_eq!(broken.findings.len(), 1, "{:?}", broken.findings);
+        assert!(broken.findings[0].expected.contains("too much"), "{:?}", broken.findings);
+    }
+    // Whether it is broken is found without multiplying: the validator remembers what it judged.
+    let text = nested(100, r#"{"id": "x"}"#);
+    assert!(!schema.accepts(&json::parse(text.as_bytes()).unwrap()));
+    let visits = crate::limits::SCHEMA_VISITS - super::visits::left();
+    assert!(visits < 1_000, "{visits}");
+}
+
+#[test]
+fn a_round_without_doubling_costs_a_visit_a_level() {
+    let schema = edge(&json!({
+        "main": {"allOf": [{"$ref": "#/s/base"}], "properties": {"next": {"$ref": "#/s/main"}}},
+        "base": {"type": "object", "required": ["id"], "properties": {"id": {"type": "integer"}}},
+    }));
+    let text =
+        |inner: &str| format!("{}{inner}{}", r#"{"id": 1, "next": "#.repeat(100), "}".repeat(100));
+    let checked = check(&schema, &text(r#"{"id": 1}"#));
+    assert_eq!(checked.verdict.to_string(), "conforms");
+    assert_eq!(crate::limits::SCHEMA_VISITS - super::visits::left(), 100);
+    let broken = check(&schema, &text(r#"{"id": "x"}"#));
+    let found: Vec<_> =
+        broken.findings.iter().map(|it| (&*it.pointer, &*it.spec_pointer)).collect();
+    let pointer = format!("{}/id", "/next".repeat(100));
+    assert_eq!(found, [(&*pointer, "/s/base/properties/id/type")]);
 }

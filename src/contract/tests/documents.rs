@@ -242,6 +242,34 @@ fn a_relative_reference_is_a_file_of_the_folder_and_findings_name_it() {
 }
 
 #[test]
+fn of_3_1_a_name_inside_a_file_of_the_folder_is_known() {
+    let call = r##"{"Call": {
+        "$id": "https://ids.example/call.json", "type": "object",
+        "properties": {"id": {"$ref": "#/$defs/id"}, "text": {"$ref": "part.json"}},
+        "$defs": {"id": {"type": "integer"}, "text": {"$id": "part.json", "type": "string"}}
+    }}"##;
+    let api = |reference: &str| refers_to(reference).replace("3.0.3", "3.1.0");
+    let folder = Folder::new(&[
+        ("api.yaml", &api("schemas/call.json#/Call")),
+        ("nowhere.yaml", &api("schemas/lost.json#/Call")),
+        ("schemas/call.json", call),
+        ("schemas/lost.json", &call.replace("\"part.json\"}}", "\"other.json\"}}")),
+    ]);
+    let timeline = folder.load("api.yaml", &UriTable::new());
+    assert_eq!(notes(&timeline), [""; 0]);
+    for (body, verdict) in [
+        (r#"{"id": 1, "text": "t"}"#, "conforms"),
+        (r#"{"id": "x"}"#, "violates"),
+        (r#"{"text": 1}"#, "violates"),
+    ] {
+        assert_eq!(answer(&timeline, "/x", 200, body).verdict.to_string(), verdict, "{body}");
+    }
+    let notes = notes(&folder.load("nowhere.yaml", &UriTable::new()));
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    assert!(notes[0].contains("neither in the document nor in the table of URIs"), "{notes:?}");
+}
+
+#[test]
 fn no_reference_leads_out_of_the_folder_or_into_the_network() {
     let folder = Folder::new(&[
         ("secret.yaml", "Secret: {type: string}"),

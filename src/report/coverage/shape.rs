@@ -1,24 +1,6 @@
 //! What is kept of a message that no contract knows: its shape, never its values.
 
-use http::Method;
-
 use crate::limits;
-
-/// A method of the standard, or `other`: clients must not make names.
-pub(super) const fn method(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::HEAD => "HEAD",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::PATCH => "PATCH",
-        Method::DELETE => "DELETE",
-        Method::OPTIONS => "OPTIONS",
-        Method::TRACE => "TRACE",
-        Method::CONNECT => "CONNECT",
-        _ => "other",
-    }
-}
 
 /// A path whose segments that may be values are `{}`. A word of an API is short, of letters with
 /// dashes or underscores between them, or a version (`v2`).

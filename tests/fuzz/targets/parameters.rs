@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::contract::{
-    BodyView, ContractDate, Found, RequestView, Source, Timeline, UnknownQuery,
+    BodyView, ContractDate, Found, RequestView, Source, Strictness, Timeline, Undeclared,
     parameter::{
         Escapes, Query,
         shape::Shape,
@@ -274,9 +274,9 @@ fn judged(path: &str, query: &str, header: &str, cookie: &str) {
         headers: &headers,
         body: BodyView::Empty,
     };
-    for unknown in [UnknownQuery::Ignore, UnknownQuery::Reject] {
-        let one = found.operation.check_request_by(&request, unknown);
-        let two = found.operation.check_request_by(&request, unknown);
+    for undeclared in [Undeclared::Ignore, Undeclared::Reject] {
+        let one = found.operation.check_request_by(&request, Strictness::all(undeclared));
+        let two = found.operation.check_request_by(&request, Strictness::all(undeclared));
         assert_eq!((one.verdict, one.findings), (two.verdict, two.findings));
     }
 }

@@ -1,3 +1,6 @@
+//! Whatever text comes is cut or refused, in every style and place. The specification's own table of
+//! styles is a golden case (`fixtures/contract/styles.yaml`).
+
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};

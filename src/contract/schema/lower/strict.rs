@@ -9,14 +9,13 @@ use std::collections::HashSet;
 
 use crate::{contract::document::At, limits};
 
-/// What is said of properties that no schema declares and none forbids.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(crate) enum Undeclared {
-    /// Nothing: a schema is open.
-    #[default]
+/// Properties that no schema declares and none forbids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Extras {
+    /// Nothing is said of them: a schema is open.
     Allowed,
-    /// A finding each object: strict mode.
-    Reported,
+    /// A fault each object: strict mode.
+    Faults,
 }
 
 /// What schemas held against one value say of its properties.
