@@ -24,11 +24,15 @@ def lowered(document, direction):
     """A copy of the document's tree with every schema lowered. `direction`: request, response."""
     tree = copy.deepcopy(document.tree)
     word = {"request": "readOnly", "response": "writeOnly"}[direction]
-    marked = lambda place: isinstance(node := at(tree, follow(tree, place)), dict) and node.get(word) is True
+
+    def is_marked(place):
+        node = at(tree, follow(tree, place))
+        return isinstance(node, dict) and node.get(word) is True
+
     for place in list(_schemas(tree, ())):
         node = at(tree, place)
         if isinstance(node, dict) and "required" in node:
-            node["required"] = [name for name in node["required"] if not (name in node.get("properties", {}) and marked((*place, "properties", name)))]
+            node["required"] = [name for name in node["required"] if not (name in node.get("properties", {}) and is_marked((*place, "properties", name)))]
         if document.is_30 and isinstance(node, dict):
             _lower_30(node)
     return tree

@@ -4,7 +4,7 @@ What it assumes: HAR 1.2; bodies go as base64, so that no reader mends their enc
 """
 
 import base64
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from .text import encoded
 
@@ -48,9 +48,6 @@ class Case:
     judge: str  # jsonschema, by hand
     request: Request
     response: Response = field(default_factory=lambda: Response(204))
-
-    def with_request(self, **changes):
-        return replace(self, request=replace(self.request, **changes))
 
     def entry(self, host):
         request = self.request
