@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use recgate::change::Journal;
-use recgate::change::journal::{Action, Intent};
+use recgate::change::journal::{Action, Intent, Plan};
 use recgate::ledger::Ledger;
 use recgate::ledger::settings::{KeySource, Place, Settings};
 use uuid::Uuid;
@@ -95,9 +95,9 @@ fn intent(number: usize) -> Intent {
         client: Arc::from("crm"),
         change: "WEM-449",
         upstream: Arc::from("genesys"),
-        operation: Some(Arc::from("putConversationsCallRecordingstate")),
-        medium: Some(Arc::from("calls")),
-        action: Action::Pause,
-        subjects: vec![format!("c{number}")],
+        plan: Plan {
+            medium: Some("calls".to_owned()),
+            ..Plan::new(Action::Pause, vec![format!("c{number}")])
+        },
     }
 }

@@ -94,8 +94,8 @@ fn policies_follow_the_date_unless_they_are_named() {
     "upstream.v.checks.client_request: unknown variant `on`, expected one of `off`, `report`, `enforce`"
 )]
 #[case::compensate(
-    "[default_client]\ndeletion_protection = { revoke = \"compensate\" }\n",
-    "default_client.deletion_protection.revoke: unknown variant `compensate`"
+    "[[upstream]]\nname = \"v\"\nvendor = \"genesys\"\nurl = \"mock\"\npaths = [\"/v\"]\n[default_client]\ndeletion_protection = { revoke = \"compensate\" }\n",
+    "default_client.deletion_protection.revoke: needs [upstream.recovery], which v does not have"
 )]
 #[case::no_upstream("[gateway]\nthreads = 1\n", "upstream: is missing")]
 #[case::url(
