@@ -8,6 +8,7 @@
 #![allow(
     missing_docs,
     clippy::format_push_string,
+    clippy::print_stdout,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::missing_panics_doc
