@@ -111,6 +111,20 @@ impl<'a> Node<'a> {
         matches!(self, Self::Null)
     }
 
+    /// Whether this and the values in it are more than so many.
+    pub(crate) fn is_larger_than(&self, values: usize) -> bool {
+        fn count(node: &Node<'_>, left: &mut usize) -> bool {
+            let Some(rest) = left.checked_sub(1) else { return true };
+            *left = rest;
+            match node {
+                Node::Array(elements) => elements.iter().any(|it| count(it, left)),
+                Node::Object(members) => members.iter().any(|(_, it)| count(it, left)),
+                _ => false,
+            }
+        }
+        count(self, &mut { values })
+    }
+
     /// The value an RFC 6901 pointer leads to; the empty pointer is the value itself.
     #[must_use]
     pub fn pointer(&self, pointer: &str) -> Option<&Self> {

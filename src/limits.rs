@@ -9,6 +9,10 @@ pub const JSON_DEPTH: usize = 128;
 /// Findings reported for one message; the rest are counted in the last one.
 pub const FINDINGS_PER_MESSAGE: usize = 32;
 
+/// Values (elements, members, and what they hold) of a message of which every fault is looked for;
+/// of a larger one that does not conform, the first fault is told.
+pub const VALUES_TOLD: usize = 20_000;
+
 /// Header lines of an upstream's answer. The library's own 100 would break talkative vendors.
 pub const ANSWER_HEADERS: usize = 1_024;
 

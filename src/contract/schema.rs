@@ -190,7 +190,12 @@ impl Schema {
             return;
         }
         visits::allow(limits::SCHEMA_VISITS_TOLD);
-        let errors: Vec<_> = compiled.validator.iter_errors(node).collect();
+        // The library gathers every error before it gives one away, some 800 bytes each.
+        let errors: Vec<_> = if node.is_larger_than(limits::VALUES_TOLD) {
+            compiled.validator.validate(node).err().into_iter().collect()
+        } else {
+            compiled.validator.iter_errors(node).collect()
+        };
         is_unsure |= pattern::gave_up();
         if is_unsure {
             report.unverifiable(Reason::Pattern);
@@ -243,9 +248,9 @@ impl Schema {
     }
 }
 
-/// Validators that this thread compiled, those of single patterns included.
 #[cfg(test)]
 thread_local! {
+    /// Validators that this thread compiled, those of single patterns included.
     pub(crate) static COMPILED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 

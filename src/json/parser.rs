@@ -256,6 +256,7 @@ impl<'a> Parser<'a> {
         Ok(code)
     }
 
+    #[allow(clippy::unnecessary_box_returns, reason = "a fault is boxed from the start")]
     fn lone_surrogate(&mut self, start: usize) -> Box<Fault> {
         self.at = start;
         self.fault(FaultKind::LoneSurrogate)
@@ -290,6 +291,7 @@ impl<'a> Parser<'a> {
         if self.take(byte) { Ok(()) } else { Err(self.fault(FaultKind::Syntax)) }
     }
 
+    #[allow(clippy::unnecessary_box_returns, reason = "a fault is boxed from the start")]
     #[cold]
     fn fault(&self, kind: FaultKind) -> Box<Fault> {
         Box::new(Fault { kind, offset: self.at, pointer: String::new() })
@@ -299,6 +301,7 @@ impl<'a> Parser<'a> {
 // === impl Names ===
 
 impl<'a> Names<'a> {
+    #[allow(clippy::ptr_arg, reason = "a borrowed name is kept borrowed")]
     /// Whether a name is new. `members` are those it comes behind.
     fn insert(&mut self, name: &Cow<'a, str>, members: &[Member<'a>]) -> bool {
         if members.len() >= LINEAR_MEMBERS {
@@ -323,6 +326,7 @@ impl<'a> Names<'a> {
 
 impl Fault {
     /// The same fault, seen from the value around it.
+    #[allow(clippy::unnecessary_box_returns, reason = "a fault is boxed from the start")]
     fn inside(mut self: Box<Self>, token: &str) -> Box<Self> {
         self.pointer.insert_str(0, &format!("/{}", escape_token(token)));
         self

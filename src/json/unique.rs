@@ -50,7 +50,9 @@ impl Hash for Meaning<'_> {
             Node::String(text) => text.hash(state),
             Node::Array(elements) => {
                 elements.len().hash(state);
-                elements.iter().for_each(|it| Meaning(it).hash(state));
+                for element in elements {
+                    Meaning(element).hash(state);
+                }
             }
             Node::Object(_) => {
                 for (name, value) in by_name(self.0) {

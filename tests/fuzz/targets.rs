@@ -5,7 +5,14 @@
 //! programs in `tests/fuzz` search for inputs that break an assertion; the corpus beside them,
 //! with every input that once did, is replayed here in each run of the tests.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc)]
+#![allow(
+    missing_docs,
+    clippy::format_push_string,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::missing_panics_doc
+)]
 
 #[path = "targets/document.rs"]
 mod document;

@@ -202,3 +202,16 @@ fn ten_times_the_body_is_ten_times_the_work() {
     }
     eprint!("{table}");
 }
+
+/// As many faults as a body can have are not gathered: the first is told.
+#[test]
+fn of_a_large_body_the_first_fault_is_told() {
+    let timeline = Timeline::load(&source("d.yaml", DOCUMENT), &[]).unwrap();
+    let list = |count: usize| format!(r#"{{"list":[{}]}}"#, joined(count, |_| "1".to_owned()));
+    let small = response(&timeline, &list(100));
+    assert_eq!(small.findings.len(), crate::limits::FINDINGS_PER_MESSAGE);
+    let large = response(&timeline, &list(crate::limits::VALUES_TOLD));
+    assert_eq!(large.verdict, Verdict::Violates);
+    let told: Vec<_> = large.findings.iter().map(|it| (it.code, it.pointer.as_str())).collect();
+    assert_eq!(told, [("body.schema", "/list/0")]);
+}

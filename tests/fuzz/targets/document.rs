@@ -85,7 +85,8 @@ fn loaded(source: &Source, overlays: &[DatedOverlay]) -> Option<Vec<String>> {
         }
         let _ = contract.unverifiable_schemas();
     }
-    let lines = source.text.split('\n').count();
+    // YAML ends a line with a carriage return alone, too.
+    let lines = source.text.split(['\n', '\r']).count();
     for note in timeline.notes() {
         assert!(!note.message.is_empty(), "{note:?}");
         assert!(note.to_string().lines().next().is_some());
