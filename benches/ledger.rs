@@ -60,7 +60,7 @@ async fn measure(name: &str, settings: Settings) {
     for at_once in [1, 64] {
         let mut waits = Vec::new();
         let begin = |number: usize| {
-            let begun = ledger.begin(intent(number), Some(format!("c{}", number % 1000)));
+            let begun = ledger.begin(intent(number), Some(format!("c{at_once}-{number}")));
             async move {
                 let start = Instant::now();
                 begun.await.unwrap();

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod failing;
+mod killed;
 #[path = "../../tests/it/harness/postgres.rs"]
 mod postgres;
 mod proof;
