@@ -63,7 +63,7 @@ pub(super) async fn bring_up(store: &mut Store) -> Result<(), StoreError> {
             store.run(Statement::varying(statement.replace("{bytes}", bytes))).await?;
         }
         let insert = Statement::new("INSERT INTO ledger_schema (version) VALUES ($1)");
-        store.run(insert.with(i64::from(reached))).await?;
+        store.run(insert.with(reached)).await?;
     }
     store.commit().await
 }

@@ -97,6 +97,7 @@ async fn all_are_there(settings: &Settings, acknowledged: &[String]) -> usize {
 }
 
 #[tokio::test]
+#[expect(clippy::print_stdout, reason = "the figures are wanted")]
 async fn what_was_acknowledged_survives_a_kill() {
     let settings = new(On::Sqlite).await;
     let Place::Sqlite(path) = settings.place.clone() else { unreachable!() };
