@@ -60,7 +60,7 @@ async fn measure(name: &str, settings: Settings) {
     for at_once in [1, 64] {
         let mut waits = Vec::new();
         let begin = |number: usize| {
-            let begun = ledger.begin(intent(number), Some(format!("c{}", number % 1000)));
+            let begun = ledger.begin(intent(number), Some(format!("c{at_once}-{number}")));
             async move {
                 let start = Instant::now();
                 begun.await.unwrap();
@@ -76,7 +76,7 @@ async fn measure(name: &str, settings: Settings) {
                 number += 1;
             }
         }
-        let rate = waits.len() as f64 / start.elapsed().as_secs_f64();
+        let rate = f64::from(u32::try_from(waits.len()).unwrap()) / start.elapsed().as_secs_f64();
         waits.sort_unstable();
         let at = |hundredth: usize| waits[waits.len() * hundredth / 100].as_secs_f64() * 1000.0;
         println!(

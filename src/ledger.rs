@@ -103,10 +103,7 @@ impl Ledger {
 
     /// The same, with a store that can be made to fail.
     #[cfg(test)]
-    pub(crate) async fn open_with(
-        settings: Settings,
-        faults: faults::Faults,
-    ) -> Result<Self, OpenError> {
+    async fn open_with(settings: Settings, faults: faults::Faults) -> Result<Self, OpenError> {
         let (commands, waiting) = mpsc::channel(LEDGER_QUEUE);
         let shared = settings.place.is_shared();
         writer::start(settings, waiting, faults).await?;
@@ -114,6 +111,7 @@ impl Ledger {
     }
 
     /// What became of an intent, with the events that tell it. Resolves when both are durable.
+    #[must_use]
     pub fn settle(
         &self,
         intent: IntentId,
@@ -131,6 +129,7 @@ impl Ledger {
     }
 
     /// Writes a record, with events. Resolves when both are durable.
+    #[must_use]
     pub fn append(
         &self,
         record: &Record,
@@ -206,9 +205,8 @@ impl Ledger {
         let (reply, answer) = oneshot::channel();
         // Handed over before this returns: what is written must not hang on who waits for it.
         let waits = match self.commands.try_send(command(reply)) {
-            Ok(()) => None,
             Err(TrySendError::Full(command)) => Some((self.commands.clone(), command)),
-            Err(TrySendError::Closed(_)) => None,
+            Ok(()) | Err(TrySendError::Closed(_)) => None,
         };
         async move {
             if let Some((commands, command)) = waits {

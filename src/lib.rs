@@ -20,7 +20,7 @@
 //! | [`change`] | one module a vendor announcement | [`contract`], [`dialect`], [`error`], [`json`] |
 //! | [`gateway`] | listens, identifies, checks, calls, answers | all but [`mock`] and [`cli`] |
 //! | [`mock`] | a stateful vendor to rehearse against | [`dialect`] |
-//! | [`ledger`] | intents and outcomes | [`change::journal`] |
+//! | [`ledger`] | intents and outcomes, durable and chained | [`change::journal`] |
 //! | [`report`] | findings, each kind once | [`contract`], [`error`] |
 //! | [`hook`] | signed events in and out | nobody |
 //! | [`admin`] | the operator's side | [`ledger`], [`report`] |

@@ -95,10 +95,11 @@ pub fn line(record: &Record) -> String {
         _ => word("instance"),
     };
     let more = subjects.len().saturating_sub(2);
-    let mut about = subjects.into_iter().take(2).collect::<Vec<_>>().join(" ");
+    let mut about = subjects.into_iter().take(2).map(str::to_owned).collect::<Vec<_>>();
     if more > 0 {
-        about.push_str(&format!(" and {more} more"));
+        about.push(format!("and {more} more"));
     }
+    let about = about.join(" ");
     let at = record.time().strftime("%Y-%m-%dT%H:%M:%S%.6fZ");
     let line = format!("{at}  {:<10}  {:<28}  {:<16}  {about}", record.kind, what, word("client"));
     line.trim_end().to_owned()

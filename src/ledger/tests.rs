@@ -3,12 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod failing;
+mod killed;
 #[path = "../../tests/it/harness/postgres.rs"]
 mod postgres;
 mod proof;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use rstest::rstest;
@@ -32,7 +33,7 @@ pub(super) enum On {
 
 /// Settings of a new, empty ledger.
 pub(super) async fn new(on: On) -> Settings {
-    let directory = std::env::temp_dir().join(format!("recgate-ledger-{}", Uuid::new_v4()));
+    let directory = scratch().join(Uuid::new_v4().to_string());
     std::fs::create_dir(&directory).unwrap();
     match on {
         On::Memory => Settings::memory(),
@@ -49,6 +50,24 @@ pub(super) async fn new(on: On) -> Settings {
             }
         }
     }
+}
+
+/// A directory of this process; those of processes that are gone are removed.
+fn scratch() -> &'static PathBuf {
+    static SCRATCH: OnceLock<PathBuf> = OnceLock::new();
+    SCRATCH.get_or_init(|| {
+        let all = std::env::temp_dir();
+        for entry in std::fs::read_dir(&all).unwrap().flatten() {
+            let name = entry.file_name().into_string().unwrap_or_default();
+            let process = name.strip_prefix("recgate-ledger-");
+            if process.is_some_and(|it| !PathBuf::from("/proc").join(it).exists()) {
+                let _ = std::fs::remove_dir_all(entry.path());
+            }
+        }
+        let own = all.join(format!("recgate-ledger-{}", std::process::id()));
+        std::fs::create_dir_all(&own).unwrap();
+        own
+    })
 }
 
 /// A pause of a conversation that no other test speaks of.

@@ -106,6 +106,9 @@ struct Check {
     faults: u64,
 }
 
+/// Whose record is at fault, as text: what stands in the database may be no id.
+struct Whose(String);
+
 /// What the row of an intent says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RowState {
@@ -146,10 +149,10 @@ impl Check {
         }
     }
 
-    fn fault(&mut self, writer: impl ToString, seq: i64, why: impl Into<String>) {
+    fn fault(&mut self, writer: impl Into<Whose>, seq: i64, why: impl Into<String>) {
         self.faults += 1;
         if self.broken.is_none() {
-            self.broken = Some(Broken { writer: writer.to_string(), seq, why: why.into() });
+            self.broken = Some(Broken { writer: writer.into().0, seq, why: why.into() });
         }
     }
 
@@ -288,7 +291,7 @@ impl Check {
             match found {
                 Some(hash) if hex(&hash) == claim.hash => {}
                 Some(_) => {
-                    self.fault(claim.writer, seq, format!("{who} names another hash for it"))
+                    self.fault(claim.writer, seq, format!("{who} names another hash for it"));
                 }
                 None => self.fault(claim.writer, seq, format!("it is missing, and {who} names it")),
             }
@@ -415,6 +418,26 @@ impl Check {
             self.fault(writer, 0, "its row in ledger_writers is missing");
         }
         Ok(())
+    }
+}
+
+// === impl Whose ===
+
+impl From<Uuid> for Whose {
+    fn from(writer: Uuid) -> Self {
+        Self(writer.to_string())
+    }
+}
+
+impl From<String> for Whose {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl From<&str> for Whose {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
     }
 }
 

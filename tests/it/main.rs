@@ -16,6 +16,7 @@ mod commands;
 mod dialects;
 mod framing;
 mod json_schema;
+mod ledger;
 mod pass_through;
 mod protection;
 mod rules;

@@ -14,13 +14,14 @@ const STEPS: &[&[&str]] = &[&[
      kind TEXT NOT NULL, body TEXT NOT NULL, previous {bytes} NOT NULL, hash {bytes} NOT NULL, \
      PRIMARY KEY (writer, seq))",
     "CREATE INDEX ledger_records_by_time ON ledger_records (at)",
+    "CREATE INDEX ledger_checkpoints ON ledger_records (at) WHERE kind = 'checkpoint'",
     // `conversation` is empty and `fence` 0 where no turn was taken. What it is about stands in
     // its record.
     "CREATE TABLE ledger_intents (id TEXT NOT NULL PRIMARY KEY, chain TEXT NOT NULL, \
      seq BIGINT NOT NULL, owner TEXT NOT NULL, conversation TEXT NOT NULL, fence BIGINT NOT NULL, \
      state TEXT NOT NULL, at BIGINT NOT NULL)",
-    "CREATE INDEX ledger_intents_of_conversation ON ledger_intents (conversation) \
-     WHERE state = 'open'",
+    // Of the closed ones, too: a turn's row goes when no intent speaks of it any more.
+    "CREATE INDEX ledger_intents_of_conversation ON ledger_intents (conversation, state)",
     "CREATE INDEX ledger_intents_of_owner ON ledger_intents (owner) WHERE state = 'open'",
     "CREATE INDEX ledger_intents_by_place ON ledger_intents (chain, seq)",
     "CREATE TABLE ledger_turns (conversation TEXT NOT NULL PRIMARY KEY, fence BIGINT NOT NULL, \
@@ -63,7 +64,7 @@ pub(super) async fn bring_up(store: &mut Store) -> Result<(), StoreError> {
             store.run(Statement::varying(statement.replace("{bytes}", bytes))).await?;
         }
         let insert = Statement::new("INSERT INTO ledger_schema (version) VALUES ($1)");
-        store.run(insert.with(i64::from(reached))).await?;
+        store.run(insert.with(reached)).await?;
     }
     store.commit().await
 }
