@@ -163,7 +163,12 @@ impl Account {
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", granted.access_token))
             .map_err(|_| unsigned("a token that is no header"))?;
         authorization.set_sensitive(true);
-        Ok(Held { authorization, refresh_at: asked_at + life * 4 / 5, expires_at: asked_at + life })
+        let expires_at = asked_at + life;
+        // Asking again at once would get another of the kind: a flood at the login address.
+        if expires_at <= Instant::now() {
+            return Err(unsigned("a token that had expired when it came"));
+        }
+        Ok(Held { authorization, refresh_at: asked_at + life * 4 / 5, expires_at })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
