@@ -12,6 +12,8 @@
 mod compensation;
 mod failures;
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod tests;
 
 use std::rc::Rc;

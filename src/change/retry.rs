@@ -132,9 +132,15 @@ pub async fn once(next: &dyn Next, call: Call) -> Tries {
 #[must_use]
 pub fn doubtful(result: &Result<Answer, Failure>) -> bool {
     match result {
-        Ok(answer) => matches!(answer.status.as_u16(), 500 | 502 | 504),
+        Ok(answer) => is_doubtful(answer),
         Err(failure) => failure.code.retry() == Retry::Idempotent,
     }
+}
+
+/// Whether an answer leaves it open: the word of a gateway on the way, or of a vendor in trouble.
+#[must_use]
+pub fn is_doubtful(answer: &Answer) -> bool {
+    matches!(answer.status.as_u16(), 500 | 502 | 504)
 }
 
 /// `Retry-After` in seconds. A date is not read: no vendor here sends one.

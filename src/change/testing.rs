@@ -28,6 +28,8 @@ pub(crate) enum Act {
     Answer(Duration, u16, Vec<(&'static str, &'static str)>, String),
     /// Cannot be reached.
     Unreachable,
+    /// The gateway's own account has no token.
+    Unsigned,
     /// Breaks off after the request was sent.
     Break,
     /// Never answers.
@@ -109,6 +111,7 @@ impl Next for Script {
                     Ok(answer(status, &headers, body))
                 }
                 Act::Unreachable => Err(Failure::new(Code::UpstreamUnreachable, "scripted")),
+                Act::Unsigned => Err(Failure::new(Code::OwnSignIn, "scripted")),
                 Act::Break => Err(Failure::new(Code::UpstreamBroke, "scripted")),
                 Act::Hang => {
                     tokio::time::sleep(patience).await;

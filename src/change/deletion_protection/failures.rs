@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use http::StatusCode;
 
-use crate::change::Answer;
 use crate::change::journal::Outcome;
+use crate::change::{Answer, retry};
 use crate::json::{self, FaultKind, Node};
 
 /// The conversations of a request, each once, in their order. Two spellings of an id that differ
@@ -143,6 +143,7 @@ impl Told {
     /// The same for the ledger.
     pub(super) fn outcome(&self, answer: &Answer) -> Outcome {
         match self {
+            Self::Refused if retry::is_doubtful(answer) => Outcome::Unknown,
             Self::Refused => Outcome::Refused { status: answer.status.as_u16() },
             Self::AllDone => Outcome::Done,
             Self::Failed(failed) => Outcome::Partial {
