@@ -117,12 +117,15 @@ impl Call {
         self
     }
 
-    /// The same call by somebody else. Whatever the caller identified themselves with stays behind.
+    /// The same call by somebody else. Only what describes the message goes along: whatever the
+    /// caller identified themselves with stays behind, and so does every header that a server could
+    /// take for an order (a method override, say), which the account's right would then carry out.
     #[must_use]
     pub fn acting_as(mut self, principal: Principal) -> Self {
         if principal != Principal::Caller {
             self.headers = retained(std::mem::take(&mut self.headers), |name| {
-                !matches!(*name, header::AUTHORIZATION | header::COOKIE)
+                matches!(*name, header::ACCEPT | header::CONTENT_TYPE | header::USER_AGENT)
+                    || matches!(name.as_str(), "traceparent" | "tracestate")
             });
         }
         self.principal = principal;
@@ -282,7 +285,32 @@ pub fn canonical(path: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use super::canonical;
+    use http::Method;
+
+    use super::{Call, Principal, canonical};
+
+    #[test]
+    fn what_a_caller_sent_stays_behind_when_an_account_acts() {
+        let mut call = Call::bare();
+        let names = [
+            "authorization",
+            "cookie",
+            "x-api-key",
+            "x-http-method-override",
+            "accept",
+            "user-agent",
+            "traceparent",
+        ];
+        for name in names {
+            call.headers.insert(name, http::HeaderValue::from_static("x"));
+        }
+        let own = call.clone().acting_as(Principal::Service);
+        let kept: Vec<&str> = own.headers.keys().map(http::HeaderName::as_str).collect();
+        assert_eq!(kept, ["accept", "user-agent", "traceparent"]);
+        // What is derived from it is the account's, too, and the caller's own call is as it was.
+        assert_eq!(own.derive(Method::GET, "/".to_owned(), None).principal, Principal::Service);
+        assert_eq!(call.acting_as(Principal::Caller).headers.len(), names.len());
+    }
 
     #[test]
     fn unreserved_characters_are_decoded_and_no_others() {

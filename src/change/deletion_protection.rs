@@ -12,6 +12,8 @@
 mod compensation;
 mod failures;
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod tests;
 
 use std::rc::Rc;
@@ -109,6 +111,11 @@ async fn carry(exchange: Rc<Exchange>, call: Call, next: Rc<dyn Next>) -> Result
         Ok(asked) => asked,
         Err(failures::Unread::Ambiguous) => {
             return Err(Failure::new(Code::RequestAmbiguous, "duplicate keys in the request"));
+        }
+        // Whoever reads more loosely could carry it out, and nobody would know what to undo.
+        Err(failures::Unread::Other) if direction.policy(&exchange) == Policy::Compensate => {
+            let why = "a revoke that must be undone where it fails, in a body that cannot be read";
+            return Err(Failure::new(Code::RequestAmbiguous, why));
         }
         // The upstream refuses it in its own words.
         Err(failures::Unread::Other) => Asked::default(),

@@ -11,7 +11,7 @@ use http::{HeaderMap, header};
 use tokio::time::Instant;
 
 use super::{Answer, Call, Next};
-use crate::error::{Failure, Retry};
+use crate::error::{Code, Failure, Retry};
 
 /// Between the first and the second try; doubled from then on.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -46,6 +46,17 @@ pub struct Patience {
     pub again: fn(&Answer) -> bool,
     /// What is done about a call that broke off after it was sent.
     pub broken: Broken,
+    /// What is done where the gateway's own account has no token.
+    pub unsigned: Unsigned,
+}
+
+/// What is done where the gateway's own account has no token: nothing was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsigned {
+    /// It is tried again.
+    Repeat,
+    /// It is not: there is another way, and waiting for a sign-in would only be late.
+    Leave,
 }
 
 /// What is done about a call that broke off after it was sent.
@@ -61,7 +72,11 @@ pub enum Broken {
 pub const IDEMPOTENT: Patience = Patience {
     again: |answer| matches!(answer.status.as_u16(), 429 | 502 | 503 | 504),
     broken: Broken::Repeat,
+    unsigned: Unsigned::Repeat,
 };
+
+/// The same where the caller's own credentials are left as a way.
+pub const OTHER_WAY: Patience = Patience { unsigned: Unsigned::Leave, ..IDEMPOTENT };
 
 /// Calls until something final comes back, `until` passes, or `cancelled` resolves between two
 /// tries. A try that is under way is never cut off by `cancelled`.
@@ -80,6 +95,11 @@ pub async fn call(
         in_doubt |= doubtful(&last);
         let asked = match &last {
             Ok(answer) if (patience.again)(answer) => retry_after(&answer.headers),
+            Err(failure)
+                if failure.code == Code::OwnSignIn && patience.unsigned == Unsigned::Leave =>
+            {
+                return Tries { last, end: End::Final, in_doubt };
+            }
             Err(failure) => match (failure.code.retry(), patience.broken) {
                 (Retry::Safe, _) | (Retry::Idempotent, Broken::Repeat) => None,
                 _ => return Tries { last, end: End::Final, in_doubt },
@@ -112,9 +132,15 @@ pub async fn once(next: &dyn Next, call: Call) -> Tries {
 #[must_use]
 pub fn doubtful(result: &Result<Answer, Failure>) -> bool {
     match result {
-        Ok(answer) => matches!(answer.status.as_u16(), 500 | 502 | 504),
+        Ok(answer) => is_doubtful(answer),
         Err(failure) => failure.code.retry() == Retry::Idempotent,
     }
+}
+
+/// Whether an answer leaves it open: the word of a gateway on the way, or of a vendor in trouble.
+#[must_use]
+pub fn is_doubtful(answer: &Answer) -> bool {
+    matches!(answer.status.as_u16(), 500 | 502 | 504)
 }
 
 /// `Retry-After` in seconds. A date is not read: no vendor here sends one.

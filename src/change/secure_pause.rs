@@ -10,6 +10,8 @@
 //! never reported done before the upstream accepted it.
 
 mod answer;
+#[cfg(test)]
+mod authority_tests;
 mod command;
 mod confirm;
 mod fleet;

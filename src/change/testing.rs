@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::journal::{
-    Begun, Intent, IntentId, OpenIntent, Outcome, Place, Record, Settled, Unwritten,
+    Begun, Intent, IntentId, OpenIntent, Outcome, Place, Plan, Record, Settled, Unwritten,
 };
 use super::terms::{Authority, Fallback, LegacyAnswer, Policy, QueryBody, SecurePause, Terms};
 use super::{Answer, Call, Change, Exchange, Journal, Next, Payload, Principal};
@@ -30,6 +30,8 @@ pub(crate) enum Act {
     Answer(Duration, u16, Vec<(&'static str, &'static str)>, String),
     /// Cannot be reached.
     Unreachable,
+    /// The gateway's own account has no token.
+    Unsigned,
     /// Breaks off after the request was sent.
     Break,
     /// Never answers.
@@ -111,6 +113,7 @@ impl Next for Script {
                     Ok(answer(status, &headers, body))
                 }
                 Act::Unreachable => Err(Failure::new(Code::UpstreamUnreachable, "scripted")),
+                Act::Unsigned => Err(Failure::new(Code::OwnSignIn, "scripted")),
                 Act::Break => Err(Failure::new(Code::UpstreamBroke, "scripted")),
                 Act::Hang => {
                     tokio::time::sleep(patience).await;
@@ -162,6 +165,21 @@ impl Journal for Notebook {
 
     fn record(&self, record: Record) {
         self.records.lock().unwrap().push(record);
+    }
+}
+
+/// An intent that a gateway left open, without a place in a queue.
+pub(crate) fn left_open(plan: Plan) -> OpenIntent {
+    OpenIntent {
+        id: IntentId(Uuid::now_v7()),
+        writer: Uuid::nil(),
+        at: jiff::Timestamp::UNIX_EPOCH,
+        fence: None,
+        exchange: Uuid::nil(),
+        client: "test".to_owned(),
+        change: "test".to_owned(),
+        upstream: "vendor".to_owned(),
+        plan,
     }
 }
 

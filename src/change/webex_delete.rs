@@ -24,7 +24,7 @@ use serde_json::{Map, Value};
 
 use super::call::canonical;
 use super::journal::{Action, Outcome, Plan};
-use super::retry::{self, Broken, Patience};
+use super::retry::{self, Broken, Patience, Unsigned};
 use super::terms::QueryBody;
 use super::{Announcement, Answer, Call, Change, Exchange, Next};
 use crate::dialect::{Detail, Dialect};
@@ -43,6 +43,7 @@ const WHILE_LOCKED: Patience = Patience {
         matches!(answer.status.as_u16(), 423 | 429) && retry::retry_after(&answer.headers).is_some()
     },
     broken: Broken::Leave,
+    unsigned: Unsigned::Repeat,
 };
 
 static WEBEX_DELETE: Announcement = Announcement {

@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use http::uri::PathAndQuery;
 use serde::{Deserialize, Serialize};
 
 /// `[upstream.service]` and `[upstream.recovery]`, as they are spelt.
@@ -60,11 +61,20 @@ impl RawAccount {
                 return Err(("client_id", wanted.to_owned()));
             }
         };
-        if self.client_id.is_empty() || secret.is_empty() {
-            return Err(("client_id", "needs an id and a secret that are not empty".to_owned()));
+        if self.client_id.is_empty() {
+            return Err(("client_id", "must not be empty".to_owned()));
         }
-        if !self.token_path.starts_with('/') {
-            return Err(("token_path", "must begin with /".to_owned()));
+        if secret.is_empty() {
+            let place = match self.client_secret_env {
+                Some(_) => "client_secret_env",
+                None => "client_secret_file",
+            };
+            return Err((place, "holds an empty secret".to_owned()));
+        }
+        // One that is no path would be found out at the first sign-in.
+        let path: Option<PathAndQuery> = self.token_path.parse().ok();
+        if !self.token_path.starts_with('/') || path.is_none() {
+            return Err(("token_path", "must be a path that begins with /".to_owned()));
         }
         Ok(Account {
             client_id: self.client_id.clone(),

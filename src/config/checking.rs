@@ -48,7 +48,7 @@ impl<'a> Checking<'a> {
         let upstreams = self.upstreams(&raw.upstream);
         let default_client = self.default_client(&raw.default_client);
         let clients = self.clients(&raw.client, &raw.default_client);
-        self.accounts(&upstreams, &default_client, &clients);
+        self.accounts(&raw.upstream, &default_client, &clients);
         if !self.faults.is_empty() {
             return Err(self.faults);
         }

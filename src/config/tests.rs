@@ -10,7 +10,7 @@ use rstest::rstest;
 use super::checked::{Address, Config};
 use super::raw::{Mode, Raw};
 use super::{BUILT_IN, Layers};
-use crate::change::terms::Policy;
+use crate::change::terms::{Authority, Policy};
 use crate::contract::ContractDate;
 
 const MINIMAL: &str = "[[upstream]]\nname = \"v\"\nurl = \"https://v.example\"\npaths = [\"/v\"]\n";
@@ -93,10 +93,6 @@ fn policies_follow_the_date_unless_they_are_named() {
     "[[upstream]]\nname = \"v\"\nurl = \"mock\"\npaths = [\"/v\"]\nchecks = { client_request = \"on\" }\n",
     "upstream.v.checks.client_request: unknown variant `on`, expected one of `off`, `report`, `enforce`"
 )]
-#[case::compensate(
-    "[[upstream]]\nname = \"v\"\nvendor = \"genesys\"\nurl = \"mock\"\npaths = [\"/v\"]\n[default_client]\ndeletion_protection = { revoke = \"compensate\" }\n",
-    "default_client.deletion_protection.revoke: needs [upstream.recovery], which v does not have"
-)]
 #[case::no_upstream("[gateway]\nthreads = 1\n", "upstream: is missing")]
 #[case::url(
     "[[upstream]]\nname = \"v\"\nurl = \"ftp://x\"\npaths = [\"/v\"]\n",
@@ -121,6 +117,135 @@ fn policies_follow_the_date_unless_they_are_named() {
 fn faults_name_the_place(#[case] text: &str, #[case] told: &str) {
     let faults = load(text).unwrap_err();
     assert!(faults.iter().any(|fault| fault.contains(told)), "{faults:?} lacks {told:?}");
+}
+
+/// A Genesys upstream with `account` (tables of its own), and `rest`.
+fn genesys(account: &str, rest: &str) -> String {
+    let upstream =
+        "[[upstream]]\nname = \"v\"\nvendor = \"genesys\"\nurl = \"mock\"\npaths = [\"/v\"]\n";
+    format!("{upstream}{account}{rest}")
+}
+
+const RECOVERY: &str = "[upstream.recovery]\nclient_id = \"r\"\nclient_secret_env = \"PATH\"\n";
+const SERVICE: &str = "[upstream.service]\nclient_id = \"s\"\nclient_secret_env = \"PATH\"\n";
+const COMPENSATE: &str = "[default_client]\ndeletion_protection = { revoke = \"compensate\" }\n";
+
+#[rstest]
+#[case::compensate_without_recovery(
+    "",
+    COMPENSATE,
+    "7:34: default_client.deletion_protection.revoke: needs [upstream.recovery], which v does not have"
+)]
+#[case::compensate_an_apply(
+    RECOVERY,
+    "[default_client]\ndeletion_protection = { apply = \"compensate\" }\n",
+    "10:33: default_client.deletion_protection.apply: an apply is never undone"
+)]
+#[case::service_without_account(
+    RECOVERY,
+    "[default_client]\nauthority = \"service\"\n",
+    "10:13: default_client.authority: needs [upstream.service], which v does not have"
+)]
+#[case::unguarded_for_everybody(
+    SERVICE,
+    "[default_client]\nauthority = \"unguarded-service\"\n",
+    "10:13: default_client.authority: gives a client the gateway's own right without proof"
+)]
+#[case::unguarded_by_a_header_anyone_can_send(
+    SERVICE,
+    "[[client]]\nname = \"m\"\nmatch = { header = { name = \"x\", equals = \"y\" } }\nauthority = \"unguarded-service\"\n",
+    "12:13: client.m.authority: gives a client the gateway's own right without proof"
+)]
+#[case::no_such_authority(
+    SERVICE,
+    "[default_client]\nauthority = \"mine\"\n",
+    "unknown variant `mine`, expected one of `caller`, `service`, `unguarded-service`"
+)]
+#[case::missing_variable(
+    "[upstream.service]\nclient_id = \"s\"\nclient_secret_env = \"RECGATE_NO_SUCH\"\n",
+    "",
+    "8:21: upstream.v.service.client_secret_env: the variable RECGATE_NO_SUCH is not set"
+)]
+#[case::missing_file(
+    "[upstream.recovery]\nclient_id = \"s\"\nclient_secret_file = \"/nowhere/secret\"\n",
+    "",
+    "8:22: upstream.v.recovery.client_secret_file: /nowhere/secret cannot be read"
+)]
+#[case::empty_secret(
+    "[upstream.recovery]\nclient_id = \"s\"\nclient_secret_file = \"/dev/null\"\n",
+    "",
+    "8:22: upstream.v.recovery.client_secret_file: holds an empty secret"
+)]
+#[case::no_secret(
+    "[upstream.service]\nclient_id = \"s\"\n",
+    "",
+    "7:13: upstream.v.service.client_id: needs exactly one of: client_secret_env, client_secret_file"
+)]
+#[case::two_secrets(
+    "[upstream.service]\nclient_id = \"s\"\nclient_secret_env = \"PATH\"\nclient_secret_file = \"/dev/null\"\n",
+    "",
+    "7:13: upstream.v.service.client_id: needs exactly one of"
+)]
+#[case::no_client_id(
+    "[upstream.service]\nclient_id = \"\"\nclient_secret_env = \"PATH\"\n",
+    "",
+    "7:13: upstream.v.service.client_id: must not be empty"
+)]
+#[case::token_path(
+    "[upstream.service]\nclient_id = \"s\"\nclient_secret_env = \"PATH\"\ntoken_path = \"oauth\"\n",
+    "",
+    "9:14: upstream.v.service.token_path: must be a path"
+)]
+#[case::confirm(
+    "",
+    "[default_client]\nconfirm = \"2 hours\"\n",
+    "7:11: default_client.confirm: must be \"off\" or a time up to a minute"
+)]
+#[case::a_secret_in_the_file(
+    "[upstream.service]\nclient_id = \"s\"\nclient_secret = \"x\"\n",
+    "",
+    "unknown field `client_secret`"
+)]
+fn an_account_that_cannot_be_is_refused(
+    #[case] account: &str,
+    #[case] rest: &str,
+    #[case] told: &str,
+) {
+    let faults = load(&genesys(account, rest)).unwrap_err();
+    assert!(faults.iter().any(|fault| fault.contains(told)), "{faults:?} lacks {told:?}");
+    assert_eq!(faults.len(), 1, "one fault is told once: {faults:?}");
+}
+
+#[test]
+fn accounts_and_what_they_allow() {
+    let file = std::env::temp_dir().join(format!("recgate-{}.secret", uuid::Uuid::new_v4()));
+    fs::write(&file, "hush-hush\n").unwrap();
+    let recovery = format!(
+        "[upstream.recovery]\nclient_id = \"r\"\nclient_secret_file = \"{}\"\ntoken_path = \"/t\"\n",
+        file.display()
+    );
+    let hash = "a".repeat(64);
+    let rest = format!(
+        "{COMPENSATE}confirm = \"2s\"\nauthority = \"service\"\n\
+         [[client]]\nname = \"machine\"\nmatch = {{ token_sha256 = \"{hash}\" }}\n\
+         authority = \"unguarded-service\"\nconfirm = \"off\"\n"
+    );
+    let text = genesys(&format!("{SERVICE}{recovery}"), &rest);
+    let config = load(&text).unwrap();
+    let account = config.upstreams[0].recovery.as_ref().unwrap();
+    assert_eq!((account.secret.expose(), &*account.token_path), ("hush-hush", "/t"));
+    assert_eq!(config.upstreams[0].service.as_ref().unwrap().token_path, "/oauth/token");
+    let (default, machine) = (&config.default_client, &config.clients[0].1);
+    assert_eq!(
+        (default.authority, default.revoke, default.confirm),
+        (Authority::Service, Policy::Compensate, Some(std::time::Duration::from_secs(2)))
+    );
+    assert_eq!((machine.authority, machine.confirm), (Authority::UnguardedService, None));
+    // What is shown of a configuration shows no secret.
+    let raw = layers(&text).raw().unwrap();
+    let shown = format!("{config:?}{raw:?}{}", toml::to_string(&raw).unwrap());
+    assert!(!shown.contains("hush-hush"), "{shown}");
+    fs::remove_file(file).unwrap();
 }
 
 #[test]

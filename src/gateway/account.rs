@@ -13,7 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, header};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -32,6 +32,10 @@ const AFTER_FAILURE: Duration = Duration::from_secs(1);
 const UNKNOWN_LIFE: Duration = Duration::from_mins(5);
 /// The longest life that is believed: a clock must be able to hold its end.
 const LONGEST_LIFE: Duration = Duration::from_hours(24 * 366);
+
+/// What application/x-www-form-urlencoded escapes. It leaves these four: the vendor's client ids
+/// are UUIDs, and a server that does not decode has to find them as they are.
+const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'*').remove(b'-').remove(b'.').remove(b'_');
 
 /// One OAuth client (client credentials, RFC 6749 §4.4).
 pub(crate) struct Account {
@@ -79,7 +83,7 @@ impl Account {
     /// `path` is the token endpoint's on the login address.
     pub(crate) fn new(client_id: &str, secret: &str, path: &str) -> Result<Self, Failure> {
         // RFC 6749 §2.3.1: both are form-encoded before they are joined.
-        let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let encode = |text| utf8_percent_encode(text, FORM).to_string().replace("%20", "+");
         let pair = STANDARD.encode(format!("{}:{}", encode(client_id), encode(secret)));
         let mut basic = HeaderValue::try_from(format!("Basic {pair}"))
             .map_err(|_| Failure::new(Code::Internal, "client credentials that are no header"))?;
@@ -163,7 +167,12 @@ impl Account {
         let mut authorization = HeaderValue::try_from(format!("Bearer {}", granted.access_token))
             .map_err(|_| unsigned("a token that is no header"))?;
         authorization.set_sensitive(true);
-        Ok(Held { authorization, refresh_at: asked_at + life * 4 / 5, expires_at: asked_at + life })
+        let expires_at = asked_at + life;
+        // Asking again at once would get another of the kind: a flood at the login address.
+        if expires_at <= Instant::now() {
+            return Err(unsigned("a token that had expired when it came"));
+        }
+        Ok(Held { authorization, refresh_at: asked_at + life * 4 / 5, expires_at })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -75,10 +75,15 @@ impl Forward {
         tokio::time::timeout_at(until, work).await.unwrap_or_else(|_| Err(self.late()))
     }
 
-    /// Sends a call of one of the gateway's own accounts. A token that the upstream refuses before
-    /// its time is replaced, once.
+    /// Sends a call of one of the gateway's own accounts, to the API and nowhere else. A token that
+    /// the upstream refuses before its time is replaced, once; a second refusal is the gateway's
+    /// trouble and no word on the caller. All of it together has the call's patience.
     async fn as_account(&self, call: Call) -> Result<Answer, Failure> {
         let visit = &self.visit;
+        if visit.leg != Leg::Api {
+            let why = "the gateway's own accounts act at the API, not at the login address";
+            return Err(Failure::new(Code::OwnSignIn, why));
+        }
         let account = visit.upstream().account(call.principal).ok_or_else(|| {
             Failure::new(Code::OwnSignIn, "the upstream has no such account configured")
         })?;
@@ -90,14 +95,17 @@ impl Forward {
                 Err(Failure::new(Code::OwnSignIn, "the gateway's own sign-in took too long"))
             })
         };
-        let authorization = sign_in().await?;
-        let answer = self.whole(call.clone().authorized(authorization.clone())).await?;
-        if answer.status != StatusCode::UNAUTHORIZED {
-            return Ok(answer);
+        for _ in 0..2 {
+            let authorization = sign_in().await?;
+            let left = until.saturating_duration_since(Instant::now());
+            let signed = call.clone().authorized(authorization.clone()).with_patience(left);
+            let answer = self.whole(signed).await?;
+            if answer.status != StatusCode::UNAUTHORIZED {
+                return Ok(answer);
+            }
+            account.refused(&authorization);
         }
-        account.refused(&authorization);
-        let authorization = sign_in().await?;
-        self.whole(call.authorized(authorization)).await
+        Err(Failure::new(Code::OwnSignIn, "the upstream refuses the gateway's own token"))
     }
 
     /// Sends a request whose body streams. Nobody waits longer than the client's deadline for

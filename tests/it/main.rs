@@ -9,6 +9,7 @@
 mod harness;
 mod hostile;
 
+mod authority;
 mod big_bodies;
 mod check;
 mod checks;

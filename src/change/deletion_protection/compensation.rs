@@ -1,11 +1,13 @@
 //! Undoing a release that failed in part (policy `compensate`, revoke only).
 //!
-//! The order matters. What is protected now is read by the recovery account and by the caller,
-//! because a caller under an ABAC policy may be shown less. Then the right to protect it again is
-//! proved, by protecting what is protected already: that changes nothing and shows that the
-//! recovery account may do it to exactly these. Then the intent, with what may have to be undone,
-//! then the release. Where it failed in part, or nobody can tell, what was protected before is
-//! protected again, until it is seen to hold.
+//! The order matters. What is protected now is read by the caller first, so that nobody whom the
+//! vendor does not know makes the gateway do anything, and then by the recovery account, because
+//! either may be shown less under an ABAC policy. Then the right to protect it again is proved, by
+//! protecting what is protected already: that changes nothing and shows that the recovery account
+//! may do it to exactly these. Then the intent, with what may have to be undone, then the release.
+//! Where it failed in part, or nobody can tell, what was protected before is protected again, until
+//! it is seen to hold: all of it, because a list of failures that names an id which was asked for
+//! twice does not tell that nothing was released.
 //!
 //! Only ever towards protected: an apply is never undone. Retention may delete in the moment
 //! between release and protection; that cannot be prevented, and the docs say so.
@@ -41,6 +43,14 @@ struct Release {
     like: Call,
 }
 
+/// What is known before a release is sent.
+enum Ready {
+    /// These are protected, and can be again.
+    Before(Vec<String>),
+    /// The vendor refuses the caller.
+    Refused(Answer),
+}
+
 /// Carries a release that is undone where it fails in part.
 pub(super) async fn carry(
     exchange: Rc<Exchange>,
@@ -49,7 +59,10 @@ pub(super) async fn carry(
     next: Rc<dyn Next>,
 ) -> Result<Answer, Failure> {
     let release = Release { exchange: Rc::clone(&exchange), next, like: call.clone() };
-    let before = release.ready(&asked).await?;
+    let before = match release.ready(&asked).await? {
+        Ready::Before(before) => before,
+        Ready::Refused(answer) => return Ok(answer),
+    };
     let plan = Plan {
         action: Direction::Revoke.action(),
         subjects: asked.ids().to_vec(),
@@ -79,15 +92,17 @@ pub(super) async fn carry(
             Ok(answer)
         }
         (Ok(answer), Some(Told::Failed(failed))) => {
-            note_partial(&exchange, failed.len(), asked.ids().len());
-            if asked.without(&failed).is_empty() {
+            if asked.without(&failed).is_empty() && !asked.has_repetitions() {
+                note_partial(&exchange, failed.len(), asked.ids().len());
                 let outcome = Told::Failed(failed.clone()).outcome(&answer);
                 exchange.settle(&intent, outcome);
                 return Ok(refusal(Direction::Revoke, &asked, &failed, &answer, &exchange));
             }
-            let undo = still_released(before, &failed);
-            release.undo(undo, intent).await?;
-            Ok(rolled_back(&failed, &answer, &exchange))
+            let undone = release.undo(before, intent).await;
+            if undone.is_err() {
+                note_partial(&exchange, failed.len(), asked.ids().len());
+            }
+            undone.map(|()| rolled_back(&failed, &answer, &exchange))
         }
         // Nobody can tell what was released, so everything that was protected is again.
         (result, _) => {
@@ -119,13 +134,18 @@ pub(super) async fn recover(exchange: Rc<Exchange>, plan: Plan, next: Rc<dyn Nex
 
 impl Release {
     /// What is protected now, after the recovery account showed that it can protect it again.
-    async fn ready(&self, asked: &Asked) -> Result<Vec<String>, Failure> {
+    async fn ready(&self, asked: &Asked) -> Result<Ready, Failure> {
         let unready = |why| Failure::new(Code::CompensationUnready, why);
-        let seen = self
-            .protected(asked.ids(), Principal::Recovery)
-            .await
-            .ok_or_else(|| unready("what is protected now cannot be read"))?;
-        let callers = self.protected(asked.ids(), Principal::Caller).await.unwrap_or_default();
+        let unread = || unready("what is protected now cannot be read");
+        let callers = match self.read(asked.ids(), Principal::Caller).await {
+            // The vendor's own word on this caller.
+            Ok(answer) if matches!(answer.status.as_u16(), 400 | 401 | 403 | 404) => {
+                return Ok(Ready::Refused(answer));
+            }
+            Ok(answer) => shown(&answer, asked.ids()).ok_or_else(unread)?,
+            Err(_) => return Err(unread()),
+        };
+        let seen = self.protected(asked.ids()).await.ok_or_else(unread)?;
         let before: Vec<String> = asked
             .ids()
             .iter()
@@ -135,7 +155,7 @@ impl Release {
         if !before.is_empty() && !self.protect(&before).await {
             return Err(unready("the recovery account may not protect these conversations"));
         }
-        Ok(before)
+        Ok(Ready::Before(before))
     }
 
     /// Protects `ids` again and settles the intent. Where it does not hold in time the tries go
@@ -161,12 +181,14 @@ impl Release {
         ))
     }
 
-    /// Tries until all of `ids` are protected and seen to be.
+    /// Tries until all of `ids` are protected and seen to be. A failure is told every time, and
+    /// written down once: nobody knows for how many tries there is room.
     async fn until_held(&self, ids: &[String]) {
         let mut pause = FIRST_PAUSE;
+        let mut unwritten = ids;
         while !(ids.is_empty() || self.protect(ids).await && self.holds(ids).await) {
             tracing::error!(exchange = %self.exchange.id, "protecting again what was released failed");
-            for id in ids {
+            for id in std::mem::take(&mut unwritten) {
                 self.exchange.record(&WEM_1493, Event::ReprotectFailed, id);
             }
             tokio::time::sleep(pause).await;
@@ -185,29 +207,18 @@ impl Release {
     }
 
     async fn holds(&self, ids: &[String]) -> bool {
-        let shown = self.protected(ids, Principal::Recovery).await;
+        let shown = self.protected(ids).await;
         shown.is_some_and(|shown| ids.iter().all(|id| shown.contains(id)))
     }
 
-    /// Which of `ids` a principal is shown as protected; nothing where the answer cannot be read.
-    async fn protected(&self, ids: &[String], principal: Principal) -> Option<Vec<String>> {
-        let call = self.call(Method::POST, PATH.to_owned(), ids).acting_as(principal);
-        if principal == Principal::Recovery {
-            self.used(ids);
-        }
-        let answer = self.next.call(call).await.ok()?;
-        if answer.status != StatusCode::OK {
-            return None;
-        }
-        let body = json::parse(answer.whole()?).ok()?;
-        let Node::Array(entities) = body else { return None };
-        let mut shown = Vec::with_capacity(entities.len());
-        for entity in &entities {
-            let id = entity.get("id").and_then(Node::as_str)?;
-            // Spelt as it was asked for.
-            shown.extend(ids.iter().find(|asked| asked.eq_ignore_ascii_case(id)).cloned());
-        }
-        Some(shown)
+    /// Which of `ids` the recovery account is shown as protected; nothing where that cannot be read.
+    async fn protected(&self, ids: &[String]) -> Option<Vec<String>> {
+        self.used(ids);
+        shown(&self.read(ids, Principal::Recovery).await.ok()?, ids)
+    }
+
+    async fn read(&self, ids: &[String], principal: Principal) -> Result<Answer, Failure> {
+        self.next.call(self.call(Method::POST, PATH.to_owned(), ids).acting_as(principal)).await
     }
 
     fn call(&self, method: Method, target: String, ids: &[String]) -> Call {
@@ -226,9 +237,20 @@ impl Release {
     }
 }
 
-/// What was protected before and is not now, as far as the failures tell.
-fn still_released(before: Vec<String>, failed: &[Failed]) -> Vec<String> {
-    before.into_iter().filter(|id| !failed.iter().any(|it| it.id == *id)).collect()
+/// Which of `ids` an answer to the read shows as protected; nothing where it cannot be read.
+fn shown(answer: &Answer, ids: &[String]) -> Option<Vec<String>> {
+    if answer.status != StatusCode::OK {
+        return None;
+    }
+    let body = json::parse(answer.whole()?).ok()?;
+    let Node::Array(entities) = body else { return None };
+    let mut shown = Vec::with_capacity(entities.len());
+    for entity in &entities {
+        let id = entity.get("id").and_then(Node::as_str)?;
+        // Spelt as it was asked for.
+        shown.extend(ids.iter().find(|asked| asked.eq_ignore_ascii_case(id)).cloned());
+    }
+    Some(shown)
 }
 
 fn rolled_back(failed: &[Failed], answer: &Answer, exchange: &Exchange) -> Answer {

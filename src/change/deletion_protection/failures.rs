@@ -4,14 +4,18 @@ use std::collections::HashSet;
 
 use http::StatusCode;
 
-use crate::change::Answer;
 use crate::change::journal::Outcome;
+use crate::change::{Answer, retry};
 use crate::json::{self, FaultKind, Node};
 
 /// The conversations of a request, each once, in their order. Two spellings of an id that differ
 /// in letter case are one id.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Asked(Vec<String>);
+pub(super) struct Asked {
+    ids: Vec<String>,
+    /// How many ids were given, repetitions too.
+    given: usize,
+}
 
 /// Why a request's ids cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,22 +68,28 @@ impl Asked {
                 asked.push(id.to_owned());
             }
         }
-        Ok(Self(asked))
+        Ok(Self { ids: asked, given: ids.len() })
     }
 
     /// These ids.
     pub(super) const fn new(ids: Vec<String>) -> Self {
-        Self(ids)
+        Self { given: ids.len(), ids }
     }
 
     pub(super) fn ids(&self) -> &[String] {
-        &self.0
+        &self.ids
+    }
+
+    /// Whether an id was given twice. Then one of the two may have failed because the other had
+    /// been done.
+    pub(super) const fn has_repetitions(&self) -> bool {
+        self.given > self.ids.len()
     }
 
     /// The ids that are not among `failed`.
     pub(super) fn without(&self, failed: &[Failed]) -> Vec<&str> {
         let failed: HashSet<&str> = failed.iter().map(|failure| &*failure.id).collect();
-        self.0.iter().map(String::as_str).filter(|id| !failed.contains(id)).collect()
+        self.ids.iter().map(String::as_str).filter(|id| !failed.contains(id)).collect()
     }
 }
 
@@ -115,7 +125,7 @@ impl Told {
             let Some(id) = id else {
                 return Self::Unreadable("a failure without a conversation id");
             };
-            let Some(id) = asked.0.iter().find(|asked| asked.eq_ignore_ascii_case(id)) else {
+            let Some(id) = asked.ids.iter().find(|asked| asked.eq_ignore_ascii_case(id)) else {
                 return Self::Unreadable("a failure for a conversation that was not asked for");
             };
             let code = match entry.get("errorCode") {
@@ -133,6 +143,7 @@ impl Told {
     /// The same for the ledger.
     pub(super) fn outcome(&self, answer: &Answer) -> Outcome {
         match self {
+            Self::Refused if retry::is_doubtful(answer) => Outcome::Unknown,
             Self::Refused => Outcome::Refused { status: answer.status.as_u16() },
             Self::AllDone => Outcome::Done,
             Self::Failed(failed) => Outcome::Partial {

@@ -7,10 +7,12 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::{DeletionProtection, Direction};
-use crate::change::Change;
-use crate::change::journal::{Action, Outcome};
+use crate::change::journal::{Action, Outcome, Plan};
 use crate::change::terms::{Policy, Terms};
-use crate::change::testing::{Act, Notebook, Script, call, carry, exchange, terms, told};
+use crate::change::testing::{
+    Act, Notebook, Script, call, carry, exchange, left_open, terms, told,
+};
+use crate::change::{Change, Next};
 use crate::dialect::Dialect;
 
 const APPLY: &str = "/api/v2/recordings/deletionprotection?protect=true";
@@ -147,7 +149,9 @@ async fn errors_stay_errors() {
     for status in [400, 401, 403, 404, 409, 429, 500, 503] {
         let told = put(Policy::Strict, APPLY, ASKED, Act::now(status, "its words")).await;
         assert_eq!((told.status, &*told.body), (status, "its words"));
-        assert_eq!(told.outcome, Some(Outcome::Refused { status }));
+        // A 500 does not tell whether something was done before it.
+        let outcome = if status == 500 { Outcome::Unknown } else { Outcome::Refused { status } };
+        assert_eq!(told.outcome, Some(outcome));
     }
     let broke = put(Policy::Strict, APPLY, ASKED, Act::Break).await;
     assert_eq!((broke.status, broke.outcome), (502, Some(Outcome::Unknown)));
@@ -226,4 +230,64 @@ fn passthrough_is_no_concern_of_this_change() {
         assert!(change.concerns(&call(Method::PUT, REVOKE, ASKED), &exchange));
         assert!(!change.concerns(&call(Method::POST, REVOKE, ASKED), &exchange));
     });
+}
+
+/// What becomes of a plan that a gateway left open.
+fn recovered(plan: Plan, acts: Vec<(Method, Vec<Act>)>) -> (Outcome, Vec<String>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let exchange = exchange(terms(), Arc::default(), Dialect::Genesys);
+        let script = Script::new(acts);
+        let next: Rc<dyn Next> = Rc::clone(&script) as Rc<dyn Next>;
+        let outcome = Arc::new(DeletionProtection).recover(exchange, left_open(plan), next).await;
+        (outcome, script.seen())
+    })
+}
+
+#[test]
+fn what_was_left_open_is_ended_towards_protected_or_not_at_all() {
+    let ids = || vec!["a".to_owned(), "b".to_owned()];
+    let shown = r#"[{"id": "A"}]"#;
+    // A release with an undo: until it is seen to hold, however long that takes.
+    let plan = Plan { undo: vec!["a".to_owned()], ..Plan::new(Action::Release, ids()) };
+    let puts = vec![Act::now(503, ""), Act::Break, Act::now(204, ""), Act::now(204, "")];
+    let posts = vec![Act::now(200, "[]"), Act::now(200, shown)];
+    let (outcome, calls) = recovered(plan, vec![(Method::PUT, puts), (Method::POST, posts)]);
+    assert_eq!(outcome, Outcome::RolledBack);
+    assert_eq!(calls.len(), 6);
+    assert!(calls.iter().all(|call| call.starts_with("recovery ") && !call.contains("false")));
+
+    // Without one, nobody can tell.
+    for action in [Action::Release, Action::ProtectOrRelease] {
+        let (outcome, calls) = recovered(Plan::new(action, ids()), vec![]);
+        assert_eq!((outcome, calls.len()), (Outcome::Unknown, 0));
+    }
+
+    // A protection is finished once, or is unknown.
+    let done = vec![(Method::PUT, vec![Act::now(204, "")])];
+    let (outcome, calls) = recovered(Plan::new(Action::Protect, ids()), done);
+    assert_eq!(outcome, Outcome::Done);
+    assert!(calls[0].starts_with(&format!("recovery PUT {APPLY} ")), "{calls:?}");
+    let partly = failures(&[("b", "abac")]);
+    let refused = vec![(Method::PUT, vec![Act::now(200, &partly)])];
+    assert_eq!(recovered(Plan::new(Action::Protect, ids()), refused).0, Outcome::Unknown);
+}
+
+#[tokio::test]
+async fn a_revoke_that_must_be_undone_and_cannot_be_read_is_not_sent() {
+    for (target, body) in [
+        (REVOKE, "not json"),
+        (REVOKE, "\u{feff}{\"conversationIds\": [\"a\"]}"),
+        (REVOKE, r#"{"conversationIds": ["a"], "conversationIds": ["b"]}"#),
+        ("/api/v2/recordings/deletionprotection?protect=", ASKED),
+        ("/api/v2/recordings/deletionprotection?protect=false&protect=true", ASKED),
+    ] {
+        let told = put(Policy::Compensate, target, body, Act::now(204, "")).await;
+        let what = (told.status, &*told.body, told.sent);
+        assert_eq!(what, (400, "request.ambiguous", 0), "{target} {body}");
+    }
 }

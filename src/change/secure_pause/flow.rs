@@ -76,8 +76,16 @@ impl Flow {
         let carried = if self.adapts() {
             self.exchange.adapted_by(&WEM_449);
             match self.authorize().await {
-                Ok(principal) => {
-                    self.principal = principal;
+                // The proof took a while: a pause that came meanwhile decides.
+                Ok(_) if turn.is_cancelled() => {
+                    self.exchange.settle(&intent, Outcome::NotSent);
+                    return Err(Go::Superseded.failure());
+                }
+                Ok(None) => self.adapt(&turn).await,
+                // Each use of the gateway's own account is written down before it.
+                Ok(Some(proof)) => {
+                    self.exchange.record(&WEM_449, proof, &self.command.conversation);
+                    self.principal = Principal::Service;
                     self.adapt(&turn).await
                 }
                 Err(refusal) => Carried::refused(refusal),
@@ -156,22 +164,20 @@ impl Flow {
         });
     }
 
-    /// Who sends the PUT, or the answer to a caller who may not have it sent. Each use of the
-    /// gateway's own account is written down before it.
-    async fn authorize(&self) -> Result<Principal, Answer> {
-        let acting = match self.exchange.terms.authority {
-            Authority::Caller => return Ok(Principal::Caller),
-            Authority::UnguardedService => Event::ActedUnproven,
+    /// Why the gateway's own account may send the PUT; nothing where the caller's own token has
+    /// to. Or the answer to a caller who may not have it sent.
+    async fn authorize(&self) -> Result<Option<Event>, Answer> {
+        match self.exchange.terms.authority {
+            Authority::Caller => Ok(None),
+            Authority::UnguardedService => Ok(Some(Event::ActedUnproven)),
             Authority::Service => match guard::prove(self).await {
                 Proven::Entitled { user, participant, permission } => {
-                    Event::ActedForCaller { user, participant, permission }
+                    Ok(Some(Event::ActedForCaller { user, participant, permission }))
                 }
-                Proven::Refused(answer) => return Err(*answer),
-                Proven::Undecided => return Ok(Principal::Caller),
+                Proven::Refused(answer) => Err(*answer),
+                Proven::Undecided => Ok(None),
             },
-        };
-        self.exchange.record(&WEM_449, acting, &self.command.conversation);
-        Ok(Principal::Service)
+        }
     }
 
     fn adapts(&self) -> bool {
@@ -207,7 +213,11 @@ impl Flow {
         if is_success(&tries.last) {
             return self.answer(tries, put).await;
         }
-        let refused = tries.last.as_ref().is_ok_and(|answer| is_refusal(answer.status));
+        let refused = match &tries.last {
+            Ok(answer) => is_refusal(answer.status),
+            // Without the gateway's own token, only the caller's is left.
+            Err(failure) => failure.code == Code::OwnSignIn,
+        };
         let forbidden = tries.last.as_ref().is_ok_and(|it| it.status == StatusCode::FORBIDDEN);
         if forbidden && self.principal == Principal::Caller {
             self.refusals.remember(&self.exchange.upstream, self.caller);
@@ -258,7 +268,12 @@ impl Flow {
                 Wanted::Resume => left / 3,
             };
         let call = call.with_patience(left / 3);
-        retry::call(&*self.next, &call, retry::IDEMPOTENT, until, turn.cancelled()).await
+        // Where the caller's own token is left as a way, no pause waits for the gateway's sign-in.
+        let patience = match self.exchange.terms.fallback {
+            Fallback::None => retry::IDEMPOTENT,
+            Fallback::Legacy | Fallback::Agnostic => retry::OTHER_WAY,
+        };
+        retry::call(&*self.next, &call, patience, until, turn.cancelled()).await
     }
 
     fn put_call(&self) -> Call {
@@ -303,6 +318,11 @@ impl Place {
             () = self.turn.cancelled() => {}
             () = self.fleet.newer_pause() => {}
         }
+    }
+
+    /// Whether a newer pause of this gateway has made this resume pointless.
+    fn is_cancelled(&self) -> bool {
+        self.turn.is_cancelled()
     }
 
     /// Resolves when no older resume is open any more, on any gateway.

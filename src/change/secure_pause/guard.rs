@@ -169,6 +169,18 @@ const MEDIA_LISTS: [&str; 9] = [
     "videos",
 ];
 
+/// The states of SDK 269 in which somebody has not left. One that is not known proves nothing.
 fn is_present(state: &str) -> bool {
-    !matches!(&*state.to_ascii_lowercase(), "disconnected" | "terminated" | "none")
+    matches!(
+        &*state.to_ascii_lowercase(),
+        "alerting"
+            | "dialing"
+            | "contacting"
+            | "offering"
+            | "connected"
+            | "converting"
+            | "uploading"
+            | "transmitting"
+            | "parked"
+    )
 }

@@ -11,10 +11,9 @@ use jiff::civil::Date;
 use super::Checking;
 use crate::change::deletion_protection::EFFECTIVE;
 use crate::change::terms::{Authority, Policy, Terms};
-use crate::config::checked::{KnownBy, Upstream, version};
-use crate::config::raw::{self, HeaderMatch};
+use crate::config::checked::{KnownBy, version};
+use crate::config::raw::{self, HeaderMatch, Vendor};
 use crate::contract::ContractDate;
-use crate::dialect::Dialect;
 
 /// The longest that a pause may be read back before its answer.
 const LONGEST_CONFIRM: Duration = Duration::from_mins(1);
@@ -105,13 +104,13 @@ impl Checking<'_> {
     /// What a client was promised that needs one of the gateway's own accounts.
     pub(super) fn accounts(
         &mut self,
-        upstreams: &[Upstream],
+        upstreams: &[raw::Upstream],
         default: &Terms,
         clients: &[(KnownBy, Arc<Terms>)],
     ) {
-        let missing = |account: fn(&Upstream) -> bool| {
-            let genesys = upstreams.iter().filter(|it| it.dialect == Dialect::Genesys);
-            genesys.filter(|it| !account(it)).map(|it| it.name.to_string()).next()
+        let missing = |account: fn(&raw::Upstream) -> bool| {
+            let genesys = upstreams.iter().filter(|it| it.vendor == Vendor::Genesys);
+            genesys.filter(|it| !account(it)).map(|it| it.name.clone()).next()
         };
         let (no_service, no_recovery) =
             (missing(|it| it.service.is_some()), missing(|it| it.recovery.is_some()));

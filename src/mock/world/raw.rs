@@ -252,7 +252,7 @@ mod tests {
     #[test]
     fn the_built_in_world_holds() {
         let world = World::parse(BUILT_IN).unwrap();
-        assert_eq!(world.principals.len(), 17);
+        assert_eq!(world.principals.len(), 19);
         assert_eq!(world.conversations.len(), 16);
         assert_eq!(world.protected.len(), 2);
     }
