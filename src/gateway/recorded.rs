@@ -144,14 +144,14 @@ impl Examiner {
             Some(HopVerdict { verdict, reason })
         });
         let operation = judge.promised_operation().map(|it| it.operation.id().to_owned());
-        Examined::Judged(Judged {
+        Examined::Judged(Box::new(Judged {
             trace: entry.trace.clone(),
             upstream: Arc::clone(&judge.upstream.config.name),
             operation: operation.unwrap_or_else(|| unknown_name(&judge.method, &judge.path)),
             status: entry.answer.as_ref().map(|answer| answer.status.as_u16()),
             hops,
             kinds: judge.watch.take_kinds(),
-        })
+        }))
     }
 
     /// The upstream of an entry, and path and query as they are sent to it.

@@ -16,7 +16,7 @@ use crate::limits;
 #[derive(Clone, Debug)]
 pub enum Examined {
     /// It was held against a contract, or is known to have none.
-    Judged(Judged),
+    Judged(Box<Judged>),
     /// It belongs to no upstream.
     Unmatched,
     /// A preflight that the gateway answers, or a tunnel: no contract is asked, as live.
@@ -137,7 +137,7 @@ impl Gathering {
     pub fn add(&mut self, examined: Examined) {
         self.entries += 1;
         let judged = match examined {
-            Examined::Judged(judged) => judged,
+            Examined::Judged(judged) => *judged,
             Examined::Unmatched => return self.unmatched += 1,
             Examined::Beside => return self.beside += 1,
         };

@@ -83,7 +83,7 @@ fn account(role: &str) -> String {
 }
 
 fn sha256(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    recgate::ledger::record::hex(&Sha256::digest(text))
 }
 
 fn conversation(number: usize) -> String {
