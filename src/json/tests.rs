@@ -1,3 +1,5 @@
+//! The reader against what JSON is (RFC 8259), and against what parsers read differently.
+
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::borrow::Cow;

@@ -1,3 +1,5 @@
+//! What a release or an apply of protection is answered with, call by call.
+
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::rc::Rc;

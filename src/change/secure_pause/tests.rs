@@ -1,3 +1,5 @@
+//! Pauses and resumes on a paused clock: what is sent, in which order, and what is answered.
+
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::future::Future;

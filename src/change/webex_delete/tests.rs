@@ -1,3 +1,5 @@
+//! Webex deletions: rules refused before anything is sent, and what is tried again.
+
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::sync::Arc;
