@@ -12,6 +12,7 @@ mod hostile;
 mod big_bodies;
 mod check;
 mod checks;
+mod clients;
 mod commands;
 mod dialects;
 mod framing;
