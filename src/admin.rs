@@ -1,6 +1,8 @@
 //! The operator's side: health, metrics, findings, coverage, ledger. On its own port, never reachable
 //! through the gateway.
 
+pub mod clients;
+
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use prometheus_client::registry::Registry;
 use serde_json::json;
 use tokio::net::TcpListener;
 
+use self::clients::Inventory;
 use crate::dialect::{Dialect, ErrorAnswer};
 use crate::ledger::Ledger;
 use crate::ledger::record::Shown;
@@ -61,6 +64,7 @@ pub async fn serve(
         .route("/findings", get(findings))
         .route("/coverage", get(coverage))
         .route("/ledger", get(ledger))
+        .route("/clients", get(inventory))
         .fallback(unknown)
         .with_state(admin);
     axum::serve(listener, routes).with_graceful_shutdown(stop).await
@@ -68,7 +72,7 @@ pub async fn serve(
 
 async fn index() -> impl IntoResponse {
     Json(
-        json!({ "paths": ["/healthz", "/readyz", "/metrics", "/findings", "/coverage", "/ledger"] }),
+        json!({ "paths": ["/healthz", "/readyz", "/metrics", "/findings", "/coverage", "/ledger", "/clients"] }),
     )
 }
 
@@ -113,19 +117,31 @@ async fn coverage(State(admin): State<Admin>) -> impl IntoResponse {
 async fn ledger(State(admin): State<Admin>) -> Response {
     match admin.ledger.newest().await {
         Ok(records) => Json(records.iter().map(Shown::of).collect::<Vec<_>>()).into_response(),
-        Err(_) => problem(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "ledger.unreadable",
-            "The ledger's database does not answer; the log says why.",
-        ),
+        Err(_) => unreadable(),
     }
+}
+
+/// Who still uses which legacy operations.
+async fn inventory(State(admin): State<Admin>) -> Response {
+    match admin.ledger.inventory().await {
+        Ok(counted) => Json(Inventory::of(counted)).into_response(),
+        Err(_) => unreadable(),
+    }
+}
+
+fn unreadable() -> Response {
+    problem(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "ledger.unreadable",
+        "The ledger's database does not answer; the log says why.",
+    )
 }
 
 async fn unknown() -> Response {
     problem(
         StatusCode::NOT_FOUND,
         "not.found",
-        "The admin side has /healthz, /readyz, /metrics, /findings, /coverage and /ledger.",
+        "The admin side has /healthz, /readyz, /metrics, /findings, /coverage, /ledger and /clients.",
     )
 }
 

@@ -11,6 +11,7 @@
 pub mod call;
 pub mod deletion_protection;
 pub mod exchange;
+pub mod inventory;
 pub mod journal;
 pub mod registry;
 pub mod retry;
@@ -32,6 +33,7 @@ pub use exchange::Exchange;
 pub use journal::Journal;
 use journal::{OpenIntent, Outcome};
 pub use registry::Registry;
+use terms::Terms;
 
 use crate::dialect::Dialect;
 use crate::error::Failure;
@@ -70,6 +72,10 @@ pub trait Change: Send + Sync {
         next: Rc<dyn Next>,
     ) -> LocalBoxFuture<'static, Result<Answer, Failure>>;
 
+    /// What the terms of a client make of this change: keys and values as the configuration spells
+    /// them.
+    fn settings(&self, terms: &Terms) -> Vec<(&'static str, String)>;
+
     /// Ends what an intent of this change left open when a gateway ended in between: by the
     /// recovery account, only towards protected or paused. What cannot be finished that way is
     /// [`Outcome::Unknown`].
@@ -101,4 +107,8 @@ pub struct Announcement {
     pub dialect: Dialect,
     /// One line for people.
     pub title: &'static str,
+    /// The operations it is about, as `METHOD /path/{template}`.
+    pub operations: &'static [&'static str],
+    /// The one of them that it has left behind: whoever calls it has something to migrate.
+    pub legacy: Option<&'static str>,
 }

@@ -3,7 +3,9 @@
 //! Data goes to standard output, logs and errors to standard error. Exit codes: 0 done, 1 the
 //! command found or met something wrong, 2 the arguments or the configuration cannot be used.
 
+mod changes;
 mod check;
+mod clients;
 mod config;
 mod ledger;
 mod mock;
@@ -27,6 +29,8 @@ use crate::config::{Config, ConfigError, Layers};
   recgate serve --set gateway.listen=0.0.0.0:80   the same on another address
   recgate serve --config my.toml                  with your own upstreams and clients
   recgate check traffic.har                       recorded traffic against the contracts
+  recgate changes                                 what happened to the APIs, and what applies to whom
+  recgate clients                                 who still lives on the old API
   recgate ledger verify                           what was done to recordings: is it all there?
   recgate spec lint openapi.yaml                  what a contract says, and what is not understood
   recgate config check my.toml                    what is wrong with it, and where
@@ -48,6 +52,10 @@ enum Command {
     /// Check or print the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// List what happened to the APIs, and what of it applies to which client.
+    Changes(changes::ChangesArguments),
+    /// List which clients still use what an announcement has left behind.
+    Clients(clients::ClientsArguments),
     /// Look at the ledger, export it, and prove that nobody has changed it.
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
@@ -92,6 +100,8 @@ pub fn run() -> ExitCode {
         Command::Serve(settings) => serve::run(&settings),
         Command::Mock(settings) => mock::run(&settings),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Changes(arguments) => changes::run(&arguments),
+        Command::Clients(arguments) => clients::run(&arguments),
         Command::Config(command) => config::run(&command),
         Command::Ledger(command) => ledger::run(&command),
         Command::Spec(command) => spec::run(&command),

@@ -7,9 +7,11 @@
 pub mod account;
 pub mod checked;
 pub mod checking;
+pub mod deprecation;
 pub mod error;
 pub mod layers;
 pub mod ledger;
+pub mod network;
 pub mod raw;
 #[cfg(test)]
 mod tests;

@@ -42,6 +42,7 @@ use jiff::civil::Date;
 use router::Router;
 use schema::Schema;
 
+pub(crate) use compressed::decode;
 pub use declared::{Declared, DeclaredStatus};
 pub use document::{DocumentError, Input, UriTable};
 pub use finding::{Finding, Location, Position};

@@ -41,6 +41,8 @@ pub enum Code {
     RequestRule,
     /// The body is longer than is checked, and hop 1 is enforced.
     RequestTooLarge,
+    /// The header by which a client chooses its day does not name one.
+    RequestDate,
     /// The request's body ended early.
     RequestBody,
     /// The request's body did not come in time.
@@ -226,6 +228,13 @@ impl Code {
                 Client,
                 Never,
                 "The body is longer than the gateway checks, so it was not forwarded.",
+            ),
+            Self::RequestDate => (
+                "request.date",
+                400,
+                Client,
+                Never,
+                "The header that chooses the API's day takes exactly one day such as 2026-09-20, or latest. The request was not forwarded.",
             ),
             Self::RequestBody => {
                 ("request.body", 400, Client, Never, "The request's body could not be read.")

@@ -8,6 +8,7 @@ mod account;
 mod alarm;
 mod authority;
 mod body;
+mod chosen;
 mod connection;
 mod cors;
 mod forward;
@@ -22,6 +23,7 @@ pub mod recorded;
 mod recover;
 mod respond;
 mod route;
+mod sign_in;
 mod stream;
 pub mod tls;
 mod upgrade;
@@ -142,6 +144,7 @@ impl Gateway {
             findings: sinks.findings,
             metrics: sinks.metrics,
             journal,
+            deprecations: config.deprecations.clone(),
         });
         Ok(Self { site, listeners, address, tls, drain: config.gateway.drain })
     }

@@ -48,11 +48,13 @@ pub use self::body::Claim;
 use self::body::IntentBody;
 use self::command::{Command, What, Write};
 pub use self::command::{Counted, Event, Queued, Use};
+pub use self::inventory::of as inventory_of;
 use self::key::KeyError;
 use self::record::Record as Kept;
 use self::settings::Settings;
 pub use self::store::StoreError;
 use crate::change::Journal;
+use crate::change::inventory::Usage;
 use crate::change::journal::{
     Begun, Intent, IntentId, OpenIntent, Outcome, Record, Settled, Unwritten,
 };
@@ -254,6 +256,10 @@ impl Journal for Ledger {
 
     fn is_shared(&self) -> bool {
         self.shared
+    }
+
+    fn used(&self, usage: Usage) {
+        self.count(inventory::once(&usage));
     }
 
     fn record(&self, record: Record) {

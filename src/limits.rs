@@ -19,6 +19,15 @@ pub const ANSWER_HEADERS: usize = 1_024;
 /// Bytes of an answer to the gateway's own sign-in.
 pub const TOKEN_ANSWER_BYTES: usize = 64 * 1024;
 
+/// Bytes of a client's sign-in that is looked at for the OAuth client it names.
+pub const SIGN_IN_BYTES: usize = 64 * 1024;
+
+/// Bytes of an OAuth client's id that is learnt.
+pub const CLIENT_ID_BYTES: usize = 256;
+
+/// Tokens whose OAuth client is known at once; those that are used least are forgotten first.
+pub const LEARNT_TOKENS: u64 = 100_000;
+
 /// Entries the ledger keeps in memory.
 /// Records of the ledger that the admin side shows, and that a ledger in memory keeps.
 pub const LEDGER_ENTRIES: usize = 2_000;
@@ -55,6 +64,12 @@ pub const LEDGER_INVENTORY_MS: u64 = 1_000;
 /// Kinds of use (client and key) that the inventory holds before it writes them; more are not
 /// counted until it has.
 pub const LEDGER_INVENTORY_PENDING: usize = 10_000;
+
+/// Bytes of an SDK's version that the inventory keeps.
+pub const SDK_VERSION_BYTES: usize = 24;
+
+/// Bytes of an admin side's answer to a command of ours.
+pub const ADMIN_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
 /// Bytes of JSON beside an inventory entry.
 pub const LEDGER_DETAIL_BYTES: usize = 4_096;

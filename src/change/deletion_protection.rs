@@ -29,8 +29,9 @@ use failures::{Asked, Told};
 
 use super::call::canonical;
 use super::exchange::PARTIAL;
+use super::inventory::{PARTIAL_RESULT, SHIELDED, Sdk};
 use super::journal::{Action, OpenIntent, Outcome, Plan};
-use super::terms::Policy;
+use super::terms::{self, Policy, Terms};
 use super::{Announcement, Answer, Call, Change, Exchange, Next};
 use crate::dialect::{Detail, Dialect, ErrorAnswer};
 use crate::error::{Code, Failure, Retry};
@@ -45,6 +46,8 @@ static WEM_1493: Announcement = Announcement {
     date: Some(EFFECTIVE),
     dialect: Dialect::Genesys,
     title: "deletion protection: 200 with failedUpdates for callers under an ABAC policy",
+    operations: &["PUT /api/v2/recordings/deletionprotection"],
+    legacy: Some("PUT /api/v2/recordings/deletionprotection"),
 };
 
 /// The change. It keeps no state.
@@ -88,7 +91,11 @@ impl Change for DeletionProtection {
         call: Call,
         next: Rc<dyn Next>,
     ) -> LocalBoxFuture<'static, Result<Answer, Failure>> {
-        Box::pin(carry(exchange, call, next))
+        Box::pin(counted(exchange, call, next))
+    }
+
+    fn settings(&self, terms: &Terms) -> Vec<(&'static str, String)> {
+        vec![("apply", terms::word(terms.apply)), ("revoke", terms::word(terms.revoke))]
     }
 
     fn recover(
@@ -99,6 +106,24 @@ impl Change for DeletionProtection {
     ) -> LocalBoxFuture<'static, Outcome> {
         Box::pin(compensation::recover(exchange, open.plan, next))
     }
+}
+
+/// Carries a request and counts it, where its client lives on the answers of before. A client of
+/// `uniform` knows the new ones.
+async fn counted(
+    exchange: Rc<Exchange>,
+    call: Call,
+    next: Rc<dyn Next>,
+) -> Result<Answer, Failure> {
+    let (direction, sdk) = (Direction::of(&call), Sdk::of(&call.headers));
+    if direction.policy(&exchange) == Policy::Uniform {
+        return carry(exchange, call, next).await;
+    }
+    exchange.legacy(&WEM_1493);
+    let result = carry(Rc::clone(&exchange), call, next).await;
+    let partial = if exchange.has_noted(&PARTIAL) { SHIELDED } else { "none" };
+    exchange.used(&WEM_1493, sdk, vec![("action", direction.mark()), (PARTIAL_RESULT, partial)]);
+    result
 }
 
 async fn carry(exchange: Rc<Exchange>, call: Call, next: Rc<dyn Next>) -> Result<Answer, Failure> {
@@ -290,6 +315,15 @@ impl Direction {
             Self::Apply => Action::Protect,
             Self::Revoke => Action::Release,
             Self::Unclear => Action::ProtectOrRelease,
+        }
+    }
+
+    /// Its word in the inventory.
+    const fn mark(self) -> &'static str {
+        match self {
+            Self::Apply => "apply",
+            Self::Revoke => "revoke",
+            Self::Unclear => "unclear",
         }
     }
 

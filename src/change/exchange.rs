@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::inventory::{Sdk, Usage};
 use super::journal::{
     Action, Begun, Event, Intent, IntentId, Journal, OpenIntent, Outcome, Place, Plan, Record,
     Settled, Unwritten,
@@ -48,6 +49,7 @@ pub struct Exchange {
     pub journal: Arc<dyn Journal>,
     headers: RefCell<Vec<(HeaderName, HeaderValue)>>,
     afterwards: RefCell<Vec<LocalBoxFuture<'static, ()>>>,
+    legacy: RefCell<Vec<&'static str>>,
 }
 
 /// An intent that was written, or the pause that could not wait for it.
@@ -93,12 +95,50 @@ impl Exchange {
             journal,
             headers: RefCell::default(),
             afterwards: RefCell::default(),
+            legacy: RefCell::default(),
         }
     }
 
     /// Notes that `change` adapted this exchange.
     pub fn adapted_by(&self, change: &Announcement) {
         self.note(CHANGES, HeaderValue::from_static(change.id));
+    }
+
+    /// Notes that this exchange uses the operation that `change` has left behind: its answer may
+    /// have to say so.
+    pub fn legacy(&self, change: &'static Announcement) {
+        self.legacy.borrow_mut().push(change.id);
+    }
+
+    /// Takes the ids of the changes whose legacy operation was used.
+    #[must_use]
+    pub fn take_legacy(&self) -> Vec<&'static str> {
+        self.legacy.take()
+    }
+
+    /// Counts one use of the operation that `change` has left behind. `marks` tell uses apart, in
+    /// the change's own words: nothing out of a message.
+    pub fn used(
+        &self,
+        change: &'static Announcement,
+        sdk: Option<Sdk>,
+        marks: Vec<(&'static str, &'static str)>,
+    ) {
+        let Some(operation) = change.legacy else { return };
+        self.journal.used(Usage {
+            client: Arc::clone(&self.terms.client),
+            upstream: Arc::clone(&self.upstream),
+            change: change.id,
+            operation,
+            marks,
+            sdk,
+        });
+    }
+
+    /// Whether a header was added to the answer.
+    #[must_use]
+    pub fn has_noted(&self, name: &HeaderName) -> bool {
+        self.headers.borrow().iter().any(|(noted, _)| noted == name)
     }
 
     /// Adds a header to the answer, whatever becomes of it.

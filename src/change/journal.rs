@@ -11,6 +11,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::inventory::Usage;
+
 /// Where a change writes down what it is about to do and what became of it.
 ///
 /// Every method hands its command over before it returns; the future only waits for what became of
@@ -57,6 +59,9 @@ pub trait Journal: Send + Sync {
     /// Something worth knowing that is not an intent. A journal that cannot take it says so by
     /// itself, loudly.
     fn record(&self, record: Record);
+
+    /// Counts the use of a legacy operation. Never waits; what cannot be taken is not counted.
+    fn used(&self, usage: Usage);
 }
 
 /// An intent's id: a UUID version 7.

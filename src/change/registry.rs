@@ -47,6 +47,17 @@ impl Registry {
         Self { changes: changes.into() }
     }
 
+    /// The changes of every vendor, oldest first; those without a date come last.
+    #[must_use]
+    pub fn whole() -> Self {
+        let mut changes: Vec<Arc<dyn Change>> = [Dialect::Genesys, Dialect::Webex]
+            .into_iter()
+            .flat_map(|dialect| Self::of(dialect, SecurePause::WATCH).changes.to_vec())
+            .collect();
+        changes.sort_by_key(|it| (it.announcement().date.is_none(), it.announcement().date));
+        Self { changes: changes.into() }
+    }
+
     /// The changes, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn Change>> {
         self.changes.iter()

@@ -23,7 +23,9 @@ mod recover;
 mod refusals;
 #[cfg(test)]
 mod tests;
+mod usage;
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,11 +46,20 @@ use super::{Announcement, Answer, Call, Change, Exchange, Next, Principal};
 use crate::dialect::Dialect;
 use crate::error::{Code, Failure};
 
+/// The operation that everybody used before, and that lives on.
+const LEGACY: &str = "PATCH /api/v2/conversations/{media}/{conversationId}";
+
 static WEM_449: Announcement = Announcement {
     id: "WEM-449",
     date: Some(date(2022, 5, 18)),
     dialect: Dialect::Genesys,
     title: "secure pause of other users' conversations: PUT recordingstate",
+    operations: &[
+        LEGACY,
+        "PUT /api/v2/conversations/{media}/{conversationId}/recordingstate",
+        "PATCH /api/v2/conversations/{conversationId}/recordingstate",
+    ],
+    legacy: Some(LEGACY),
 };
 
 /// The change, with the queues of its conversations and the refusals of the last minute.
@@ -124,8 +135,20 @@ impl Change for SecurePause {
             next,
             command,
             principal: Principal::Caller,
+            told: Cell::default(),
         };
         Box::pin(flow.run(turn))
+    }
+
+    fn settings(&self, terms: &terms::Terms) -> Vec<(&'static str, String)> {
+        let confirm = terms.confirm.map_or_else(|| "off".to_owned(), |it| format!("{it:?}"));
+        vec![
+            ("secure_pause", terms::word(terms.secure_pause)),
+            ("authority", terms::word(terms.authority)),
+            ("fallback", terms::word(terms.fallback)),
+            ("answer", terms::word(terms.answer)),
+            ("confirm", confirm),
+        ]
     }
 
     fn recover(

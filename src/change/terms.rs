@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderName;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +37,48 @@ pub struct Terms {
     pub apply: Policy,
     /// The policy for releasing them.
     pub revoke: Policy,
+    /// Whether a request may choose the day by a header.
+    pub choice: Option<DateChoice>,
+}
+
+/// A setting as the configuration spells it.
+#[must_use]
+pub fn word(setting: impl Serialize) -> String {
+    match serde_json::to_value(setting) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => String::new(),
+    }
+}
+
+/// A day that each request may choose.
+#[derive(Clone, Debug)]
+pub struct DateChoice {
+    /// The header that names it. It is recgate's and goes no further.
+    pub header: HeaderName,
+    /// The policies that the client's own entry names: they hold at every day.
+    pub apply: Option<Policy>,
+    /// The same for releasing.
+    pub revoke: Option<Policy>,
+}
+
+// === impl Terms ===
+
+impl Terms {
+    /// The same terms on another day: what follows the day follows it. `effective` is the day of
+    /// WEM-1493.
+    #[must_use]
+    pub fn on(&self, date: ContractDate, effective: Date) -> Self {
+        let usual = Policy::default_at(date, effective);
+        let named = |policy: fn(&DateChoice) -> Option<Policy>| {
+            self.choice.as_ref().and_then(policy).unwrap_or(usual)
+        };
+        Self {
+            as_of: date,
+            apply: named(|choice| choice.apply),
+            revoke: named(|choice| choice.revoke),
+            ..self.clone()
+        }
+    }
 }
 
 /// Whether a legacy PATCH becomes the PUT of WEM-449.

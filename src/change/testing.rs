@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::inventory::Usage;
 use super::journal::{
     Begun, Intent, IntentId, OpenIntent, Outcome, Place, Plan, Record, Settled, Unwritten,
 };
@@ -52,6 +53,7 @@ pub(crate) struct Notebook {
     pub(crate) intents: Mutex<Vec<Intent>>,
     pub(crate) outcomes: Mutex<Vec<Outcome>>,
     pub(crate) records: Mutex<Vec<Record>>,
+    pub(crate) uses: Mutex<Vec<Usage>>,
 }
 
 impl Act {
@@ -166,6 +168,10 @@ impl Journal for Notebook {
     fn record(&self, record: Record) {
         self.records.lock().unwrap().push(record);
     }
+
+    fn used(&self, usage: Usage) {
+        self.uses.lock().unwrap().push(usage);
+    }
 }
 
 /// An intent that a gateway left open, without a place in a queue.
@@ -197,6 +203,7 @@ pub(crate) fn terms() -> Terms {
         webex_query_body: QueryBody::Off,
         apply: Policy::Strict,
         revoke: Policy::Strict,
+        choice: None,
     }
 }
 

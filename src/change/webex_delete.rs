@@ -25,7 +25,7 @@ use serde_json::{Map, Value};
 use super::call::canonical;
 use super::journal::{Action, Outcome, Plan};
 use super::retry::{self, Broken, Patience, Unsigned};
-use super::terms::QueryBody;
+use super::terms::{self, QueryBody, Terms};
 use super::{Announcement, Answer, Call, Change, Exchange, Next};
 use crate::dialect::{Detail, Dialect};
 use crate::error::{Code, Failure};
@@ -51,6 +51,17 @@ static WEBEX_DELETE: Announcement = Announcement {
     date: None,
     dialect: Dialect::Webex,
     title: "Webex recordings: documented limits that no schema states",
+    operations: &[
+        "DELETE /v1/recordings/{recordingId}",
+        "DELETE /v1/admin/recordings/{recordingId}",
+        "POST /v1/recordings/softDelete",
+        "POST /v1/recordings/restore",
+        "POST /v1/recordings/purge",
+        "POST /v1/admin/recordings/softDelete",
+        "POST /v1/admin/recordings/restore",
+        "POST /v1/admin/recordings/purge",
+    ],
+    legacy: None,
 };
 
 /// The rules. They keep no state.
@@ -83,6 +94,10 @@ impl Change for WebexDelete {
 
     fn concerns(&self, call: &Call, _: &Exchange) -> bool {
         self.watches(&call.method, &canonical(call.path()))
+    }
+
+    fn settings(&self, terms: &Terms) -> Vec<(&'static str, String)> {
+        vec![("webex_query_body", terms::word(terms.webex_query_body))]
     }
 
     fn carry(

@@ -3,6 +3,7 @@
 //! No defaults are filled in here and nothing is refused: whoever holds one of these values holds
 //! it because [`super::checking`] found no fault in any of them. No key of the file is spelt here.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +13,8 @@ use http::HeaderName;
 use jiff::civil::Date;
 
 use super::account::Account;
+use super::deprecation::Deprecation;
+use super::network::Network;
 use super::raw::{self, ContractChoice, Mode};
 use crate::change::terms::Terms;
 use crate::contract::{ContractDate, Strictness};
@@ -40,6 +43,8 @@ pub struct Config {
     pub default_client: Arc<Terms>,
     /// Clients that differ, in order.
     pub clients: Vec<(KnownBy, Arc<Terms>)>,
+    /// Legacy operations whose answers say so.
+    pub deprecations: Vec<Deprecation>,
 }
 
 /// The client side.
@@ -146,6 +151,10 @@ pub enum KnownBy {
     HeaderSha256(HeaderName, [u8; 32]),
     /// The bearer token has this SHA-256.
     TokenSha256([u8; 32]),
+    /// The bearer token was issued to the OAuth client of this id.
+    OAuthClient(String),
+    /// It calls from here.
+    Address(Network),
 }
 
 // === impl Config ===
@@ -160,18 +169,41 @@ impl Config {
     }
 }
 
-// === impl Upstream ===
+// === impl KnownBy ===
+
+impl fmt::Display for KnownBy {
+    /// For people; a hash is not shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HeaderEquals(name, value) => write!(f, "header {name} = {value}"),
+            Self::HeaderPrefix(name, value) => write!(f, "header {name} = {value}…"),
+            Self::HeaderAtLeast(name, version) => {
+                let version: Vec<String> = version.iter().map(ToString::to_string).collect();
+                write!(f, "header {name} at least {}", version.join("."))
+            }
+            Self::HeaderSha256(name, _) => write!(f, "header {name} by its SHA-256"),
+            Self::TokenSha256(_) => f.write_str("token by its SHA-256"),
+            Self::OAuthClient(id) => write!(f, "OAuth client {id}"),
+            Self::Address(network) => write!(f, "address {network}"),
+        }
+    }
+}
 
 impl KnownBy {
     /// Whether only someone with a secret is known this way.
     #[must_use]
     pub const fn is_secret(&self) -> bool {
         match self {
-            Self::HeaderSha256(..) | Self::TokenSha256(_) => true,
-            Self::HeaderEquals(..) | Self::HeaderPrefix(..) | Self::HeaderAtLeast(..) => false,
+            Self::HeaderSha256(..) | Self::TokenSha256(_) | Self::OAuthClient(_) => true,
+            Self::HeaderEquals(..)
+            | Self::HeaderPrefix(..)
+            | Self::HeaderAtLeast(..)
+            | Self::Address(_) => false,
         }
     }
 }
+
+// === impl Upstream ===
 
 impl Upstream {
     /// The mode of a hop for an operation.

@@ -12,6 +12,7 @@ use http::StatusCode;
 use jiff::civil::Date;
 
 use super::checked::{Config, Gateway, Mock};
+use super::deprecation::{Deprecation, RawDeprecation};
 use super::error::ConfigError;
 use super::raw::{self, Raw};
 use crate::mock::Unpublished;
@@ -49,6 +50,7 @@ impl<'a> Checking<'a> {
         let default_client = self.default_client(&raw.default_client);
         let clients = self.clients(&raw.client, &raw.default_client);
         self.accounts(&raw.upstream, &default_client, &clients);
+        let deprecations = self.deprecations(&raw.deprecation);
         if !self.faults.is_empty() {
             return Err(self.faults);
         }
@@ -68,6 +70,7 @@ impl<'a> Checking<'a> {
             upstreams,
             default_client,
             clients,
+            deprecations,
         })
     }
 
@@ -104,6 +107,20 @@ impl<'a> Checking<'a> {
             agnostic_status: self.success("mock.unpublished.agnostic_status", raw.agnostic_status),
             read_lag: Duration::from_millis(raw.read_lag_ms),
         }
+    }
+
+    fn deprecations(&mut self, raw: &[RawDeprecation]) -> Vec<Deprecation> {
+        let mut checked: Vec<Deprecation> = Vec::new();
+        for (at, raw) in raw.iter().enumerate() {
+            match raw.check() {
+                Ok(it) if checked.iter().any(|other| other.change == it.change) => {
+                    self.fault(&format!("deprecation.{at}.change"), "has an entry already");
+                }
+                Ok(deprecation) => checked.push(deprecation),
+                Err((key, message)) => self.fault(&format!("deprecation.{at}.{key}"), message),
+            }
+        }
+        checked
     }
 
     fn success(&mut self, key: &str, status: u16) -> StatusCode {

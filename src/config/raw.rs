@@ -43,6 +43,8 @@ pub struct Raw {
     pub default_client: Terms,
     /// Clients that differ.
     pub client: Vec<Client>,
+    /// Legacy operations whose answers say so.
+    pub deprecation: Vec<super::deprecation::RawDeprecation>,
 }
 
 /// `[gateway]`

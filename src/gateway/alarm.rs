@@ -7,6 +7,7 @@ use futures_util::future::LocalBoxFuture;
 
 use super::metrics::Metrics;
 use crate::change::Journal;
+use crate::change::inventory::Usage;
 use crate::change::journal::{
     Begun, Event, Intent, IntentId, OpenIntent, Outcome, Record, Settled, Unwritten,
 };
@@ -62,6 +63,10 @@ impl Journal for Alarming {
 
     fn adopt(&self) -> LocalBoxFuture<'static, Result<Vec<OpenIntent>, Unwritten>> {
         self.journal.adopt()
+    }
+
+    fn used(&self, usage: Usage) {
+        self.journal.used(usage);
     }
 
     fn is_shared(&self) -> bool {

@@ -13,7 +13,7 @@ use super::upstream::Upstream;
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "ININ-Correlation-Id, inin-ratelimit-count, inin-ratelimit-allowed, inin-ratelimit-reset, \
      Retry-After, Link, trackingId, Recgate-Changes, Recgate-Partial, Recgate-Conformance, \
-     Recgate-Pause, Recgate-Error, Recgate-Ledger",
+     Recgate-Pause, Recgate-Error, Recgate-Ledger, Recgate-As-Of",
 );
 
 /// Seconds a browser may remember a preflight.

@@ -187,7 +187,7 @@ impl Forward {
         let reads = operation
             .is_some_and(|operation| operation.reads_response_body(parts.status, &parts.headers));
         // A change reads every answer it asked for, whatever the contract says of it.
-        let reads = reads || self.author == Blame::Change;
+        let reads = reads || self.author == Blame::Change || self.visit.learns();
         let collected = if reads {
             body.collect_up_to(self.visit.worker.site.limits.answer_bytes).await.map_err(
                 |error| {

@@ -7,7 +7,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -89,9 +89,9 @@ pub(crate) async fn serve(
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((tcp, _)) => {
+                Ok((tcp, peer)) => {
                     let (of, tls, stop) = (Rc::clone(&worker), tls.clone(), stop.clone());
-                    worker.connection(connection(of, tcp, tls, stop));
+                    worker.connection(connection(of, tcp, peer.ip(), tls, stop));
                 }
                 Err(error) => {
                     // Out of descriptors, or the peer has gone already: neither ends the service.
@@ -111,6 +111,7 @@ pub(crate) async fn serve(
 async fn connection(
     worker: Rc<Worker>,
     tcp: TcpStream,
+    peer: IpAddr,
     tls: Option<Arc<rustls::ServerConfig>>,
     stop: watch::Receiver<bool>,
 ) {
@@ -126,8 +127,8 @@ async fn connection(
         }
     };
     match opened {
-        Ok(Ok((stream, Speaks::Http1))) => http1(worker, stream, stop).await,
-        Ok(Ok((stream, Speaks::Http2))) => http2(worker, stream, stop).await,
+        Ok(Ok((stream, Speaks::Http1))) => http1(worker, stream, peer, stop).await,
+        Ok(Ok((stream, Speaks::Http2))) => http2(worker, stream, peer, stop).await,
         Ok(Err(error)) => tracing::debug!(%error, "a connection ended before its first request"),
         Err(_) => tracing::debug!("a connection sent nothing in time"),
     }
@@ -168,11 +169,11 @@ async fn opened(
     Ok((Rewound::new(first.freeze(), stream), speaks))
 }
 
-async fn http1(worker: Rc<Worker>, stream: Rewound, stop: watch::Receiver<bool>) {
+async fn http1(worker: Rc<Worker>, stream: Rewound, peer: IpAddr, stop: watch::Receiver<bool>) {
     let limits = worker.site.limits.clone();
     let service = service_fn(move |request| {
         let worker = Rc::clone(&worker);
-        async move { Ok::<_, Infallible>(pipeline::exchange(worker, request).await) }
+        async move { Ok::<_, Infallible>(pipeline::exchange(worker, peer, request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -185,11 +186,11 @@ async fn http1(worker: Rc<Worker>, stream: Rewound, stop: watch::Receiver<bool>)
     drained(connection, http1::UpgradeableConnection::graceful_shutdown, stop).await;
 }
 
-async fn http2(worker: Rc<Worker>, stream: Rewound, stop: watch::Receiver<bool>) {
+async fn http2(worker: Rc<Worker>, stream: Rewound, peer: IpAddr, stop: watch::Receiver<bool>) {
     let limits = worker.site.limits.clone();
     let service = service_fn(move |request| {
         let worker = Rc::clone(&worker);
-        async move { Ok::<_, Infallible>(pipeline::exchange(worker, request).await) }
+        async move { Ok::<_, Infallible>(pipeline::exchange(worker, peer, request).await) }
     });
     let header_bytes = u32::try_from(limits.header_bytes).unwrap_or(u32::MAX);
     let connection = http2::Builder::new(OnThisThread)

@@ -5,6 +5,7 @@
 //! admitted a mutation runs detached from its client, who may hang up without stopping it half
 //! way. Everything else streams.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +18,11 @@ use uuid::Uuid;
 
 use super::body::{Body, Collected, Watched};
 use super::forward::{Forward, Head};
+use super::identify::Caller;
 use super::route::Route;
 use super::visit::Visit;
 use super::worker::Worker;
-use super::{authority, cors, headers, respond, upgrade};
+use super::{authority, chosen, cors, headers, respond, upgrade};
 use crate::change::call::retained;
 use crate::change::{Call, Exchange, Principal};
 use crate::contract::{BodyView, Unread};
@@ -29,7 +31,11 @@ use crate::error::{Blame, Code, Failure};
 use crate::limits::CHANGE_BODY_BYTES;
 
 /// One request in, one response out. Never fails: what goes wrong is said in the client's dialect.
-pub(crate) async fn exchange(worker: Rc<Worker>, request: Request<Incoming>) -> Response<Body> {
+pub(crate) async fn exchange(
+    worker: Rc<Worker>,
+    peer: IpAddr,
+    mut request: Request<Incoming>,
+) -> Response<Body> {
     let started = Instant::now();
     let id = Uuid::now_v7();
 
@@ -45,8 +51,14 @@ pub(crate) async fn exchange(worker: Rc<Worker>, request: Request<Incoming>) -> 
         }
     };
     // Who is calling, and so what was promised.
-    let terms = Arc::clone(worker.site.clients.identify(request.headers()));
-    let visit = Rc::new(Visit::new(worker, id, terms, &route, request.method().clone()));
+    let caller = Caller {
+        headers: request.headers(),
+        address: Some(peer),
+        upstream: &route.upstream.config.name,
+    };
+    let promised = worker.site.clients.identify(&caller);
+    let promised = chosen::take(promised, request.headers_mut(), &route.upstream);
+    let visit = Rc::new(Visit::new(worker, id, promised, &route, request.method().clone()));
     let origin = cors::origin(request.headers());
 
     let preflight = cors::preflight(visit.upstream(), request.method(), request.headers());
@@ -54,13 +66,16 @@ pub(crate) async fn exchange(worker: Rc<Worker>, request: Request<Incoming>) -> 
         answered
     } else if headers::asks_for_upgrade(request.headers()) && !visit.judge.is_contracted() {
         // What a contract or a change speaks of is no socket, whatever its headers ask for.
-        let tunnelled = upgrade::tunnel(&visit, &route, request).await;
+        let tunnelled = match visit.misdated() {
+            None => upgrade::tunnel(&visit, &route, request).await,
+            Some(failure) => Err(failure),
+        };
         tunnelled.unwrap_or_else(|failure| visit.refuse(&failure))
     } else {
         carry(Rc::clone(&visit), route, request).await
     };
 
-    let response = cors::allow(visit.upstream(), origin, response);
+    let response = visit.dated(cors::allow(visit.upstream(), origin, response));
     let upstream = &visit.upstream().config.name;
     visit.worker.site.metrics.answered(upstream, &visit.judge.method, response.status());
     tracing::info!(
@@ -85,7 +100,7 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
     };
 
     // A body that nobody speaks of streams; everything else of the request is judged.
-    if !visit.judge.reads_request() && !body.is_end_stream() {
+    if !visit.reads_request() && !body.is_end_stream() {
         let unread = BodyView::Unread(Unread::Streamed);
         if let Err(failure) = visit.admit(&head.headers, &head.target, unread) {
             return visit.refuse(&failure);
@@ -154,7 +169,10 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
                 let result = changes.carry(Rc::clone(&exchange), call, Rc::new(change)).await;
                 visit.adapted(result, &exchange)
             } else {
-                visit.answer(client.whole(call).await)
+                let signing_in = visit.signing_in(&call);
+                let result = client.whole(call).await;
+                visit.learn(signing_in, &result);
+                visit.answer(result)
             }
         }
     };

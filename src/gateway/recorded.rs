@@ -15,14 +15,14 @@ use http::{HeaderMap, Method, StatusCode};
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 
-use super::identify::Clients;
+use super::identify::{Caller, Clients};
 use super::judge::{Dates, Judge, find, view};
 use super::metrics::Metrics;
 use super::respond::ERROR;
 use super::route::Routes;
 use super::upstream::{SetupError, Upstream};
 use super::watch::{Clock, Watch};
-use super::{cors, headers};
+use super::{chosen, cors, headers};
 use crate::change::call::retained;
 use crate::change::exchange::CHANGES;
 use crate::change::secure_pause::SecurePause;
@@ -120,8 +120,12 @@ impl Examiner {
         let mut sent = entry.headers.clone();
         headers::strip_hop_by_hop(&mut sent);
         headers::join_cookies(&mut sent);
+        // A recording shows neither the address nor whose token it was.
+        let caller = Caller { headers: &sent, address: None, upstream: &upstream.config.name };
+        let promised = self.clients.identify(&caller);
+        let promised = chosen::take(promised, &mut sent, &upstream);
         let dates = Dates {
-            client: self.as_of.unwrap_or_else(|| self.clients.identify(&sent).as_of),
+            client: self.as_of.unwrap_or(promised.terms.as_of),
             upstream: self.as_of.unwrap_or(upstream.config.as_of),
         };
         let watch = Watch::new(

@@ -15,6 +15,7 @@ use http::Method;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::chosen::Promised;
 use super::forward::Forward;
 use super::route::{Leg, Route};
 use super::visit::Visit;
@@ -98,7 +99,8 @@ async fn outcome(worker: &Rc<Worker>, open: OpenIntent) -> Outcome {
         Arc::clone(&worker.site.journal),
     ));
     let route = Route { upstream: Arc::clone(upstream), leg: Leg::Api, target: "/".to_owned() };
-    let visit = Rc::new(Visit::new(Rc::clone(worker), id, terms, &route, Method::GET));
+    let promised = Promised::plain(terms);
+    let visit = Rc::new(Visit::new(Rc::clone(worker), id, promised, &route, Method::GET));
     // Every call has a patience of its own.
     let deadline = Instant::now() + Duration::from_hours(1);
     let next = Rc::new(Forward { visit, deadline, author: Blame::Change });

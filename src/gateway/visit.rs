@@ -10,9 +10,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use uuid::Uuid;
 
 use super::body::Body;
+use super::chosen::{AS_OF, Chosen, Promised};
 use super::judge::{Dates, Judge, view};
 use super::respond;
 use super::route::{Leg, Route};
+use super::sign_in::{self, Learnt};
 use super::upstream::Upstream;
 use super::watch::{CONFORMANCE, Clock, Gate, Watch};
 use super::worker::Worker;
@@ -31,6 +33,7 @@ pub(crate) struct Visit {
     pub(crate) terms: Arc<Terms>,
     pub(crate) leg: Leg,
     pub(crate) judge: Judge,
+    chosen: Chosen,
 }
 
 // === impl Visit ===
@@ -39,10 +42,11 @@ impl Visit {
     pub(crate) fn new(
         worker: Rc<Worker>,
         id: Uuid,
-        terms: Arc<Terms>,
+        promised: Promised,
         route: &Route,
         method: Method,
     ) -> Self {
+        let Promised { terms, chosen } = promised;
         let upstream = Arc::clone(&route.upstream);
         let dates = Dates { client: terms.as_of, upstream: upstream.config.as_of };
         let watch = Watch::new(
@@ -53,7 +57,7 @@ impl Visit {
             Arc::clone(&worker.site.metrics),
         );
         let judge = Judge::new(upstream, method, route.path().to_owned(), dates, watch);
-        Self { worker, id, terms, leg: route.leg, judge }
+        Self { worker, id, terms, leg: route.leg, judge, chosen }
     }
 
     /// Where it goes.
@@ -64,6 +68,44 @@ impl Visit {
     /// Whose words a failure takes.
     pub(crate) fn dialect(&self) -> Dialect {
         self.upstream().config.dialect
+    }
+
+    /// Whether the request's body is read: a contract or a change speaks of it, or it may be a
+    /// sign-in that is learnt from.
+    pub(crate) fn reads_request(&self) -> bool {
+        self.judge.reads_request() || self.learns()
+    }
+
+    /// Whether this may be a sign-in that is learnt from.
+    pub(crate) fn learns(&self) -> bool {
+        self.worker.site.clients.learnt().is_some() && Learnt::reads(self.leg, &self.judge.method)
+    }
+
+    /// The OAuth client that signs in.
+    pub(crate) fn signing_in(&self, call: &Call) -> Option<String> {
+        if self.learns() { sign_in::client_of(call) } else { None }
+    }
+
+    /// Learns whose token an answer holds.
+    pub(crate) fn learn(&self, client: Option<String>, result: &Result<Answer, Failure>) {
+        if let (Some(learnt), Some(client), Ok(answer)) =
+            (self.worker.site.clients.learnt(), client, result)
+        {
+            learnt.learn(&self.upstream().config.name, &client, answer);
+        }
+    }
+
+    /// What is wrong with the header that chooses the day.
+    pub(crate) fn misdated(&self) -> Option<Failure> {
+        self.chosen.failure(&self.terms)
+    }
+
+    /// The answer with the day that was applied, where the request was to choose it.
+    pub(crate) fn dated(&self, mut response: Response<Body>) -> Response<Body> {
+        if let Some(day) = self.chosen.told(&self.terms) {
+            response.headers_mut().insert(AS_OF, day);
+        }
+        response
     }
 
     /// Hop 1, for a request that was read whole. A pause whose meaning is clear is never refused.
@@ -82,6 +124,9 @@ impl Visit {
         target: &str,
         body: BodyView<'_>,
     ) -> Result<(), Failure> {
+        if let Some(failure) = self.misdated() {
+            return Err(failure);
+        }
         match self.judge.client_request(headers, target, body) {
             Gate::Open => Ok(()),
             Gate::Shut => Err(Failure::new(Code::RequestContract, self.place("hop 1"))
@@ -135,6 +180,12 @@ impl Visit {
         for (name, value) in exchange.take_notes() {
             self.count_change(&name, &value);
             response.headers_mut().append(name, value);
+        }
+        for change in exchange.take_legacy() {
+            let told = self.worker.site.deprecations.iter().find(|it| it.change == change);
+            if let Some(deprecation) = told {
+                deprecation.tell(response.headers_mut());
+            }
         }
         response
     }

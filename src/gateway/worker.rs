@@ -25,6 +25,7 @@ use super::respond;
 use super::route::{Leg, Routes};
 use super::upstream::Upstream;
 use crate::change::Journal;
+use crate::config::deprecation::Deprecation;
 use crate::config::raw::Limits;
 use crate::dialect::Dialect;
 use crate::error::{Code, Failure};
@@ -42,6 +43,7 @@ pub(crate) struct Site {
     pub(crate) findings: Findings,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) deprecations: Vec<Deprecation>,
 }
 
 /// One thread.

@@ -7,9 +7,13 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
+use super::OpenError;
 use super::batch::rows;
 use super::command::{Counted, Use};
+use super::settings::Settings;
+use super::store::Purpose;
 use super::store::{self, Statement, Store, StoreError, Value};
+use crate::change::inventory::Usage;
 use crate::limits::LEDGER_DETAIL_BYTES;
 
 /// Rows of one statement.
@@ -22,6 +26,25 @@ pub(super) struct Uses {
     first: Timestamp,
     last: Timestamp,
     count: u64,
+}
+
+/// A use of a legacy operation as it is counted: what tells uses apart is the key, the version of
+/// the client's SDK is its newest.
+pub(super) fn once(usage: &Usage) -> Use {
+    Use {
+        client: usage.client.to_string(),
+        key: usage.key(),
+        detail: usage.detail(),
+        at: Timestamp::now(),
+    }
+}
+
+/// What the ledger of these settings has counted, beside a gateway that may be writing to it.
+pub async fn of(settings: &Settings) -> Result<Vec<Counted>, OpenError> {
+    let mut store = Store::open(&settings.place, Purpose::Read).await?;
+    let counted = all(&mut store).await?;
+    store.close().await;
+    Ok(counted)
 }
 
 /// Adds one use.

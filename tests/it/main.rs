@@ -13,6 +13,7 @@ mod authority;
 mod big_bodies;
 mod check;
 mod checks;
+mod clients;
 mod commands;
 mod dialects;
 mod framing;

@@ -121,6 +121,12 @@ impl Command {
         Plan { medium, ..Plan::new(action, vec![self.conversation.clone()]) }
     }
 
+    /// The medium, as one of the nine words.
+    #[must_use]
+    pub(super) fn medium(&self) -> Option<&'static str> {
+        MEDIA.into_iter().find(|medium| *medium == self.media)
+    }
+
     /// What the queues know the conversation by: its id in its canonical spelling.
     #[must_use]
     pub(super) fn key(&self) -> String {

@@ -1,5 +1,6 @@
 //! One command on its way: its turn, its intent, its authority, its tries, its answer.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use super::fleet::{Again, Fenced, Fleet};
 use super::guard::{self, Proven};
 use super::queue::{Go, OVERTAKE_GRACE, Turn};
 use super::refusals::Refusals;
+use super::usage::{self, Right};
 use super::{WEM_449, answer, confirm, hold};
 use crate::change::exchange::Written;
 use crate::change::journal::{Action, Event, OpenIntent, Outcome};
@@ -30,6 +32,8 @@ pub(super) struct Flow {
     pub(super) watch: Duration,
     /// Who sends the PUT.
     pub(super) principal: Principal,
+    /// What the PUT has said of the caller's own right.
+    pub(super) told: Cell<Right>,
 }
 
 /// A command's place: in the queue of this gateway, and among the others on its ledger.
@@ -50,6 +54,9 @@ struct Carried {
 
 impl Flow {
     pub(super) async fn run(mut self, turn: Turn) -> Result<Answer, Failure> {
+        if self.command.form == Form::Legacy {
+            self.exchange.legacy(&WEM_449);
+        }
         let mut doubtful = match turn.wait(self.exchange.deadline).await {
             Go::Clear => false,
             Go::Doubtful => true,
@@ -93,6 +100,7 @@ impl Flow {
         } else {
             self.native(&turn).await
         };
+        usage::count(&self);
 
         if carried.in_doubt && self.command.wanted == Wanted::Resume {
             turn.turn.doubt();
@@ -206,10 +214,12 @@ impl Flow {
             && self.principal == Principal::Caller
             && self.refusals.contains(&self.exchange.upstream, self.caller)
         {
+            self.told.set(Right::Refused);
             return self.fallback_first(fallback).await;
         }
         let put = self.put_call();
         let tries = self.put(put.clone(), turn).await;
+        self.hear(&tries);
         if is_success(&tries.last) {
             return self.answer(tries, put).await;
         }
@@ -249,6 +259,7 @@ impl Flow {
         }
         let put = self.put_call();
         let second = retry::once(&*self.next, put.clone()).await;
+        self.hear(&second);
         if is_success(&second.last) {
             self.refusals.forget(&self.exchange.upstream, self.caller);
             return self.answer(second, put).await;
@@ -256,6 +267,16 @@ impl Flow {
         let in_doubt = first.in_doubt || second.in_doubt;
         let result = if first.last.is_ok() { first.last } else { second.last };
         Carried { result, accepted: None, in_doubt }
+    }
+
+    /// What a PUT was told, where it was the caller's own.
+    fn hear(&self, tries: &Tries) {
+        match &tries.last {
+            _ if self.principal != Principal::Caller => {}
+            Ok(answer) if answer.status.is_success() => self.told.set(Right::Accepted),
+            Ok(answer) if answer.status == StatusCode::FORBIDDEN => self.told.set(Right::Refused),
+            _ => {}
+        }
     }
 
     /// The PUT, tried again while a pause has two thirds of its deadline, a resume one: a lost

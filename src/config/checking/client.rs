@@ -4,16 +4,31 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderName;
+use http::{HeaderName, header};
 use jiff::SignedDuration;
 use jiff::civil::Date;
 
 use super::Checking;
 use crate::change::deletion_protection::EFFECTIVE;
-use crate::change::terms::{Authority, Policy, Terms};
+use crate::change::terms::{Authority, DateChoice, Policy, Terms};
 use crate::config::checked::{KnownBy, version};
+use crate::config::network::NetworkError;
 use crate::config::raw::{self, HeaderMatch, Vendor};
 use crate::contract::ContractDate;
+
+/// Headers whose loss would change what a request means.
+const SPOKEN_FOR: [HeaderName; 10] = [
+    header::AUTHORIZATION,
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::CONTENT_ENCODING,
+    header::TRANSFER_ENCODING,
+    header::CONNECTION,
+    header::COOKIE,
+    header::ACCEPT,
+    header::DATE,
+];
 
 /// The longest that a pause may be read back before its answer.
 const LONGEST_CONFIRM: Duration = Duration::from_mins(1);
@@ -38,6 +53,7 @@ impl Checking<'_> {
             }
             let own = raw::Terms {
                 as_of: client.as_of,
+                as_of_header: client.as_of_header.clone(),
                 deadline_ms: client.deadline_ms,
                 secure_pause: client.secure_pause,
                 fallback: client.fallback,
@@ -86,7 +102,22 @@ impl Checking<'_> {
             webex_query_body: own.webex_query_body.or(general.webex_query_body).unwrap_or_default(),
             apply: policies.apply.unwrap_or(usual),
             revoke: policies.revoke.unwrap_or(usual),
+            choice: self.choice(key, own, general),
         }
+    }
+
+    /// Whether a request may choose its day. Policies that an entry names for its own clients hold
+    /// at every day; those of the default are for the default's.
+    fn choice(&mut self, key: &str, own: &raw::Terms, general: &raw::Terms) -> Option<DateChoice> {
+        let text = own.as_of_header.as_ref().or(general.as_of_header.as_ref());
+        let text = text.filter(|text| *text != "off")?;
+        let header = HeaderName::try_from(&**text).ok().filter(|it| !SPOKEN_FOR.contains(it));
+        if header.is_none() {
+            let message = "must be \"off\" or the name of a header that means nothing else, such as \"recgate-as-of\"";
+            self.fault(&format!("{key}.as_of_header"), message);
+        }
+        let policies = own.deletion_protection.unwrap_or_default();
+        Some(DateChoice { header: header?, apply: policies.apply, revoke: policies.revoke })
     }
 
     fn confirm(&mut self, key: &str, text: Option<&String>) -> Option<Duration> {
@@ -144,13 +175,30 @@ impl Checking<'_> {
     }
 
     fn known_by(&mut self, key: &str, raw: &raw::KnownBy) -> Option<KnownBy> {
-        match (&raw.header, &raw.token_sha256) {
-            (None, Some(hex)) => {
+        match (&raw.header, &raw.token_sha256, &raw.oauth_client, &raw.address) {
+            (None, Some(hex), None, None) => {
                 self.hash(&format!("{key}.match.token_sha256"), hex).map(KnownBy::TokenSha256)
             }
-            (Some(header), None) => self.known_by_header(&format!("{key}.match.header"), header),
+            (Some(header), None, None, None) => {
+                self.known_by_header(&format!("{key}.match.header"), header)
+            }
+            (None, None, Some(id), None) => {
+                if id.is_empty() {
+                    self.fault(&format!("{key}.match.oauth_client"), "must not be empty");
+                }
+                Some(KnownBy::OAuthClient(id.clone()))
+            }
+            (None, None, None, Some(text)) => match text.parse() {
+                Ok(network) => Some(KnownBy::Address(network)),
+                Err(error) => {
+                    let error: NetworkError = error;
+                    self.fault(&format!("{key}.match.address"), error.to_string());
+                    None
+                }
+            },
             _ => {
-                self.fault(&format!("{key}.match"), "needs exactly one of: header, token_sha256");
+                let wanted = "needs exactly one of: header, token_sha256, oauth_client, address";
+                self.fault(&format!("{key}.match"), wanted);
                 None
             }
         }

@@ -13,6 +13,8 @@ pub struct Terms {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub as_of: Option<ContractDate>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of_header: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secure_pause: Option<SecurePause>,
@@ -42,6 +44,8 @@ pub struct Client {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub as_of: Option<ContractDate>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of_header: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secure_pause: Option<SecurePause>,
@@ -69,6 +73,12 @@ pub struct KnownBy {
     /// By the SHA-256 of its bearer token, 64 hex digits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token_sha256: Option<String>,
+    /// By the id of the OAuth client that its token was issued to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oauth_client: Option<String>,
+    /// By the address it calls from: one, or a network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
 }
 
 /// `client.match.header`: a name and exactly one of the others.
