@@ -12,6 +12,7 @@ pub mod call;
 pub mod deletion_protection;
 pub mod exchange;
 pub mod journal;
+pub mod mark;
 pub mod registry;
 pub mod retry;
 pub mod secure_pause;

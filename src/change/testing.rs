@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::journal::{
-    Begun, Intent, IntentId, OpenIntent, Outcome, Place, Record, Settled, Unwritten,
+    Begun, Intent, IntentId, Later, OpenIntent, Outcome, Place, Record, Settled, Unwritten,
 };
 use super::terms::{Authority, Fallback, LegacyAnswer, Policy, QueryBody, SecurePause, Terms};
 use super::{Answer, Call, Change, Exchange, Journal, Next, Payload, Principal};
@@ -140,6 +140,15 @@ impl Journal for Notebook {
         _: &str,
         _: &str,
     ) -> LocalBoxFuture<'static, Result<Vec<OpenIntent>, Unwritten>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    fn since(
+        &self,
+        _: &str,
+        _: &str,
+        _: u64,
+    ) -> LocalBoxFuture<'static, Result<Vec<Later>, Unwritten>> {
         Box::pin(std::future::ready(Ok(Vec::new())))
     }
 
