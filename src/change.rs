@@ -13,6 +13,7 @@ pub mod deletion_protection;
 pub mod exchange;
 pub mod inventory;
 pub mod journal;
+pub mod mark;
 pub mod registry;
 pub mod retry;
 pub mod secure_pause;

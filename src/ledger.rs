@@ -56,7 +56,7 @@ pub use self::store::StoreError;
 use crate::change::Journal;
 use crate::change::inventory::Usage;
 use crate::change::journal::{
-    Begun, Intent, IntentId, OpenIntent, Outcome, Record, Settled, Unwritten,
+    Begun, Intent, IntentId, Later, OpenIntent, Outcome, Record, Settled, Unwritten,
 };
 use crate::limits::{LEDGER_ENTRIES, LEDGER_EVENT_BYTES, LEDGER_EVENTS, LEDGER_QUEUE};
 
@@ -240,6 +240,16 @@ impl Journal for Ledger {
     ) -> LocalBoxFuture<'static, Result<Vec<OpenIntent>, Unwritten>> {
         let key = body::conversation_key(upstream, conversation);
         self.ask(|reply| Command::OpenOn(key, reply))
+    }
+
+    fn since(
+        &self,
+        upstream: &str,
+        conversation: &str,
+        fence: u64,
+    ) -> LocalBoxFuture<'static, Result<Vec<Later>, Unwritten>> {
+        let key = body::conversation_key(upstream, conversation);
+        self.ask(|reply| Command::Since(key, fence, reply))
     }
 
     fn outcome(

@@ -95,6 +95,9 @@ pub const LEDGER_PRUNE_MS: u64 = 3_600_000;
 /// Ids that one entry of the ledger names: as many as a deletion-protection call may.
 pub const LEDGER_SUBJECTS: usize = 100;
 
+/// Later commands on one conversation, the newest first, that one look into the ledger gives.
+pub const LEDGER_LATER: usize = 100;
+
 /// Bytes of an id in the ledger; a longer one is kept as its hash.
 pub const LEDGER_SUBJECT_BYTES: usize = 128;
 

@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 use super::inventory::{Sdk, Usage};
 use super::journal::{
-    Action, Begun, Event, Intent, IntentId, Journal, OpenIntent, Outcome, Place, Plan, Record,
-    Settled, Unwritten,
+    self, Action, Begun, Event, Intent, IntentId, Journal, OpenIntent, Outcome, Place, Plan,
+    Record, Settled,
 };
 use super::terms::Terms;
 use super::{Announcement, Answer, Call};
@@ -226,22 +226,47 @@ impl Exchange {
     }
 
     /// Writes what became of an intent. The answer does not wait for it: an intent without an
-    /// outcome is what a recovery looks for.
+    /// outcome is what a recovery looks for. Where the ledger cannot take it, it is tried again
+    /// until it can: while an intent is open others wait for it.
     pub fn settle(&self, intent: &Written, outcome: Outcome) {
         let Some(id) = intent.0.as_ref().map(|begun| begun.id) else { return };
-        let (exchange, mut settled) = (self.id, self.journal.outcome(id, outcome));
-        let tell = move |settled: Result<Settled, Unwritten>| match settled {
-            Ok(Settled::Closed) => {}
-            Ok(Settled::NotOurs) => {
-                tracing::error!(%exchange, "the intent was settled by another gateway");
+        let mut settled = self.journal.outcome(id, outcome.clone());
+        let at_once = (&mut settled).now_or_never();
+        if let Some(Ok(settled)) = at_once {
+            return tell(self.id, settled);
+        }
+        let (exchange, journal) = (self.id, Arc::clone(&self.journal));
+        self.afterwards(async move {
+            let settled = match at_once {
+                Some(refused) => refused,
+                None => settled.await,
+            };
+            match settled {
+                Ok(settled) => tell(exchange, settled),
+                Err(_) => journal::settle_at_last(&*journal, id, outcome).await,
             }
-            Err(unwritten) => {
-                tracing::error!(%exchange, %unwritten, "an outcome is not on record");
+        });
+    }
+
+    /// The same, and resolves when it is on record. Where the ledger could not take it, it gives
+    /// nothing, a note for the answer says so, and the tries go on behind it. For what comes after
+    /// the answer, too: nobody takes what that would leave for afterwards.
+    pub async fn settle_first(&self, intent: &Written, outcome: Outcome) -> Option<Settled> {
+        let id = intent.0.as_ref().map(|begun| begun.id)?;
+        let settled = self.journal.outcome(id, outcome.clone()).await;
+        match settled {
+            Ok(settled) => {
+                tell(self.id, settled);
+                Some(settled)
             }
-        };
-        match (&mut settled).now_or_never() {
-            Some(settled) => tell(settled),
-            None => self.afterwards(async move { tell(settled.await) }),
+            Err(_) => {
+                self.note(LEDGER, HeaderValue::from_static("failed"));
+                let journal = Arc::clone(&self.journal);
+                tokio::task::spawn_local(async move {
+                    journal::settle_at_last(&*journal, id, outcome).await;
+                });
+                None
+            }
         }
     }
 
@@ -254,6 +279,12 @@ impl Exchange {
             event,
             subject: subject.to_owned(),
         });
+    }
+}
+
+fn tell(exchange: Uuid, settled: Settled) {
+    if settled == Settled::NotOurs {
+        tracing::error!(%exchange, "the intent was settled by another gateway");
     }
 }
 

@@ -5,6 +5,7 @@
 //! implements it. Ids go in; tokens, secrets and bodies never do.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 use jiff::Timestamp;
@@ -42,6 +43,15 @@ pub trait Journal: Send + Sync {
         conversation: &str,
     ) -> LocalBoxFuture<'static, Result<Vec<OpenIntent>, Unwritten>>;
 
+    /// The intents on a conversation of an upstream that have greater fencing numbers than this one,
+    /// in their order: the newest of them, and none of which nothing was sent or changed.
+    fn since(
+        &self,
+        upstream: &str,
+        conversation: &str,
+        fence: u64,
+    ) -> LocalBoxFuture<'static, Result<Vec<Later>, Unwritten>>;
+
     /// What became of an intent. Resolves when that is durable.
     fn outcome(
         &self,
@@ -63,6 +73,25 @@ pub trait Journal: Send + Sync {
     /// Counts the use of a legacy operation. Never waits; what cannot be taken is not counted.
     fn used(&self, usage: Usage);
 }
+
+/// Writes what became of an intent that the ledger could not take before, trying until it can.
+pub async fn settle_at_last(journal: &dyn Journal, intent: IntentId, outcome: Outcome) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        tracing::error!(intent = %intent.0, "an outcome is not on record; the tries go on");
+        tokio::time::sleep(pause).await;
+        // One that was refused may be on record after all: then this is not ours to tell.
+        if journal.outcome(intent, outcome.clone()).await.is_ok() {
+            return;
+        }
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Between the first try to write an outcome and the second; doubled from then on.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// An intent's id: a UUID version 7.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
@@ -134,6 +163,28 @@ pub struct Place {
     pub before: Vec<OpenIntent>,
 }
 
+/// An intent with a greater fencing number than another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Later {
+    /// Its fencing number.
+    pub fence: u64,
+    /// What it is about to do, or did.
+    pub action: Action,
+    /// The process that wrote it.
+    pub begun_by: Uuid,
+    /// Whether it has an outcome.
+    pub standing: Standing,
+}
+
+/// Whether an intent has an outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Not yet.
+    Open,
+    /// It has one.
+    Ended,
+}
+
 /// An intent that has no outcome yet, with all that a recovery needs to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenIntent {
@@ -141,6 +192,8 @@ pub struct OpenIntent {
     pub id: IntentId,
     /// The process that has to settle it.
     pub writer: Uuid,
+    /// The process that wrote it; another than `writer` once it was taken over.
+    pub begun_by: Uuid,
     /// When it was written.
     pub at: Timestamp,
     /// Its fencing number, where it took a turn.
@@ -207,6 +260,19 @@ pub enum Outcome {
     /// The ledger took the intent after all, when its caller had been told that it could not: a
     /// pause went on without it, and nothing else was sent.
     Unacknowledged,
+}
+
+// === impl Outcome ===
+
+impl Outcome {
+    /// Whether the world is as if the intent had never been: it decides nothing.
+    #[must_use]
+    pub const fn is_void(&self) -> bool {
+        match self {
+            Self::Refused { .. } | Self::Superseded | Self::NotSent | Self::Unacknowledged => true,
+            Self::Done | Self::Partial { .. } | Self::RolledBack | Self::Unknown => false,
+        }
+    }
 }
 
 /// Something worth knowing.

@@ -157,6 +157,6 @@ impl Change for SecurePause {
         open: OpenIntent,
         next: Rc<dyn Next>,
     ) -> LocalBoxFuture<'static, Outcome> {
-        Box::pin(recover::recover(self.queues.clone(), exchange, open, next))
+        Box::pin(recover::recover(exchange, open, next, self.watch))
     }
 }

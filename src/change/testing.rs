@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::inventory::Usage;
 use super::journal::{
-    Begun, Intent, IntentId, OpenIntent, Outcome, Place, Plan, Record, Settled, Unwritten,
+    Begun, Intent, IntentId, Later, OpenIntent, Outcome, Place, Plan, Record, Settled, Unwritten,
 };
 use super::terms::{Authority, Fallback, LegacyAnswer, Policy, QueryBody, SecurePause, Terms};
 use super::{Answer, Call, Change, Exchange, Journal, Next, Payload, Principal};
@@ -148,6 +148,15 @@ impl Journal for Notebook {
         Box::pin(std::future::ready(Ok(Vec::new())))
     }
 
+    fn since(
+        &self,
+        _: &str,
+        _: &str,
+        _: u64,
+    ) -> LocalBoxFuture<'static, Result<Vec<Later>, Unwritten>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
     fn outcome(
         &self,
         _: IntentId,
@@ -179,6 +188,7 @@ pub(crate) fn left_open(plan: Plan) -> OpenIntent {
     OpenIntent {
         id: IntentId(Uuid::now_v7()),
         writer: Uuid::nil(),
+        begun_by: Uuid::nil(),
         at: jiff::Timestamp::UNIX_EPOCH,
         fence: None,
         exchange: Uuid::nil(),

@@ -9,7 +9,7 @@ use super::metrics::Metrics;
 use crate::change::Journal;
 use crate::change::inventory::Usage;
 use crate::change::journal::{
-    Begun, Event, Intent, IntentId, OpenIntent, Outcome, Record, Settled, Unwritten,
+    Begun, Event, Intent, IntentId, Later, OpenIntent, Outcome, Record, Settled, Unwritten,
 };
 
 /// A journal whose alarms are counted.
@@ -35,6 +35,15 @@ impl Journal for Alarming {
         conversation: &str,
     ) -> LocalBoxFuture<'static, Result<Vec<OpenIntent>, Unwritten>> {
         self.journal.open_on(upstream, conversation)
+    }
+
+    fn since(
+        &self,
+        upstream: &str,
+        conversation: &str,
+        fence: u64,
+    ) -> LocalBoxFuture<'static, Result<Vec<Later>, Unwritten>> {
+        self.journal.since(upstream, conversation, fence)
     }
 
     fn outcome(

@@ -10,7 +10,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use http::Method;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -20,15 +19,13 @@ use super::forward::Forward;
 use super::route::{Leg, Route};
 use super::visit::Visit;
 use super::worker::Worker;
-use crate::change::journal::{OpenIntent, Outcome};
+use crate::change::journal::{OpenIntent, Outcome, settle_at_last};
 use crate::change::terms::Terms;
 use crate::change::{Exchange, Principal};
 use crate::error::Blame;
 
 /// How often dead gateways are looked for.
 const EVERY: Duration = Duration::from_secs(5);
-/// Intents that are finished at the same time.
-const AT_ONCE: usize = 8;
 
 /// Finishes what is open, now and whenever a gateway on the ledger dies, until this one stops.
 pub(crate) async fn watch(worker: Rc<Worker>) {
@@ -47,9 +44,12 @@ pub(crate) async fn watch(worker: Rc<Worker>) {
 
 async fn round(worker: &Rc<Worker>) {
     match worker.site.journal.adopt().await {
+        // Each on its own: one that is tried until it holds must not keep the others waiting.
         Ok(open) => {
-            let finishing = open.into_iter().map(|open| finish(worker, open));
-            futures_util::stream::iter(finishing).buffer_unordered(AT_ONCE).collect::<()>().await;
+            for open in open {
+                let finishing = Rc::clone(worker);
+                worker.follow_up(Box::pin(async move { finish(&finishing, open).await }));
+            }
         }
         Err(unwritten) => tracing::error!(%unwritten, "open intents cannot be looked for"),
     }
@@ -69,8 +69,9 @@ async fn finish(worker: &Rc<Worker>, open: OpenIntent) {
     } else {
         tracing::warn!(intent = %intent.0, client, ?action, ?outcome, "an intent left open was ended");
     }
-    if let Err(unwritten) = worker.site.journal.outcome(intent, outcome).await {
-        tracing::error!(intent = %intent.0, %unwritten, "its outcome is not on record");
+    let journal = &*worker.site.journal;
+    if journal.outcome(intent, outcome.clone()).await.is_err() {
+        settle_at_last(journal, intent, outcome).await;
     }
 }
 
@@ -104,5 +105,9 @@ async fn outcome(worker: &Rc<Worker>, open: OpenIntent) -> Outcome {
     // Every call has a patience of its own.
     let deadline = Instant::now() + Duration::from_hours(1);
     let next = Rc::new(Forward { visit, deadline, author: Blame::Change });
-    change.recover(exchange, open, next).await
+    let outcome = change.recover(Rc::clone(&exchange), open, next).await;
+    for work in exchange.take_afterwards() {
+        worker.follow_up(work);
+    }
+    outcome
 }

@@ -94,7 +94,7 @@ async fn describe(store: &mut Store, ids: &[IntentId]) -> Result<Vec<OpenIntent>
         return Ok(Vec::new());
     }
     let mut select = Statement::varying(
-        "SELECT i.owner, r.at, r.body FROM ledger_intents i \
+        "SELECT i.owner, i.chain, r.at, r.body FROM ledger_intents i \
          JOIN ledger_records r ON r.writer = i.chain AND r.seq = i.seq WHERE i.id IN ",
     );
     select.tuple(ids.iter().map(|id| Value::from(id.0)));

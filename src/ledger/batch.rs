@@ -15,7 +15,8 @@ use super::command::{Event, What, Write};
 use super::key::Key;
 use super::record::{Head, Kind, Record};
 use super::store::{self, Backend, Statement, Store, StoreError, Value};
-use crate::change::journal::{Begun, IntentId, OpenIntent, Place, Settled};
+use crate::change::journal::{Begun, IntentId, Later, OpenIntent, Place, Settled, Standing};
+use crate::limits::LEDGER_LATER;
 
 /// Rows of one `VALUES` list: each has up to eight values, and PostgreSQL takes 65,535.
 const ROWS: usize = 1_000;
@@ -174,7 +175,22 @@ async fn close(
     if ids.is_empty() {
         return Ok(closed);
     }
-    let mut update = Statement::varying("UPDATE ledger_intents SET state = 'closed', at = ");
+    let void: Vec<Value> = writes
+        .iter()
+        .filter_map(|write| match &write.what {
+            What::Settle(id, outcome, _) if outcome.is_void() => Some(Value::from(id.0)),
+            _ => None,
+        })
+        .collect();
+    let mut update = Statement::varying("UPDATE ledger_intents SET state = ");
+    if void.is_empty() {
+        update.push("'closed'");
+    } else {
+        update.push("CASE WHEN id IN ");
+        update.tuple(void);
+        update.push(" THEN 'void' ELSE 'closed' END");
+    }
+    update.push(", at = ");
     update.bind(now);
     update.push(" WHERE state = 'open' AND owner = ");
     update.bind(writer);
@@ -185,8 +201,7 @@ async fn close(
          AND r.seq = ledger_intents.seq) AS body",
     );
     for row in store.rows(update).await? {
-        let intent: IntentBody = serde_json::from_str(&store::text(&row, "body")?)
-            .map_err(|_| StoreError::Strange("an intent that is none"))?;
+        let intent = body::intent(&row)?;
         closed.insert(intent.id, intent);
     }
     Ok(closed)
@@ -341,7 +356,7 @@ pub(super) async fn open_on(
     keys: &[&str],
 ) -> Result<Vec<(String, OpenIntent)>, StoreError> {
     let mut select = Statement::varying(
-        "SELECT i.conversation, i.owner, r.at, r.body FROM ledger_intents i \
+        "SELECT i.conversation, i.owner, i.chain, r.at, r.body FROM ledger_intents i \
          JOIN ledger_records r ON r.writer = i.chain AND r.seq = i.seq \
          WHERE i.state = 'open' AND i.conversation IN ",
     );
@@ -352,6 +367,37 @@ pub(super) async fn open_on(
         open.push((store::text(&row, "conversation")?, body::open_intent(&row)?));
     }
     Ok(open)
+}
+
+/// The newest intents of a conversation behind a turn, in their order, without those that came to
+/// nothing.
+pub(super) async fn since(
+    store: &mut Store,
+    key: &str,
+    fence: u64,
+) -> Result<Vec<Later>, StoreError> {
+    let select = format!(
+        "SELECT i.chain, i.state, r.body FROM ledger_intents i \
+         JOIN ledger_records r ON r.writer = i.chain AND r.seq = i.seq \
+         WHERE i.conversation = $1 AND i.fence > $2 AND i.state <> 'void' \
+         ORDER BY i.fence DESC LIMIT {LEDGER_LATER}"
+    );
+    let select = Statement::lasting(select).with(key).with(fence);
+    let mut later = Vec::new();
+    for row in store.rows(select).await? {
+        let body = body::intent(&row)?;
+        later.push(Later {
+            fence: body.fence.unwrap_or_default(),
+            action: body.plan.action,
+            begun_by: store::id(&row, "chain")?,
+            standing: match &*store::text(&row, "state")? {
+                "open" => Standing::Open,
+                _ => Standing::Ended,
+            },
+        });
+    }
+    later.reverse();
+    Ok(later)
 }
 
 /// `(…), (…), …`

@@ -111,13 +111,19 @@ impl IntentBody {
     }
 }
 
-/// An open intent out of its row: `owner`, `at` and `body`.
+/// An intent out of the `body` of its row.
+pub(super) fn intent(row: &AnyRow) -> Result<IntentBody, StoreError> {
+    serde_json::from_str(&store::text(row, "body")?)
+        .map_err(|_| StoreError::Strange("an intent that is none"))
+}
+
+/// An open intent out of its row: `owner`, `chain`, `at` and `body`.
 pub(super) fn open_intent(row: &AnyRow) -> Result<OpenIntent, StoreError> {
-    let body: IntentBody = serde_json::from_str(&store::text(row, "body")?)
-        .map_err(|_| StoreError::Strange("an intent that is none"))?;
+    let body = intent(row)?;
     Ok(OpenIntent {
         id: body.id,
         writer: store::id(row, "owner")?,
+        begun_by: store::id(row, "chain")?,
         at: store::time(row, "at")?,
         fence: body.fence,
         exchange: body.exchange,

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::body::IntentBody;
 use super::record::Record;
-use crate::change::journal::{Begun, IntentId, OpenIntent, Outcome, Settled, Unwritten};
+use crate::change::journal::{Begun, IntentId, Later, OpenIntent, Outcome, Settled, Unwritten};
 
 /// Where an answer goes. Nobody may be waiting any more.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, Unwritten>>;
@@ -19,6 +19,8 @@ pub(super) enum Command {
     Count(Use),
     /// The open intents of a conversation.
     OpenOn(String, Reply<Vec<OpenIntent>>),
+    /// Those with later turns than this one, open or not.
+    Since(String, u64, Reply<Vec<Later>>),
     /// Those of dead writers.
     Adopt(Reply<Vec<OpenIntent>>),
     /// The newest records.

@@ -68,7 +68,7 @@ pub(super) async fn prune(
 
 /// What goes with the records. A turn's row stays while an intent speaks of it.
 const FOLLOWING: [&str; 4] = [
-    "DELETE FROM ledger_intents WHERE state = 'closed' AND at < $1 AND NOT EXISTS \
+    "DELETE FROM ledger_intents WHERE state <> 'open' AND at < $1 AND NOT EXISTS \
      (SELECT 1 FROM ledger_records r WHERE r.writer = ledger_intents.chain AND r.seq = ledger_intents.seq)",
     "DELETE FROM ledger_turns WHERE at < $1 AND NOT EXISTS \
      (SELECT 1 FROM ledger_intents i WHERE i.conversation = ledger_turns.conversation)",

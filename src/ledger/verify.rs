@@ -332,11 +332,11 @@ impl Check {
                             == Some(intent.conversation.unwrap_or_default())
                         && store::natural(&row, "fence").ok()
                             == Some(intent.fence.unwrap_or_default())
-                        && matches!(&*state, "open" | "closed");
+                        && matches!(&*state, "open" | "closed" | "void");
                     if !agrees {
                         self.fault(record.writer, seq, "its row in ledger_intents differs from it");
                     }
-                    if state == "closed" { RowState::Closed } else { RowState::Open }
+                    if state == "open" { RowState::Open } else { RowState::Closed }
                 }
             };
             if self.settled.remove(&intent.id) {

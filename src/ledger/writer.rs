@@ -23,6 +23,7 @@ use super::settings::{Place, Settings};
 use super::store::{Backend, Purpose, Store, StoreError, sqlite};
 use super::{OpenError, adopt, enlist, inventory, prune, read};
 use crate::change::journal::{IntentId, Outcome, Unwritten};
+use crate::change::mark::{self, Mark};
 use crate::limits::{
     LEDGER_BACKOFF_MS, LEDGER_BATCH_BYTES, LEDGER_BATCH_COMMANDS, LEDGER_ENTRIES,
     LEDGER_HEARTBEAT_MS, LEDGER_INVENTORY_PENDING, LEDGER_PRUNE_MS, LEDGER_WRITE_MS,
@@ -214,10 +215,12 @@ impl Writer {
             Ok(written) => written.map_err(Failed::Before)?,
             Err(_) => return Err(Failed::Before(StoreError::TooSlow)),
         };
+        mark::reached(Mark::LedgerCommitting);
         match timeout(LIMIT, store.commit()).await {
             Ok(committed) => committed.map_err(Failed::AtCommit)?,
             Err(_) => return Err(Failed::AtCommit(StoreError::TooSlow)),
         }
+        mark::reached(Mark::LedgerCommitted);
         self.chain.head = head;
         Ok(done)
     }
@@ -241,6 +244,9 @@ impl Writer {
                 let open = timeout(LIMIT, batch::open_on(store, &[&key])).await;
                 let open = flat(open).map(|open| open.into_iter().map(|(_, it)| it).collect());
                 hand_over(reply, open)
+            }
+            Command::Since(key, fence, reply) => {
+                hand_over(reply, flat(timeout(LIMIT, batch::since(store, &key, fence)).await))
             }
             Command::Adopt(reply) => {
                 let instance = self.settings.instance.as_deref();
@@ -424,6 +430,7 @@ fn refuse(command: Command) {
         Command::Write(write) => write.refuse(),
         Command::Count(_) | Command::Close(_) => {}
         Command::OpenOn(_, reply) | Command::Adopt(reply) => drop(reply.send(Err(Unwritten))),
+        Command::Since(_, _, reply) => drop(reply.send(Err(Unwritten))),
         Command::Newest(_, reply) => drop(reply.send(Err(Unwritten))),
         Command::Inventory(reply) => drop(reply.send(Err(Unwritten))),
         Command::Pending(_, reply) => drop(reply.send(Err(Unwritten))),

@@ -22,7 +22,8 @@ use serde_json::json;
 use super::failures::{Asked, Failed, Told};
 use super::{Direction, PATH, WEM_1493, all_done, note_partial, refusal};
 use crate::change::exchange::Written;
-use crate::change::journal::{Action, Event, Outcome, Plan};
+use crate::change::journal::{Action, Event, Outcome, Plan, Settled};
+use crate::change::mark::{self, Mark};
 use crate::change::terms::Policy;
 use crate::change::{Answer, Call, Exchange, Next, Principal, retry};
 use crate::error::{Code, Failure, Retry};
@@ -59,10 +60,12 @@ pub(super) async fn carry(
     next: Rc<dyn Next>,
 ) -> Result<Answer, Failure> {
     let release = Release { exchange: Rc::clone(&exchange), next, like: call.clone() };
+    mark::reached(Mark::ReleaseAsked);
     let before = match release.ready(&asked).await? {
         Ready::Before(before) => before,
         Ready::Refused(answer) => return Ok(answer),
     };
+    mark::reached(Mark::ReleaseReady);
     let plan = Plan {
         action: Direction::Revoke.action(),
         subjects: asked.ids().to_vec(),
@@ -70,12 +73,14 @@ pub(super) async fn carry(
         undo: before.clone(),
     };
     let intent = exchange.intend(&WEM_1493, plan).await?;
+    mark::reached(Mark::ReleaseIntended);
     exchange.adapted_by(&WEM_1493);
 
     // Half of the time is for undoing.
     let patience = exchange.left() / 2;
     let sent = release.next.call(call.without(&header::ACCEPT_ENCODING).with_patience(patience));
     let result = sent.await;
+    mark::reached(Mark::ReleaseAnswered);
     let in_doubt = retry::doubtful(&result);
     let told = result.as_ref().ok().map(|answer| Told::of(answer, &asked));
     match (result, told) {
@@ -83,9 +88,18 @@ pub(super) async fn carry(
             exchange.settle(&intent, Outcome::NotSent);
             Err(failure)
         }
+        // A release is not acknowledged before a recovery can no longer undo it.
         (Ok(answer), Some(Told::AllDone)) => {
-            exchange.settle(&intent, Outcome::Done);
-            Ok(all_done(Policy::Strict, answer))
+            match exchange.settle_first(&intent, Outcome::Done).await {
+                Some(Settled::NotOurs) => {
+                    let why = "another gateway has taken the release over, and undone it";
+                    Err(Failure::new(Code::OutcomeUnknown, why))
+                }
+                Some(Settled::Closed) | None => {
+                    mark::reached(Mark::ReleaseSettled);
+                    Ok(all_done(Policy::Strict, answer))
+                }
+            }
         }
         (Ok(answer), Some(told @ Told::Refused)) if !in_doubt => {
             exchange.settle(&intent, told.outcome(&answer));
@@ -120,7 +134,10 @@ pub(super) async fn carry(
 /// carried out, nobody can tell.
 pub(super) async fn recover(exchange: Rc<Exchange>, plan: Plan, next: Rc<dyn Next>) -> Outcome {
     let release = Release { exchange, next, like: Call::bare() };
+    mark::reached(Mark::RecoveryBegun);
     match plan.action {
+        // An id that the ledger keeps as its hash cannot be sent.
+        _ if plan.subjects.iter().chain(&plan.undo).any(|id| id.contains(':')) => Outcome::Unknown,
         Action::Release if !plan.undo.is_empty() => {
             release.until_held(&plan.undo).await;
             Outcome::RolledBack
@@ -161,7 +178,9 @@ impl Release {
     /// Protects `ids` again and settles the intent. Where it does not hold in time the tries go
     /// on after the answer, which says so.
     async fn undo(&self, ids: Vec<String>, intent: Written) -> Result<(), Failure> {
+        mark::reached(Mark::Undoing);
         let held = tokio::time::timeout(self.exchange.left(), self.until_held(&ids)).await;
+        mark::reached(Mark::ReleaseUndone);
         if held.is_ok() {
             self.exchange.settle(&intent, Outcome::RolledBack);
             return Ok(());
@@ -173,7 +192,7 @@ impl Release {
         };
         self.exchange.afterwards(async move {
             rest.until_held(&ids).await;
-            rest.exchange.settle(&intent, Outcome::RolledBack);
+            let _ = rest.exchange.settle_first(&intent, Outcome::RolledBack).await;
         });
         Err(Failure::new(
             Code::OutcomeUnknown,
@@ -200,7 +219,9 @@ impl Release {
         let call = self.call(Method::PUT, format!("{PATH}?protect=true"), ids);
         self.used(ids);
         let asked = Asked::new(ids.to_vec());
-        match self.next.call(call.acting_as(Principal::Recovery)).await {
+        let result = self.next.call(call.acting_as(Principal::Recovery)).await;
+        mark::reached(Mark::ProtectAnswered);
+        match result {
             Ok(answer) => Told::of(&answer, &asked) == Told::AllDone,
             Err(_) => false,
         }

@@ -4,14 +4,21 @@
 //! share a ledger take a fencing number with each intent, in the ledger's own order, and see in the
 //! ledger which commands of the others are still open. The rules are those of the queue:
 //!
-//! - A **resume** waits for the older pauses of others to end, and is not sent where a newer pause
-//!   of theirs is open. Before every try it makes sure that the ledger still counts it as this
-//!   gateway's: one that was thought dead may have been finished by another.
+//! - A **resume** waits for every older pause to end, and is not sent where a newer pause of another
+//!   is open. Before every try it makes sure that the ledger still counts it as this gateway's: one
+//!   that was thought dead may have been ended by another.
 //! - A **pause** gives older resumes of others the same grace as its own, and then goes past them.
 //! - Commands that want the same do not wait for each other.
 //!
+//! "Others" are also the processes before this one, whose commands it ends after a start
+//! (`recover`): they have no place in its queues, only in the ledger.
+//!
+//! What decides about sending a pause again is whether a **resume** with a greater number may have
+//! been sent, or is about to be. A newer pause decides nothing: it wants the same, and may be
+//! somebody's repetition. Nor does a resume of which the ledger says that it was not sent.
+//!
 //! The ledger is asked again and again while something is waited for; with one gateway there is
-//! nothing to wait for, and it is not asked at all.
+//! mostly nothing to wait for, and it is not asked.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -21,7 +28,7 @@ use futures_util::future::LocalBoxFuture;
 use tokio::time::Instant;
 
 use crate::change::exchange::Written;
-use crate::change::journal::{Action, IntentId, OpenIntent, Outcome, Plan};
+use crate::change::journal::{Action, IntentId, Later, OpenIntent, Outcome, Plan};
 use crate::change::{Announcement, Answer, Call, Exchange, Next};
 use crate::error::{Code, Failure};
 
@@ -37,7 +44,7 @@ const BELIEVED: Duration = Duration::from_secs(2);
 pub(super) struct Fleet {
     exchange: Rc<Exchange>,
     conversation: String,
-    own: Cell<Option<Own>>,
+    own: Option<Own>,
     confirmed: Cell<Instant>,
 }
 
@@ -69,26 +76,41 @@ pub(super) struct Fenced {
 
 impl Fleet {
     pub(super) fn new(exchange: &Rc<Exchange>, conversation: &str, written: &Written) -> Self {
-        let place = written.place().filter(|_| exchange.journal.is_shared());
+        let place = written.place();
         let own =
             place.map(|(intent, place)| Own { intent, writer: place.writer, fence: place.fence });
+        Self::of(exchange, conversation, own)
+    }
+
+    /// The view of a command that another process began.
+    pub(super) fn adopted(exchange: &Rc<Exchange>, conversation: &str, open: &OpenIntent) -> Self {
+        let own = open.fence.map(|fence| Own { intent: open.id, writer: open.writer, fence });
+        Self::of(exchange, conversation, own)
+    }
+
+    fn of(exchange: &Rc<Exchange>, conversation: &str, own: Option<Own>) -> Self {
         Self {
             exchange: Rc::clone(exchange),
             conversation: conversation.to_owned(),
-            own: Cell::new(own),
+            own,
             confirmed: Cell::new(Instant::now()),
         }
     }
 
-    /// Whether one of `before` is another gateway's and wants the opposite of `action`.
+    fn is_shared(&self) -> bool {
+        self.exchange.journal.is_shared()
+    }
+
+    /// Whether one of `before` is to be waited for: it wants the opposite of `action`, and this
+    /// gateway's queue does not know it.
     pub(super) fn has_older(&self, before: &[OpenIntent], action: Action) -> bool {
         before.iter().any(|it| self.is_older(it, opposite(action)))
     }
 
-    /// Resolves when no older command of another gateway is open that wants the opposite of
-    /// `action`. Where the ledger cannot be asked it does not resolve.
+    /// Resolves when no older command is open that `action` has to wait for. Where the ledger
+    /// cannot be asked it does not resolve.
     pub(super) async fn older_ended(&self, action: Action) {
-        if self.own.get().is_none() {
+        if self.own.is_none() {
             return;
         }
         let opposite = opposite(action);
@@ -97,7 +119,9 @@ impl Fleet {
 
     /// Resolves when a newer pause of another gateway is open.
     pub(super) async fn newer_pause(&self) {
-        let Some(own) = self.own.get() else { return std::future::pending().await };
+        let Some(own) = self.own.filter(|_| self.is_shared()) else {
+            return std::future::pending().await;
+        };
         let newer = |it: &OpenIntent| {
             it.plan.action == Action::Pause
                 && it.writer != own.writer
@@ -106,28 +130,53 @@ impl Fleet {
         self.until(|open| open.iter().any(newer)).await;
     }
 
-    /// Takes a new place for sending the command again, so that the others wait for it. Nothing
-    /// where a newer command of anyone's came in between: then that one decides.
+    /// Takes a new place for sending the pause again, so that newer resumes wait for it, unless one
+    /// came in between: then that one decides. One gateway alone has its queue for that.
     pub(super) async fn again(&self, change: &'static Announcement, plan: Plan) -> Again {
-        let Some(own) = self.own.get() else { return Again::Alone };
+        match self.own {
+            Some(own) if self.is_shared() => self.placed_after(own.fence, change, plan).await,
+            _ => Again::Alone,
+        }
+    }
+
+    /// The same for the pause with this number, whoever began it.
+    pub(super) async fn placed_after(
+        &self,
+        fence: u64,
+        change: &'static Announcement,
+        plan: Plan,
+    ) -> Again {
+        // Before the place is taken, too: a resume that waits gives way to any newer pause.
+        if self.is_resumed_since(fence).await {
+            return Again::Newer;
+        }
         let conversation = Some(self.conversation.clone());
         let Ok(written) = self.exchange.begin(change, plan, conversation).await else {
             return Again::Alone;
         };
-        let Some((intent, place)) = written.place() else { return Again::Alone };
-        let next = Own { intent, writer: place.writer, fence: place.fence };
-        if next.fence > own.fence + 1 {
-            self.exchange.settle(&written, Outcome::NotSent);
+        if self.is_resumed_since(fence).await {
+            let _ = self.exchange.settle_first(&written, Outcome::NotSent).await;
             return Again::Newer;
         }
-        self.own.set(Some(next));
         Again::Placed(written)
+    }
+
+    async fn is_resumed_since(&self, fence: u64) -> bool {
+        // Where the ledger cannot be asked a pause goes on.
+        let later = self.since(fence).await.unwrap_or_default();
+        later.iter().any(|it| it.action == Action::Resume)
+    }
+
+    /// What came after a number, and may have been sent.
+    pub(super) async fn since(&self, fence: u64) -> Option<Vec<Later>> {
+        let journal = &self.exchange.journal;
+        journal.since(&self.exchange.upstream, &self.conversation, fence).await.ok()
     }
 
     /// Whether the ledger still counts the command as this gateway's. Where it cannot be asked, it
     /// does not.
     async fn is_ours(&self) -> bool {
-        let Some(own) = self.own.get() else { return true };
+        let Some(own) = self.own.filter(|_| self.is_shared()) else { return true };
         if self.confirmed.get().elapsed() < BELIEVED {
             return true;
         }
@@ -141,10 +190,13 @@ impl Fleet {
         ours
     }
 
+    /// Whether `it` is older and wants `action`, the opposite of what this command wants.
     fn is_older(&self, it: &OpenIntent, action: Action) -> bool {
-        self.own.get().is_some_and(|own| {
+        self.own.is_some_and(|own| {
+            // A pause has already given those in its own queue their grace.
+            let unknown_here = action == Action::Pause || it.begun_by != own.writer;
             it.plan.action == action
-                && it.writer != own.writer
+                && unknown_here
                 && it.fence.is_some_and(|fence| fence < own.fence)
         })
     }

@@ -16,6 +16,7 @@ use super::usage::{self, Right};
 use super::{WEM_449, answer, confirm, hold};
 use crate::change::exchange::Written;
 use crate::change::journal::{Action, Event, OpenIntent, Outcome};
+use crate::change::mark::{self, Mark};
 use crate::change::retry::{self, End, Tries};
 use crate::change::terms::{self, Authority, Fallback};
 use crate::change::{Answer, Call, Exchange, Next, Principal};
@@ -62,10 +63,12 @@ impl Flow {
             Go::Doubtful => true,
             stop @ (Go::Superseded | Go::TooLate) => return Err(stop.failure()),
         };
+        mark::reached(Mark::CommandAdmitted);
         let conversation = self.command.key();
         let plan = self.command.plan();
         let action = plan.action;
         let intent = self.exchange.begin(&WEM_449, plan, Some(conversation.clone())).await?;
+        mark::reached(Mark::CommandIntended);
         let fleet = Rc::new(Fleet::new(&self.exchange, &conversation, &intent));
         match self.wait_for_others(&fleet, &turn, action, intent.before()).await {
             Go::Clear => {}
@@ -79,6 +82,7 @@ impl Flow {
             self.next = Rc::new(Fenced { fleet: Rc::clone(&fleet), next: self.next });
         }
         let turn = Place { turn, fleet };
+        mark::reached(Mark::CommandReady);
 
         let carried = if self.adapts() {
             self.exchange.adapted_by(&WEM_449);
@@ -108,6 +112,7 @@ impl Flow {
         } else {
             self.exchange.settle(&intent, carried.outcome());
         }
+        mark::reached(Mark::CommandSettled);
         let Carried { result, accepted, .. } = carried;
         if let (Some(accepted), Wanted::Pause, Some(within)) =
             (&accepted, self.command.wanted, self.exchange.terms.confirm)
@@ -159,16 +164,12 @@ impl Flow {
     }
 
     /// Settles a resume of unknown outcome when it is no longer feared: until then the other
-    /// gateways on the ledger must see that it may still arrive.
+    /// gateways on the ledger, and the process after this one, must see that it may still arrive.
     fn settle_late(&self, intent: Written, outcome: Outcome) {
-        if !self.exchange.journal.is_shared() {
-            self.exchange.settle(&intent, outcome);
-            return;
-        }
         let (exchange, watch) = (Rc::clone(&self.exchange), self.watch);
         self.exchange.afterwards(async move {
             tokio::time::sleep(watch).await;
-            exchange.settle(&intent, outcome);
+            let _ = exchange.settle_first(&intent, outcome).await;
         });
     }
 
@@ -239,7 +240,9 @@ impl Flow {
             _ if tries.end == End::Cancelled => called_off(&tries),
             Some(fallback) if refused || lost_pause => {
                 self.exchange.record(&WEM_449, Event::FellBack, &self.command.conversation);
+                mark::reached(Mark::FallingBack);
                 let mut second = retry::once(&*self.next, fallback.clone()).await;
+                mark::reached(Mark::FallbackAnswered);
                 second.in_doubt |= tries.in_doubt;
                 // No answer of the fallback: what the PUT was told is worth more.
                 if second.last.is_err() && tries.last.is_ok() {
@@ -294,7 +297,9 @@ impl Flow {
             Fallback::None => retry::IDEMPOTENT,
             Fallback::Legacy | Fallback::Agnostic => retry::OTHER_WAY,
         };
-        retry::call(&*self.next, &call, patience, until, turn.cancelled()).await
+        let tries = retry::call(&*self.next, &call, patience, until, turn.cancelled()).await;
+        mark::reached(Mark::PutAnswered);
+        tries
     }
 
     fn put_call(&self) -> Call {
@@ -320,6 +325,7 @@ impl Flow {
     async fn answer(&self, tries: Tries, call: Call) -> Carried {
         let Tries { last, in_doubt, .. } = tries;
         let succeeded = is_success(&last);
+        mark::reached(Mark::ReadingBack);
         let result = match last {
             Ok(upstream) if succeeded && call.target != self.original.target => {
                 Ok(answer::legacy(self, &upstream).await)

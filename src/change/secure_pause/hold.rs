@@ -16,6 +16,7 @@ use super::command::Command;
 use super::fleet::Again;
 use super::flow::Place;
 use crate::change::journal::{Event, Outcome};
+use crate::change::mark::{self, Mark};
 use crate::change::{Call, Exchange, Next};
 use crate::json;
 
@@ -37,6 +38,7 @@ pub(super) async fn hold(
     let accepted = accepted.with_patience(PATIENCE);
     // One that no ledger shows ended is not waited for longer than it is feared.
     let _ = tokio::time::timeout(watch, turn.older_resumes_ended()).await;
+    mark::reached(Mark::HoldBegun);
     let again = || repeat(&exchange, &*next, &command, &accepted, &turn);
     let mut confirmed = match again().await {
         Repeated::Decided => return,
@@ -90,13 +92,15 @@ async fn repeat(
     }
     exchange.record(&WEM_449, Event::PauseRepeated, &command.conversation);
     let result = next.call(accepted.clone()).await;
+    mark::reached(Mark::PauseRepeated);
     let repeated = match result {
         Ok(answer) if answer.status.is_success() => Repeated::Accepted,
         _ => Repeated::Failed,
     };
     if let Again::Placed(written) = place {
         let done = repeated == Repeated::Accepted;
-        exchange.settle(&written, if done { Outcome::Done } else { Outcome::Unknown });
+        let outcome = if done { Outcome::Done } else { Outcome::Unknown };
+        let _ = exchange.settle_first(&written, outcome).await;
     }
     repeated
 }

@@ -37,6 +37,8 @@ const STEPS: &[&[&str]] = &[&[
     "CREATE TABLE ledger_inventory (client TEXT NOT NULL, key TEXT NOT NULL, detail TEXT NOT NULL, \
      first_seen BIGINT NOT NULL, last_seen BIGINT NOT NULL, count BIGINT NOT NULL, \
      PRIMARY KEY (client, key))",
+    // For what came after a turn. `state` is open, closed, or void: closed, and as if it had never been.
+    "CREATE INDEX ledger_intents_by_turn ON ledger_intents (conversation, fence)",
 ]];
 
 /// Makes the tables, or brings them to the newest version. Gateways that start together take turns.
