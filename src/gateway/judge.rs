@@ -231,7 +231,8 @@ impl Judge {
 
     /// Nothing can be said of a hop: there is no contract, or it does not know the operation.
     fn note_unknown(&self, hop: Hop) {
-        let seen = match self.kept {
+        let seen = match self.kept.as_ref().map(|it| it.find(&self.method, &self.path)) {
+            Some(Found::MethodNotAllowed { .. }) => Seen::UnknownMethod,
             Some(_) => Seen::UnknownOperation,
             None => Seen::NoContract,
         };

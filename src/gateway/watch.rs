@@ -28,8 +28,10 @@ pub(crate) const CONFORMANCE: HeaderName = HeaderName::from_static("recgate-conf
 pub(crate) enum Seen {
     /// It was judged.
     Judged(Verdict),
-    /// The contract does not know the operation.
+    /// The contract does not know the path.
     UnknownOperation,
+    /// The contract knows the path, and not this method of it: a 405 to be expected, not a 404.
+    UnknownMethod,
     /// The upstream has no contract.
     NoContract,
     /// The operator switched the check off.
@@ -200,6 +202,7 @@ impl Seen {
             Self::Judged(Verdict::NotApplicable) => ("not-applicable", None),
             Self::Judged(Verdict::Unverifiable(reason)) => ("unverifiable", Some(reason.as_str())),
             Self::UnknownOperation => ("unverifiable", Some("unknown-operation")),
+            Self::UnknownMethod => ("unverifiable", Some("unknown-method")),
             Self::NoContract => ("unverifiable", Some("no-contract")),
             Self::Off => ("unverifiable", Some("off")),
         }
@@ -211,6 +214,7 @@ impl Seen {
             Self::Judged(Verdict::Conforms) => 1,
             Self::Judged(Verdict::Unverifiable(_))
             | Self::UnknownOperation
+            | Self::UnknownMethod
             | Self::NoContract
             | Self::Off => 2,
             Self::Judged(Verdict::Violates) => 3,
