@@ -19,6 +19,7 @@ mod json_schema;
 mod pass_through;
 mod protection;
 mod rules;
+mod sagas;
 mod serving;
 mod spec_lint;
 mod tls;
