@@ -6,6 +6,7 @@
 
 pub(crate) mod message;
 pub(crate) mod mock;
+pub(crate) mod postgres;
 pub(crate) mod raw;
 pub(crate) mod recgate;
 pub(crate) mod upstream;

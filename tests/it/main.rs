@@ -22,6 +22,7 @@ mod ledger;
 mod pass_through;
 mod protection;
 mod rules;
+mod sagas;
 mod serving;
 mod spec_lint;
 mod tls;

@@ -43,7 +43,7 @@ fn command(arguments: &[&str]) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("RECGATE_")) {
         command.env_remove(name);
     }
-    // A test that wants a ledger that stays says where, by a flag.
+    // A test that wants a ledger that stays says where, by a flag or in a configuration.
     if arguments.first() == Some(&"serve") {
         command.env("RECGATE_LEDGER__URL", "memory:");
     }
@@ -94,6 +94,18 @@ impl Recgate {
 
     /// `recgate serve`, every port a free one. Resolves when it is ready.
     pub(crate) async fn start(config: Option<&str>, set: &[&str]) -> Self {
+        Self::start_marked(config, set, None).await.unwrap_or_else(|errors| {
+            panic!("recgate ended: {errors}");
+        })
+    }
+
+    /// The same for a process that ends itself at a mark (`change::mark`), maybe before it is
+    /// ready: then what it wrote to standard error.
+    pub(crate) async fn start_marked(
+        config: Option<&str>,
+        set: &[&str],
+        mark: Option<&str>,
+    ) -> Result<Self, String> {
         let mut arguments = vec!["serve".to_owned()];
         if let Some(text) = config {
             arguments.push("--config".to_owned());
@@ -107,7 +119,12 @@ impl Recgate {
             arguments.extend(["--set".to_owned(), key]);
         }
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let mut child = command(&arguments).spawn().unwrap();
+        let mut command = command(&arguments);
+        if config.is_some_and(|text| text.contains("[ledger]")) {
+            command.env_remove("RECGATE_LEDGER__URL");
+        }
+        command.envs(mark.map(|mark| ("RECGATEMARK", mark)));
+        let mut child = command.spawn().unwrap();
         let pid = child.id();
         let (out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
         let (lines, mut printed) = mpsc::unbounded_channel();
@@ -133,7 +150,7 @@ impl Recgate {
         let (mut gateway, mut mock, mut admin, mut greeting) = (None, None, None, Vec::new());
         while admin.is_none() {
             let Some(line) = soon("an address line of recgate", printed.recv()).await else {
-                panic!("recgate ended: {}", errors.lock().unwrap());
+                return Err(errors.lock().unwrap().clone());
             };
             let address = |line: &str| line.rsplit_once("//")?.1.parse::<SocketAddr>().ok();
             match line.split_whitespace().next() {
@@ -157,12 +174,26 @@ impl Recgate {
             errors,
             client: http().build().unwrap(),
         };
-        until("readiness", || async {
+        let ready = until("readiness", || async {
             let answer = this.client.get(format!("http://{}/readyz", this.admin)).send().await;
-            answer.ok().filter(|answer| answer.status() == 200)
+            let ready = answer.is_ok_and(|answer| answer.status() == 200);
+            (ready || this.has_ended()).then_some(ready)
         })
         .await;
-        this
+        if ready { Ok(this) } else { Err(this.errors()) }
+    }
+
+    /// Whether the process is gone.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.exited.borrow().is_some()
+    }
+
+    /// `kill -9`, and its end; nothing where it has ended by itself.
+    pub(crate) async fn kill(mut self) {
+        if !self.has_ended() {
+            self.signal("-KILL");
+        }
+        self.ended().await;
     }
 
     /// The address of a path on the client side, in clear.
