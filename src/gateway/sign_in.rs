@@ -4,7 +4,8 @@
 //! Basic or in the form, §2.3.1), and a 200 with an `access_token` says that the vendor believed
 //! it. From then on whoever holds that token is that client, at that upstream. What is kept is the
 //! token's SHA-256, never the token, for the life that the answer gives it. The secret is read by
-//! nobody. A sign-in that names two clients, or none, teaches nothing; nothing is ever changed or
+//! nobody. A sign-in that
+//! servers could read in more than one way teaches nothing; nothing is ever changed or
 //! refused here.
 
 use std::borrow::Cow;
@@ -23,9 +24,12 @@ use serde::Deserialize;
 use super::identify::sha256;
 use super::route::Leg;
 use crate::change::{Answer, Call};
+use crate::config::checked::Upstream;
 use crate::contract::decode;
 use crate::limits::{CLIENT_ID_BYTES, LEARNT_TOKENS, SIGN_IN_BYTES, TOKEN_ANSWER_BYTES};
 
+/// The usual token endpoint below a login address.
+const TOKEN_PATH: &str = "/oauth/token";
 /// The life of a token whose answer names none.
 const UNKNOWN_LIFE: Duration = Duration::from_hours(24);
 /// The longest life that is believed.
@@ -57,9 +61,13 @@ struct Granted {
 // === impl Learnt ===
 
 impl Learnt {
-    /// Whether a request may be a sign-in, so that it is read.
-    pub(crate) fn reads(leg: Leg, method: &Method) -> bool {
-        leg == Leg::Login && *method == Method::POST
+    /// Whether a request may be a sign-in, so that it is read: a POST to the token endpoint on the
+    /// login leg.
+    pub(crate) fn reads(leg: Leg, method: &Method, path: &str, upstream: &Upstream) -> bool {
+        let accounts = [&upstream.service, &upstream.recovery].into_iter().flatten();
+        leg == Leg::Login
+            && *method == Method::POST
+            && (path == TOKEN_PATH || accounts.into_iter().any(|it| it.token_path == path))
     }
 
     /// The client that a token was issued to.
@@ -109,34 +117,50 @@ impl Expiry<Key, Issued> for Life {
     }
 }
 
-/// The client that a sign-in by client credentials names, where it names one.
+/// The client that a sign-in by client credentials names, where every server would take it for the
+/// same one: whoever signs in as one client and is taken for another has gained that one's terms.
 pub(crate) fn client_of(call: &Call) -> Option<String> {
-    if call.body.len() > SIGN_IN_BYTES {
+    // Some servers read parameters of the query, too, or take `;` for `&`.
+    let plain = call.query().is_none() && !call.body.contains(&b';') && is_form(&call.headers);
+    if call.body.len() > SIGN_IN_BYTES || !plain {
         return None;
     }
     let body = std::str::from_utf8(&call.body).ok()?;
-    let (mut grant, mut in_form) = (None, None);
+    let (mut grant, mut in_form, mut secret) = (None, None, None);
     for pair in body.split('&') {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let place = match &*form_text(name)? {
             "grant_type" => &mut grant,
             "client_id" => &mut in_form,
+            "client_secret" => &mut secret,
+            // A proof of its own (RFC 7521 §4.2), whose client stands in it.
+            "client_assertion" => return None,
             _ => continue,
         };
         // Which of two counts, the vendor decides.
-        if place.replace(form_text(value)?.into_owned()).is_some() {
+        if place.replace(form_text(value)?).is_some() {
             return None;
         }
     }
     if grant? != "client_credentials" {
         return None;
     }
-    let client = match (in_basic(&call.headers), in_form) {
-        (Basic::Absent, Some(client)) | (Basic::Client(client), None) => client,
-        (Basic::Client(client), Some(same)) if client == same => client,
+    let client = match (in_basic(&call.headers), in_form, secret) {
+        (Basic::Absent, Some(client), Some(_)) => client.into_owned(),
+        (Basic::Client(client), None, None) => client,
+        (Basic::Client(client), Some(same), None) if client == same => client,
         _ => return None,
     };
     (!client.is_empty() && client.len() <= CLIENT_ID_BYTES).then_some(client)
+}
+
+/// Whether a body is a form, as it is.
+fn is_form(headers: &HeaderMap) -> bool {
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(only), None) = (types.next(), types.next()) else { return false };
+    let essence = only.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+    essence.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
+        && !headers.contains_key(header::CONTENT_ENCODING)
 }
 
 /// What `Authorization` says of a client.
@@ -201,9 +225,13 @@ mod tests {
     #[case::any_case(&["bASIC Y3JtLXNlcnZpY2U6Y3JtLXNlY3JldA=="], GRANT, Some("crm-service"))]
     #[case::encoded(&["Basic YSUyQmI6cw=="], GRANT, Some("a+b"))]
     #[case::form(&[], "client_id=a%20b+c&client_secret=x&grant_type=client%5Fcredentials", Some("a b c"))]
+    #[case::no_secret(&[], "grant_type=client_credentials&client_id=a", None)]
+    #[case::two_ways(&[BASIC], "grant_type=client_credentials&client_secret=x", None)]
+    #[case::assertion(&[BASIC], "grant_type=client_credentials&client_assertion=x", None)]
+    #[case::semicolons(&[], "x=1;client_id=b&grant_type=client_credentials&client_id=a&client_secret=x", None)]
     #[case::both_alike(&[BASIC], "grant_type=client_credentials&client_id=crm-service", Some("crm-service"))]
     #[case::both_unlike(&[BASIC], "grant_type=client_credentials&client_id=other", None)]
-    #[case::twice(&[], "grant_type=client_credentials&client_id=a&client_id=b", None)]
+    #[case::twice(&[], "grant_type=client_credentials&client_id=a&client_id=b&client_secret=x", None)]
     #[case::two_headers(&[BASIC, BASIC], GRANT, None)]
     #[case::bearer(&["Bearer x"], "grant_type=client_credentials&client_id=a", None)]
     #[case::no_client(&[], GRANT, None)]
@@ -220,7 +248,12 @@ mod tests {
             call.headers.append(header::AUTHORIZATION, HeaderValue::from_static(value));
         }
         call.body = Bytes::from_static(body.as_bytes());
+        assert_eq!(client_of(&call), None);
+        let form = HeaderValue::from_static("application/x-www-form-urlencoded; charset=UTF-8");
+        call.headers.insert(header::CONTENT_TYPE, form);
         assert_eq!(client_of(&call).as_deref(), client);
+        call.target.push_str("?client_id=b");
+        assert_eq!(client_of(&call), None);
     }
 
     #[test]

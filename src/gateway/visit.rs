@@ -78,7 +78,9 @@ impl Visit {
 
     /// Whether this may be a sign-in that is learnt from.
     pub(crate) fn learns(&self) -> bool {
-        self.worker.site.clients.learnt().is_some() && Learnt::reads(self.leg, &self.judge.method)
+        let (method, path) = (&self.judge.method, &*self.judge.path);
+        self.worker.site.clients.learnt().is_some()
+            && Learnt::reads(self.leg, method, path, &self.upstream().config)
     }
 
     /// The OAuth client that signs in.
