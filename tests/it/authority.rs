@@ -239,7 +239,8 @@ async fn each_use_of_the_account_is_written_down_with_its_proof() {
         (202, &"confirmed".parse().unwrap())
     );
     let ledger = recgate.admin("/ledger").await;
-    let found = ledger.as_array().unwrap().iter().find(|it| it["event"] == "acted-for-caller");
+    let mut said = ledger.as_array().unwrap().iter().map(|it| &it["says"]);
+    let found = said.find(|it| it["event"] == "acted-for-caller");
     let found = found.unwrap_or_else(|| panic!("{ledger}"));
     assert_eq!(found["user"], "10000000-0000-4000-8000-000000000001");
     assert_eq!(found["permission"], "conversation:recording:pause");

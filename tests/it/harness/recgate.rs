@@ -120,7 +120,9 @@ impl Recgate {
         }
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let mut command = command(&arguments);
-        if config.is_some_and(|text| text.contains("[ledger]")) {
+        // The manual's own ledger is one that all tests would share.
+        let own = |text: &str| text.contains("[ledger]") && !text.contains("recgate-ledger.db");
+        if config.is_some_and(own) {
             command.env_remove("RECGATE_LEDGER__URL");
         }
         command.envs(mark.map(|mark| ("RECGATEMARK", mark)));
