@@ -214,20 +214,16 @@ impl Exchange {
     pub async fn settle_first(&self, intent: &Written, outcome: Outcome) -> Option<Settled> {
         let id = intent.0.as_ref().map(|begun| begun.id)?;
         let settled = self.journal.outcome(id, outcome.clone()).await;
-        match settled {
-            Ok(settled) => {
-                tell(self.id, settled);
-                Some(settled)
-            }
-            Err(_) => {
-                self.note(LEDGER, HeaderValue::from_static("failed"));
-                let journal = Arc::clone(&self.journal);
-                tokio::task::spawn_local(async move {
-                    journal::settle_at_last(&*journal, id, outcome).await;
-                });
-                None
-            }
+        if let Ok(settled) = settled {
+            tell(self.id, settled);
+            return Some(settled);
         }
+        self.note(LEDGER, HeaderValue::from_static("failed"));
+        let journal = Arc::clone(&self.journal);
+        tokio::task::spawn_local(async move {
+            journal::settle_at_last(&*journal, id, outcome).await;
+        });
+        None
     }
 
     /// Writes down an event.
