@@ -20,7 +20,7 @@ use super::settings::{KeySource, Place, Settings};
 use super::{Event, Ledger, Use};
 use crate::change::Journal;
 use crate::change::journal::{
-    Action, Event as Happened, Intent, IntentId, Outcome, Plan, Record, Settled,
+    Action, Event as Happened, Intent, IntentId, Outcome, Plan, Record, Settled, Standing,
 };
 
 /// The databases.
@@ -133,6 +133,31 @@ async fn an_intent_is_open_until_its_outcome(#[case] on: On) {
     assert_eq!(kinds, ["started", "intent", "outcome", "outcome", "outcome"]);
     ledger.close().await;
     assert!(ledger.intent(intent(Action::Pause, "c2")).await.is_err());
+}
+
+#[rstest]
+#[case::memory(On::Memory)]
+#[case::sqlite(On::Sqlite)]
+#[case::postgres(On::Postgres)]
+#[tokio::test]
+async fn what_came_after_a_turn_is_told_without_what_came_to_nothing(#[case] on: On) {
+    let ledger = Ledger::open(new(on).await).await.unwrap();
+    let mut begun = Vec::new();
+    for action in [Action::Pause, Action::Resume, Action::Resume, Action::Pause] {
+        begun.push(ledger.begin(intent(action, "c1"), Some("c1".to_owned())).await.unwrap());
+    }
+    let settle = |at: usize, outcome| ledger.outcome(begun[at].id, outcome);
+    // In one transaction: each has its own state.
+    let (void, done) = tokio::join!(settle(1, Outcome::NotSent), settle(2, Outcome::Done));
+    assert_eq!((void, done), (Ok(Settled::Closed), Ok(Settled::Closed)));
+    let fence = |at: usize| begun[at].turn.as_ref().unwrap().fence;
+    let later = ledger.since("genesys", "c1", fence(0)).await.unwrap();
+    let told: Vec<_> = later.iter().map(|it| (it.fence, it.action, it.standing)).collect();
+    let (resume, pause) = ((fence(2), Action::Resume), (fence(3), Action::Pause));
+    assert_eq!(told, [(resume.0, resume.1, Standing::Ended), (pause.0, pause.1, Standing::Open)]);
+    assert!(ledger.since("genesys", "c1", fence(3)).await.unwrap().is_empty());
+    assert!(ledger.since("webex", "c1", 0).await.unwrap().is_empty());
+    ledger.close().await;
 }
 
 #[rstest]

@@ -117,6 +117,21 @@ impl Fleet {
         self.until(|open| !open.iter().any(|it| self.is_older(it, opposite))).await;
     }
 
+    /// Whether an older resume is open that nobody had to take over.
+    pub(super) async fn has_live_resume(&self) -> bool {
+        self.open().await.is_none_or(|open| open.iter().any(|it| self.is_live_resume(it)))
+    }
+
+    /// Resolves when there is none any more.
+    pub(super) async fn live_resumes_ended(&self) {
+        self.until(|open| !open.iter().any(|it| self.is_live_resume(it))).await;
+    }
+
+    fn is_live_resume(&self, it: &OpenIntent) -> bool {
+        let older = self.own.is_some_and(|own| it.fence.is_some_and(|fence| fence < own.fence));
+        older && it.plan.action == Action::Resume && it.writer == it.begun_by
+    }
+
     /// Resolves when a newer pause of another gateway is open.
     pub(super) async fn newer_pause(&self) {
         let Some(own) = self.own.filter(|_| self.is_shared()) else {

@@ -106,9 +106,14 @@ impl Flow {
         };
         usage::count(&self);
 
+        let mut held = None;
         if carried.in_doubt && self.command.wanted == Wanted::Resume {
             turn.turn.doubt();
             self.settle_late(intent, carried.outcome());
+        } else if doubtful && carried.accepted.is_some() {
+            // It stays open until it has been sent again: were it closed, and this process gone, an
+            // older resume could take effect behind it, and nobody would know.
+            held = Some(intent);
         } else {
             self.exchange.settle(&intent, carried.outcome());
         }
@@ -119,7 +124,7 @@ impl Flow {
         {
             confirm::confirm(&self, accepted, within).await;
         }
-        if let Some(accepted) = accepted.filter(|_| doubtful) {
+        if let (Some(accepted), Some(intent)) = (accepted, held) {
             self.exchange.record(&WEM_449, Event::OvertookResume, &self.command.conversation);
             let exchange = Rc::clone(&self.exchange);
             self.exchange.afterwards(hold::hold(
@@ -127,7 +132,7 @@ impl Flow {
                 self.next,
                 self.command,
                 accepted,
-                turn,
+                (turn, intent),
                 self.watch,
             ));
         }

@@ -6,6 +6,9 @@
 //! call of unknown outcome may arrive late, and repeated where it does not hold or cannot be read.
 //! The looks go on for as long as such a resume is feared. A newer command ends the watch: it
 //! decides now.
+//!
+//! The pause's own intent is settled after the first repetition: until then it is what the process
+//! after this one would finish. A resume that ends in doubt stays open itself (`recover`).
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,6 +18,7 @@ use super::answer::conversation;
 use super::command::Command;
 use super::fleet::Again;
 use super::flow::Place;
+use crate::change::exchange::Written;
 use crate::change::journal::{Event, Outcome};
 use crate::change::mark::{self, Mark};
 use crate::change::{Call, Exchange, Next};
@@ -32,7 +36,7 @@ pub(super) async fn hold(
     next: Rc<dyn Next>,
     command: Command,
     accepted: Call,
-    turn: Place,
+    (turn, intent): (Place, Written),
     watch: Duration,
 ) {
     let accepted = accepted.with_patience(PATIENCE);
@@ -40,7 +44,9 @@ pub(super) async fn hold(
     let _ = tokio::time::timeout(watch, turn.older_resumes_ended()).await;
     mark::reached(Mark::HoldBegun);
     let again = || repeat(&exchange, &*next, &command, &accepted, &turn);
-    let mut confirmed = match again().await {
+    let first = again().await;
+    let _ = exchange.settle_first(&intent, Outcome::Done).await;
+    let mut confirmed = match first {
         Repeated::Decided => return,
         repeated => repeated == Repeated::Accepted,
     };

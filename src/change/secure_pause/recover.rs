@@ -64,7 +64,7 @@ pub(super) async fn recover(
     let left = Left { exchange, next, fleet, pause, open };
     mark::reached(Mark::RecoveryBegun);
     match left.open.plan.action {
-        Action::Pause => left.finish().await,
+        Action::Pause => left.finish(watch).await,
         Action::Resume => left.fear(watch).await,
         _ => Outcome::Unknown,
     }
@@ -74,7 +74,7 @@ pub(super) async fn recover(
 
 impl Left {
     /// Sends the pause, unless a newer resume of the same gateway decides.
-    async fn finish(&self) -> Outcome {
+    async fn finish(&self, watch: Duration) -> Outcome {
         if let Some(fence) = self.open.fence {
             let Some(later) = self.fleet.since(fence).await else { return Outcome::Unknown };
             let decided = later.iter().any(|it| {
@@ -91,7 +91,17 @@ impl Left {
         let tries =
             retry::call(&*self.next, &self.call(PATIENCE / 6), IDEMPOTENT, until, never).await;
         mark::reached(Mark::RecoveryAnswered);
-        if is_success(&tries.last) { Outcome::Done } else { Outcome::Unknown }
+        if !is_success(&tries.last) {
+            return Outcome::Unknown;
+        }
+        // An older resume of a gateway that lives may be on its way behind this pause.
+        if self.fleet.has_live_resume().await {
+            let _ = tokio::time::timeout(watch, self.fleet.live_resumes_ended()).await;
+            self.exchange.record(&WEM_449, Event::PauseRepeated, &self.pause.conversation);
+            let again = self.next.call(self.call(PATIENCE / 12)).await;
+            return if is_success(&again) { Outcome::Done } else { Outcome::Unknown };
+        }
+        Outcome::Done
     }
 
     /// Watches over a resume that may still arrive.

@@ -1,3 +1,5 @@
+//! What others do with what a gateway left, or seems to have left.
+//!
 //! A gateway that stands still while it tries a resume again must not send it when it goes on and
 //! another has taken its intent over.
 //!
@@ -9,7 +11,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::world::{Trouble, World};
-use super::{config, ledger, quiet};
+use super::{config, ledger, quiet, sqlite};
 use crate::harness::{Recgate, file, http, postgres, soon, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -54,4 +56,54 @@ async fn a_resume_that_another_gateway_took_over_is_not_sent() {
     other.stop().await;
     let kept = ledger(&text).await;
     assert_eq!(kept.len(), 1, "{kept:?}");
+}
+
+/// A pause that a gateway left open is finished by the next one, and a resume that comes meanwhile
+/// waits for it: the newest command decides, and both are carried out.
+async fn a_resume_waits_for_a_pause_that_was_left(world: World, ledger_url: &str) {
+    let text = config(&world, ledger_url, "").replace("deadline_ms = 3000", "deadline_ms = 60000");
+    let conversation = "1ef70000-0000-4000-8000-000000000001";
+    for _ in 0..1_000 {
+        world.trouble(conversation, "PAUSED", Trouble { lost: true, ..Trouble::default() });
+    }
+    let gone = Recgate::with_config(&text).await;
+    let path = format!("/api/v2/conversations/calls/{conversation}/recordingstate");
+    let put = |recgate: &Recgate, state: &str| {
+        let request = http().timeout(Duration::from_secs(60)).build().unwrap();
+        let request = request.put(recgate.url(&path)).bearer_auth("dee");
+        tokio::spawn(request.json(&json!({ "recordingState": state })).send())
+    };
+    let pause = put(&gone, "PAUSED");
+    let seen = || world.state().seen.get(conversation).copied().unwrap_or(0);
+    until("a try of the pause", || async { (seen() >= 1).then_some(()) }).await;
+    gone.kill().await;
+    assert!(soon("the end of the pause", pause).await.unwrap().is_err());
+
+    // Nothing is in the way of the pause any more; the resume comes before it is taken over.
+    let next = Recgate::with_config(&text).await;
+    let resume = put(&next, "ACTIVE");
+    world.state().troubles.clear();
+    let answer = soon("the answer to the resume", resume).await.unwrap().unwrap();
+    assert_eq!(answer.status(), 200);
+    quiet(&next).await;
+    next.stop().await;
+    let deeds: Vec<(String, String)> =
+        world.state().deeds.iter().map(|it| (it.token.clone(), it.what.clone())).collect();
+    let told = deeds.iter().map(|(token, what)| (&**token, &**what)).collect::<Vec<_>>();
+    assert_eq!(told, [("recovery", "PAUSED"), ("dee", "ACTIVE")]);
+    let outcomes: Vec<_> = ledger(&text).await.into_iter().map(|it| it.outcomes).collect();
+    assert_eq!(outcomes, [["done"], ["done"]]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_resume_waits_for_a_pause_that_was_left_in_a_file() {
+    a_resume_waits_for_a_pause_that_was_left(World::new().await, &sqlite()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_resume_waits_for_a_pause_that_another_gateway_left() {
+    let key = file("key", "07".repeat(32)).display().to_string();
+    let url = postgres::database().await;
+    let ledger_url = format!("url = \"{url}\"\nkey_file = \"{key}\"\ninstance = \"one\"");
+    a_resume_waits_for_a_pause_that_was_left(World::new().await, &ledger_url).await;
 }
