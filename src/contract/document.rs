@@ -405,6 +405,23 @@ impl<'d> At<'d> {
             .coded("reference.circular"))
     }
 
+    /// The same for a schema before 3.1, but for a reference that lets `null` in beside its target:
+    /// that one stays.
+    pub(crate) fn settled(self) -> Result<Self, DocumentError> {
+        // So that the references end, and all of them lead somewhere.
+        self.clone().resolved()?;
+        let mut at = self;
+        while let Some(reference) = at.text("$ref").filter(|_| !at.is_nullable()) {
+            at = at.follow(reference)?;
+        }
+        Ok(at)
+    }
+
+    /// Whether a schema lets `null` in beside what else it says.
+    pub(crate) fn is_nullable(&self) -> bool {
+        self.value.get("nullable") == Some(&Value::Bool(true))
+    }
+
     /// An error about this place.
     pub(crate) fn error(&self, message: impl Into<String>) -> DocumentError {
         self.document.error(&self.pointer, message)
