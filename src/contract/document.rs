@@ -417,9 +417,11 @@ impl<'d> At<'d> {
         Ok(at)
     }
 
-    /// Whether a schema lets `null` in beside what else it says.
+    /// Whether a schema lets `null` in beside what else it says. 2.0 has no word of its own for it,
+    /// and `x-nullable` is what everybody writes.
     pub(crate) fn is_nullable(&self) -> bool {
-        self.value.get("nullable") == Some(&Value::Bool(true))
+        let says = |word: &str| self.value.get(word) == Some(&Value::Bool(true));
+        says("nullable") || self.document.version() == Version::V20 && says("x-nullable")
     }
 
     /// An error about this place.
