@@ -326,9 +326,9 @@ impl<'d> Lowering<'d> {
                     }
                 }
                 "pattern" => match pattern::engine_for(value) {
-                    Some(pattern::Engine::Linear) => put(&mut lowered, keyword, value.clone()),
-                    Some(pattern::Engine::Backtracking) => {
-                        put(&mut lowered, keyword::PATTERN, value.clone());
+                    Some((pattern::Engine::Linear, written)) => put(&mut lowered, keyword, written),
+                    Some((pattern::Engine::Backtracking, written)) => {
+                        put(&mut lowered, keyword::PATTERN, written);
                     }
                     None => {
                         self.lacks_pattern = true;
@@ -415,9 +415,12 @@ impl<'d> Lowering<'d> {
         for name in value.as_object().ok_or(Reason::Schema)?.keys() {
             let name = Value::String(name.clone());
             match pattern::engine_for(&name) {
-                Some(pattern::Engine::Linear) => {}
-                Some(pattern::Engine::Backtracking) => hard.push(name),
-                None => {
+                Some((pattern::Engine::Linear, written)) if written == name => {}
+                Some((pattern::Engine::Backtracking, written)) if written == name => {
+                    hard.push(name);
+                }
+                // One that must be written otherwise is no name of a member any more.
+                _ => {
                     put(lowered, keyword::UNMATCHED_NAMES, Value::Bool(true));
                     return Ok(false);
                 }
