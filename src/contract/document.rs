@@ -14,6 +14,7 @@ mod error;
 mod library;
 mod position;
 mod read;
+mod scalars;
 
 use std::{
     collections::{BTreeMap, HashMap},
