@@ -13,7 +13,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Map, Value, json};
 
-use super::document::{At, Document};
+use super::{
+    document::{At, Document},
+    form::TABS,
+};
 use crate::json::escape_token;
 
 /// The converted document.
@@ -374,8 +377,7 @@ fn layout(at: &At<'_>, into: &mut Map<String, Value>) {
         "ssv" => ("spaceDelimited", false),
         "pipes" => ("pipeDelimited", false),
         "csv" => (usual, false),
-        // No style of 3.0: whoever decodes styles does not know it.
-        _ => ("tabDelimited", false),
+        _ => (TABS, false),
     };
     into.insert("style".to_owned(), json!(style));
     into.insert("explode".to_owned(), json!(explode));

@@ -14,6 +14,7 @@ mod error;
 mod library;
 mod position;
 mod read;
+mod scalars;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -403,6 +404,25 @@ impl<'d> At<'d> {
         Err(at
             .error(format!("more than {} references in a row", limits::REFERENCE_HOPS))
             .coded("reference.circular"))
+    }
+
+    /// The same for a schema before 3.1, but for a reference that lets `null` in beside its target:
+    /// that one stays.
+    pub(crate) fn settled(self) -> Result<Self, DocumentError> {
+        // So that the references end, and all of them lead somewhere.
+        self.clone().resolved()?;
+        let mut at = self;
+        while let Some(reference) = at.text("$ref").filter(|_| !at.is_nullable()) {
+            at = at.follow(reference)?;
+        }
+        Ok(at)
+    }
+
+    /// Whether a schema lets `null` in beside what else it says. 2.0 has no word of its own for it,
+    /// and `x-nullable` is what everybody writes.
+    pub(crate) fn is_nullable(&self) -> bool {
+        let says = |word: &str| self.value.get(word) == Some(&Value::Bool(true));
+        says("nullable") || self.document.version() == Version::V20 && says("x-nullable")
     }
 
     /// An error about this place.

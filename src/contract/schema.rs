@@ -83,7 +83,7 @@ impl Schemas {
         direction: Direction,
     ) -> Result<Arc<Schema>, DocumentError> {
         let at = match Dialect::of(at.document) {
-            Dialect::Old => at.clone().resolved()?,
+            Dialect::Old => at.clone().settled()?,
             Dialect::Modern => {
                 // Keys beside a `$ref` count, so that the edge is here and not where it leads.
                 self.names.get_or_insert_with(|| Arc::new(Names::of(at.document)));

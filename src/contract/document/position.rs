@@ -9,9 +9,9 @@
 //! JSON is scanned by its bytes and YAML by its events. YAML's aliases and merge keys (`<<`) lead
 //! to where the text stands once.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::Range};
 
-use serde_saphyr::granit_parser::{Event, Parser, Span};
+use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, Span};
 
 use crate::json::unescape_token;
 
@@ -67,8 +67,9 @@ impl Index {
         Scan { bytes: text.as_bytes(), text, at: 0, line: 1, column: 1 }.run()
     }
 
-    /// Of a text that was read as YAML before.
-    pub(super) fn of_yaml(text: &str) -> Self {
+    /// Of a text that was read as YAML before. `plain` sees every value that is a plain scalar
+    /// without a tag, and where it stands, in bytes.
+    pub(super) fn of_yaml(text: &str, mut plain: impl FnMut(&str, Range<usize>)) -> Self {
         let mut builder = Builder::default();
         let mut anchors: HashMap<usize, u32> = HashMap::new();
         let mut parser = Parser::new_from_str(text);
@@ -76,7 +77,14 @@ impl Index {
             match event {
                 Event::Scalar(value, ..) if builder.name(|| hash(&value), spot(span)) => {}
                 Event::Alias(_) if builder.name(|| 0, spot(span)) => {}
-                Event::Scalar(_, _, anchor, _) => {
+                Event::Scalar(value, style, anchor, tag) => {
+                    let bytes = (span.start.byte_offset(), span.end.byte_offset());
+                    if style == ScalarStyle::Plain
+                        && tag.is_none()
+                        && let (Some(start), Some(end)) = bytes
+                    {
+                        plain(&value, start..end);
+                    }
                     anchors.insert(anchor, builder.count());
                     builder.value(spot(span));
                 }
@@ -303,6 +311,7 @@ mod tests {
     fn a_pointer_leads_to_its_line_in_yaml_and_json() {
         let yaml = Index::of_yaml(
             "a: 1\npaths:\n  /x/{id}:\n    get:\n      list:\n        - one\n        - two: 2\n",
+            |_, _| {},
         );
         assert_eq!(yaml.find(""), Some((1, 1)));
         assert_eq!(yaml.find("/paths/~1x~1{id}/get"), Some((4, 5)));
@@ -316,14 +325,14 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_where_it_should_be() {
-        assert_eq!(Index::of_yaml("a: 1\nb: {c: 2}\n").find("/b/d/e"), Some((2, 1)));
-        assert_eq!(Index::of_yaml("").find("/a"), None);
+        assert_eq!(Index::of_yaml("a: 1\nb: {c: 2}\n", |_, _| {}).find("/b/d/e"), Some((2, 1)));
+        assert_eq!(Index::of_yaml("", |_, _| {}).find("/a"), None);
     }
 
     #[test]
     fn an_alias_and_a_merge_key_lead_to_where_the_text_stands() {
         let yaml = "base: &b\n  x: {y: 1}\nuse: *b\nmore:\n  <<: *b\n  z: 1\n";
-        let index = Index::of_yaml(yaml);
+        let index = Index::of_yaml(yaml, |_, _| {});
         assert_eq!(index.find("/use/x/y"), Some((2, 7)));
         assert_eq!(index.find("/more/x/y"), Some((2, 7)));
         assert_eq!(index.find("/more/z"), Some((6, 3)));

@@ -5,7 +5,12 @@
 
 use serde_json::Value;
 
-use super::{super::Source, DocumentError, position::Index};
+use super::{
+    super::Source,
+    DocumentError,
+    position::Index,
+    scalars::{self, Scalar},
+};
 use crate::{json, limits};
 
 /// Parses JSON or YAML. A name that ends in `.yaml` or `.yml` says YAML; else a text that starts
@@ -26,7 +31,18 @@ pub(super) fn read(source: &Source) -> Result<(Value, Index), DocumentError> {
     if !is_yaml && text.trim_start().starts_with('{') {
         Ok((parse_json(name, text)?, Index::of_json(text)))
     } else {
-        Ok((parse_yaml(name, text)?, Index::of_yaml(text)))
+        let root = parse_yaml(name, text)?;
+        let mut others = Vec::new();
+        let index = Index::of_yaml(text, |value, span| {
+            others.extend(Scalar::of(text, value, span));
+        });
+        if others.is_empty() {
+            return Ok((root, index));
+        }
+        let (quoted, mark) = scalars::quoted(text, &others);
+        let mut root = parse_yaml(name, &quoted)?;
+        scalars::restore(&mut root, &mark);
+        Ok((root, index))
     }
 }
 
@@ -81,4 +97,32 @@ fn deserialize_yaml(name: &str, text: &str) -> Result<Value, DocumentError> {
             message: message.lines().next().unwrap_or("not YAML").to_owned(),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::{Source, read};
+
+    #[test]
+    fn a_number_of_yaml_keeps_its_digits_and_a_word_stays_one() {
+        let yaml = "\
+a: &n 18446744073709551616
+b: [-9223372036854775809, 0.1000000000000000000001, {c: *n}, 1e400, +.50000000000000000001]
+d: [1_000, 0b11, -0x1F, 0x1F, 12, 1.5, !!str 12345678901234567890, '1_0']
+12345678901234567890: ü 12345678901234567890
+\u{fc}: 12345678901234567890 # 12345678901234567891
+";
+        let source = Source { name: "a.yaml".to_owned(), text: yaml.to_owned().into() };
+        let (root, index) = read(&source).unwrap();
+        let wanted = "\
+{\"a\":18446744073709551616,\
+\"b\":[-9223372036854775809,0.1000000000000000000001,{\"c\":18446744073709551616},1e400,\
+0.50000000000000000001],\
+\"d\":[\"1_000\",\"0b11\",\"-0x1F\",31,12,1.5,\"12345678901234567890\",\"1_0\"],\
+\"12345678901234567890\":\"ü 12345678901234567890\",\"ü\":12345678901234567890}";
+        assert_eq!(root.to_string().replace("1e+400", "1e400"), wanted);
+        assert_eq!(index.find("/d/4"), Some((3, 27)));
+    }
 }

@@ -204,7 +204,9 @@ impl<'d> Walk<'_, 'd> {
             let lost: Vec<&str> = schema
                 .keys()
                 .map(String::as_str)
-                .filter(|key| !ANNOTATIONS.contains(key) && !key.starts_with("x-"))
+                // `nullable` is honoured there.
+                .filter(|key| *key != "nullable" && !ANNOTATIONS.contains(key))
+                .filter(|key| !key.starts_with("x-"))
                 .collect();
             if !lost.is_empty() {
                 let names = lost.join("`, `");

@@ -113,7 +113,7 @@ impl Shape {
                 }
             }
         }
-        if at.value.get("nullable") == Some(&serde_json::Value::Bool(true)) {
+        if at.is_nullable() {
             self.types.add(Types::named("null"));
         }
         let encoded = at.value.get("contentEncoding").is_some();

@@ -198,7 +198,7 @@ impl<'d> Lowering<'d> {
         if let Some(names) = self.names {
             return self.modern_definition(names, at, optional, reach);
         }
-        let at = at.resolved().map_err(|_| Reason::Schema)?;
+        let at = at.settled().map_err(|_| Reason::Schema)?;
         Ok(format!("#/$defs/{}", self.number(at, optional, reach)?))
     }
 
@@ -260,10 +260,12 @@ impl<'d> Lowering<'d> {
         }
         let source = at.value.as_object().ok_or(Reason::Schema)?;
         if self.dialect == Dialect::Old && source.contains_key("$ref") {
-            let reach = self.reach_of(at);
-            let reference = self.definition(at.clone(), outer.clone(), reach)?;
+            let reference = at.text("$ref").ok_or(Reason::Schema)?;
+            let reach = if reach == Reach::AsBase { reach } else { self.reach_of(at) };
+            let target = at.follow(reference).map_err(|_| Reason::Schema)?;
+            let reference = self.definition(target, outer.clone(), reach)?;
             let target = json!({ "$ref": reference });
-            return Ok(if source.get("nullable") == Some(&Value::Bool(true)) {
+            return Ok(if at.is_nullable() {
                 json!({ "if": { "type": "null" }, "else": target })
             } else {
                 target
@@ -272,7 +274,7 @@ impl<'d> Lowering<'d> {
         if let Some(raw) = self.foreign(at, source)? {
             return Ok(raw);
         }
-        let nullable = source.get("nullable") == Some(&Value::Bool(true));
+        let nullable = at.is_nullable();
         let combines = ["allOf", "anyOf", "oneOf", "not", "const", "$ref", "discriminator"];
         if nullable && combines.iter().any(|key| source.contains_key(*key)) {
             // No keyword of the schema may see the null, and its errors must stay its own: an
@@ -324,9 +326,9 @@ impl<'d> Lowering<'d> {
                     }
                 }
                 "pattern" => match pattern::engine_for(value) {
-                    Some(pattern::Engine::Linear) => put(&mut lowered, keyword, value.clone()),
-                    Some(pattern::Engine::Backtracking) => {
-                        put(&mut lowered, keyword::PATTERN, value.clone());
+                    Some((pattern::Engine::Linear, written)) => put(&mut lowered, keyword, written),
+                    Some((pattern::Engine::Backtracking, written)) => {
+                        put(&mut lowered, keyword::PATTERN, written);
                     }
                     None => {
                         self.lacks_pattern = true;
@@ -413,9 +415,12 @@ impl<'d> Lowering<'d> {
         for name in value.as_object().ok_or(Reason::Schema)?.keys() {
             let name = Value::String(name.clone());
             match pattern::engine_for(&name) {
-                Some(pattern::Engine::Linear) => {}
-                Some(pattern::Engine::Backtracking) => hard.push(name),
-                None => {
+                Some((pattern::Engine::Linear, written)) if written == name => {}
+                Some((pattern::Engine::Backtracking, written)) if written == name => {
+                    hard.push(name);
+                }
+                // One that must be written otherwise is no name of a member any more.
+                _ => {
                     put(lowered, keyword::UNMATCHED_NAMES, Value::Bool(true));
                     return Ok(false);
                 }

@@ -7,6 +7,8 @@
 //! counts as matched there, the fact is noted for the message ([`gave_up`]), and the message's
 //! verdict is `unverifiable(pattern)` at best.
 
+mod ecma;
+
 use std::cell::Cell;
 
 use jsonschema::{PatternOptions, Validator, error::ValidationErrorKind};
@@ -43,16 +45,18 @@ pub(super) fn give_up() {
     GAVE_UP.set(true);
 }
 
-/// The engine that takes a pattern; none if no engine does.
-pub(super) fn engine_for(pattern: &Value) -> Option<Engine> {
-    if alone(pattern, Engine::Linear).is_some() {
-        return Some(Engine::Linear);
+/// The engine that takes a pattern, and the pattern as it reads it; none if no engine does.
+pub(super) fn engine_for(pattern: &Value) -> Option<(Engine, Value)> {
+    let text = ecma::written(pattern.as_str()?)?;
+    let is_hard = text.len() <= limits::BACKTRACKING_PATTERN_BYTES && needs_backtracking(&text);
+    let pattern = Value::String(text);
+    if alone(&pattern, Engine::Linear).is_some() {
+        return Some((Engine::Linear, pattern));
     }
-    let text = pattern.as_str().filter(|it| it.len() <= limits::BACKTRACKING_PATTERN_BYTES)?;
-    if !needs_backtracking(text) {
+    if !is_hard {
         return None;
     }
-    alone(pattern, Engine::Backtracking).map(|_| Engine::Backtracking)
+    alone(&pattern, Engine::Backtracking).map(|_| (Engine::Backtracking, pattern))
 }
 
 /// The options with an engine.

@@ -99,6 +99,27 @@ fn what_cannot_be_compiled_is_never_a_pass() {
 }
 
 #[test]
+fn a_pattern_means_what_ecma_262_says() {
+    for (pattern, text, wanted) in [
+        (r"^\<a\>$", "<a>", "conforms"),
+        (r"^\<a\>$", "a", "violates"),
+        (r"^[[a]]$", "[]", "conforms"),
+        (r"^(?<x>a|b)-\k<x>$", "a-a", "conforms"),
+        (r"^(?<x>a|b)-\k<x>$", "a-b", "violates"),
+        (r"^(?!x)\ha$", " a", "unverifiable(pattern)"),
+        (r"^(?=a)a\Z", "a", "unverifiable(pattern)"),
+        (r"(?i)^a$", "A", "unverifiable(pattern)"),
+        (r"^a++$", "a", "unverifiable(pattern)"),
+    ] {
+        let schema = json!({"type": "string", "pattern": pattern});
+        assert_eq!(verdict(&schema, &json!(text).to_string()), wanted, "{pattern} {text}");
+    }
+    // A member's name is matched by its own pattern or by none.
+    let names = json!({"patternProperties": {r"^\<a\>$": {"type": "string"}}});
+    assert_eq!(verdict(&names, r#"{"a": 1}"#), "unverifiable(pattern)");
+}
+
+#[test]
 fn a_missing_pattern_makes_no_fault_of_its_own() {
     let hard = json!({"pattern": "("});
     for schema in [json!({"not": hard}), json!({"oneOf": [hard, {"type": "string"}]})] {

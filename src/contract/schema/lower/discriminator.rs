@@ -15,7 +15,7 @@ use super::{Lowering, Position, Reach, put};
 use crate::{
     contract::{
         Reason,
-        document::At,
+        document::{At, Version},
         schema::{keyword, names::Target},
     },
     limits,
@@ -23,6 +23,9 @@ use crate::{
 
 /// By pointer of a schema, the pointers of the components that build on it directly.
 pub(super) type Children = HashMap<String, Vec<String>>;
+
+/// Where schemas have names; the last is the source of what was converted from 2.0.
+const COMPONENTS: [&str; 3] = ["/components/schemas", "/definitions", ":swagger#/definitions"];
 
 /// What a discriminator selects from.
 pub(super) struct Selection<'d> {
@@ -80,9 +83,12 @@ impl<'d> Lowering<'d> {
         reach: Reach,
     ) -> Result<MaybeSelection<'d>, Reason> {
         let Some(discriminator) = at.get("discriminator") else { return Ok(MaybeSelection(None)) };
-        let Some(property) = discriminator.value.get("propertyName").and_then(Value::as_str) else {
-            return Ok(MaybeSelection(None));
+        let property = match discriminator.value {
+            // 2.0 names the property and nothing else.
+            Value::String(name) if at.document.version() == Version::V20 => Some(name.as_str()),
+            object => object.get("propertyName").and_then(Value::as_str),
         };
+        let Some(property) = property else { return Ok(MaybeSelection(None)) };
         let list = ["oneOf", "anyOf"].into_iter().find(|it| source.contains_key(*it));
         let mut mapped: Vec<(String, At<'d>)> = Vec::new();
         for (value, target) in
@@ -101,7 +107,7 @@ impl<'d> Lowering<'d> {
 
     /// The schema that a `mapping` names: by a reference, or by the bare name of a component.
     fn mapped(&self, at: &At<'d>, target: &str) -> Option<At<'d>> {
-        let component = ["/components/schemas", "/definitions"]
+        let component = COMPONENTS
             .into_iter()
             .find_map(|it| at.document.at(it)?.get(target));
         component.or_else(|| match self.names {
@@ -292,7 +298,7 @@ fn pinned(at: &At<'_>, property: &str, values: &mut Vec<String>, depth: usize) {
 /// Who builds on whom among a document's components.
 fn children(at: &At<'_>) -> Children {
     let mut children = Children::new();
-    for root in ["/components/schemas", "/definitions"] {
+    for root in COMPONENTS {
         let Some(schemas) = at.document.at(root) else { continue };
         for (_, schema) in schemas.all_members() {
             for branch in

@@ -1,0 +1,198 @@
+//! Whether a pattern means the same to ECMA-262 and to the engines here.
+//!
+//! The engines know words that ECMA-262 does not have (`\A`, `\h`, `(?i)`, `a++`), or has for other
+//! things (`\<` is a character, `[` in a class too). Where the meaning is plain the pattern is
+//! written so that the engines read it alike; where ECMA-262 would refuse it, or reads a letter
+//! where whoever wrote it can only have meant another dialect's word, no engine gets it. What is
+//! merely broken is left for the engines to refuse.
+
+use std::{iter::Peekable, str::Chars};
+
+/// Reads a pattern of ECMA-262 and writes it for the engines; none if it is not one.
+pub(super) fn written(pattern: &str) -> Option<String> {
+    let mut reader = Reader { rest: pattern.chars().peekable(), out: String::new() };
+    while let Some(character) = reader.rest.next() {
+        match character {
+            '\\' => reader.escape(Place::Outside)?,
+            '[' => reader.class()?,
+            '(' => reader.group()?,
+            '*' | '+' | '?' => {
+                reader.out.push(character);
+                reader.repeated_once()?;
+            }
+            '{' => reader.brace()?,
+            _ => reader.out.push(character),
+        }
+    }
+    Some(reader.out)
+}
+
+struct Reader<'p> {
+    rest: Peekable<Chars<'p>>,
+    out: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Outside,
+    Class,
+}
+
+// === impl Reader ===
+
+impl Reader<'_> {
+    /// An escape whose backslash was read.
+    fn escape(&mut self, place: Place) -> Option<()> {
+        let character = self.rest.next()?;
+        let next = self.rest.peek().copied();
+        match character {
+            'd' | 'D' | 's' | 'S' | 'w' | 'W' | 't' | 'n' | 'v' | 'f' | 'r' => {}
+            // `\b{start}` is a word of the linear engine.
+            'b' | 'B' if place == Place::Outside && next != Some('{') => {}
+            'c' if next.is_some_and(|it| it.is_ascii_alphabetic()) => {}
+            'x' => self.hexadecimal(2)?,
+            'u' if next != Some('{') => self.hexadecimal(4)?,
+            'u' | 'p' | 'P' if next == Some('{') => {}
+            'k' if place == Place::Outside && next == Some('<') => {}
+            '1'..='9' if place == Place::Outside => {}
+            '0' if !next.is_some_and(|it| it.is_ascii_digit()) => {
+                self.out.push_str("\\x00");
+                return Some(());
+            }
+            '<' | '>' => {
+                self.out.push(character);
+                return Some(());
+            }
+            _ if character.is_ascii_alphanumeric() => return None,
+            _ => {}
+        }
+        self.out.extend(['\\', character]);
+        Some(())
+    }
+
+    /// Looks ahead only: the digits are copied as any text is.
+    fn hexadecimal(&self, digits: usize) -> Option<()> {
+        let found = self.rest.clone().take(digits).take_while(char::is_ascii_hexdigit).count();
+        (found == digits).then_some(())
+    }
+
+    /// A class whose bracket was read.
+    fn class(&mut self) -> Option<()> {
+        self.out.push('[');
+        self.out.extend(self.rest.next_if_eq(&'^'));
+        if self.rest.peek() == Some(&']') {
+            // No character, or any: the engines would read on.
+            return None;
+        }
+        loop {
+            let character = self.rest.next()?;
+            let twice = self.rest.peek() == Some(&character);
+            match character {
+                ']' => {
+                    self.out.push(']');
+                    return Some(());
+                }
+                '\\' => self.escape(Place::Class)?,
+                // The linear engine has classes in classes, and differences of them.
+                '[' => self.out.push_str("\\["),
+                '&' | '~' if twice => self.out.extend(['\\', character]),
+                '-' if twice => return None,
+                _ => self.out.push(character),
+            }
+        }
+    }
+
+    /// A group whose parenthesis was read.
+    fn group(&mut self) -> Option<()> {
+        self.out.push('(');
+        if self.rest.next_if_eq(&'?').is_none() {
+            return Some(());
+        }
+        self.out.push('?');
+        let kind = self.rest.next()?;
+        self.out.push(kind);
+        match kind {
+            ':' | '=' | '!' => Some(()),
+            '<' => {
+                let first = self.rest.peek()?;
+                let is_known = matches!(first, '=' | '!' | '_') || first.is_alphabetic();
+                is_known.then_some(())
+            }
+            _ => None,
+        }
+    }
+
+    /// A brace: how often, or itself.
+    fn brace(&mut self) -> Option<()> {
+        let mut ahead = self.rest.clone();
+        let mut inside = String::new();
+        let is_closed = loop {
+            match ahead.next() {
+                Some('}') => break true,
+                Some(character) if character == ',' || character.is_ascii_digit() => {
+                    inside.push(character);
+                }
+                _ => break false,
+            }
+        };
+        let (least, most) = inside.split_once(',').unwrap_or((&inside, ""));
+        if !is_closed || least.is_empty() || most.contains(',') {
+            self.out.push_str("\\{");
+            return Some(());
+        }
+        self.rest = ahead;
+        self.out.push('{');
+        self.out.push_str(&inside);
+        self.out.push('}');
+        self.repeated_once()
+    }
+
+    /// After a quantifier: it may be lazy, and there is no second one.
+    fn repeated_once(&mut self) -> Option<()> {
+        self.out.extend(self.rest.next_if_eq(&'?'));
+        let is_more = matches!(self.rest.peek(), Some('*' | '+' | '?'));
+        (!is_more).then_some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::written;
+
+    #[test]
+    fn what_is_ecma_stays_as_it_is() {
+        for pattern in [
+            r"^[a-z]+$",
+            r"^(?<year>\d{4})-\k<year>$",
+            r"^(?!.*\.\.)[\w.\-]{1,}?$",
+            r"^\p{L}\u00e9\x41\cA\/\-\.$",
+            r"^(?:a|b){2,3}[^\]]$",
+        ] {
+            assert_eq!(written(pattern).as_deref(), Some(pattern));
+        }
+    }
+
+    #[test]
+    fn what_the_engines_read_otherwise_is_written_for_them() {
+        for (pattern, wanted) in [
+            (r"^\<a\>$", "^<a>$"),
+            (r"[[a]]", r"[\[a]]"),
+            (r"[a&&b]", r"[a\&&b]"),
+            (r"v{id}", r"v\{id}"),
+            (r"a{,3}", r"a\{,3}"),
+        ] {
+            assert_eq!(written(pattern).as_deref(), Some(wanted));
+        }
+    }
+
+    #[test]
+    fn what_is_another_dialects_is_none() {
+        for pattern in [
+            r"(?i)a", r"(?i:a)", r"(?>a)", r"(?P<n>a)", r"(?#c)a", r"a++", r"a*+", r"a?+", r"a{2}+",
+            r"\Aa\z", r"a\Z", r"\ha", r"\Q.\E", r"\b{start}", r"\pL", r"\x{41}", r"\u41", r"[]a]",
+            r"[a--b]", r"\R",
+        ] {
+            assert_eq!(written(pattern), None, "{pattern}");
+        }
+    }
+}
