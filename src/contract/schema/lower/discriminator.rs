@@ -107,9 +107,7 @@ impl<'d> Lowering<'d> {
 
     /// The schema that a `mapping` names: by a reference, or by the bare name of a component.
     fn mapped(&self, at: &At<'d>, target: &str) -> Option<At<'d>> {
-        let component = COMPONENTS
-            .into_iter()
-            .find_map(|it| at.document.at(it)?.get(target));
+        let component = COMPONENTS.into_iter().find_map(|it| at.document.at(it)?.get(target));
         component.or_else(|| match self.names {
             Some(names) => match names.resolve(&at.pointer, target)? {
                 Target::Place(place) | Target::Dynamic(_, _, place) => names.at(&place),

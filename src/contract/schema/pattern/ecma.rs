@@ -188,9 +188,26 @@ mod tests {
     #[test]
     fn what_is_another_dialects_is_none() {
         for pattern in [
-            r"(?i)a", r"(?i:a)", r"(?>a)", r"(?P<n>a)", r"(?#c)a", r"a++", r"a*+", r"a?+", r"a{2}+",
-            r"\Aa\z", r"a\Z", r"\ha", r"\Q.\E", r"\b{start}", r"\pL", r"\x{41}", r"\u41", r"[]a]",
-            r"[a--b]", r"\R",
+            r"(?i)a",
+            r"(?i:a)",
+            r"(?>a)",
+            r"(?P<n>a)",
+            r"(?#c)a",
+            r"a++",
+            r"a*+",
+            r"a?+",
+            r"a{2}+",
+            r"\Aa\z",
+            r"a\Z",
+            r"\ha",
+            r"\Q.\E",
+            r"\b{start}",
+            r"\pL",
+            r"\x{41}",
+            r"\u41",
+            r"[]a]",
+            r"[a--b]",
+            r"\R",
         ] {
             assert_eq!(written(pattern), None, "{pattern}");
         }
