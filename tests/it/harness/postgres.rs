@@ -38,7 +38,7 @@ pub(crate) async fn database() -> String {
 }
 
 /// Starts a cluster and waits until it takes connections.
-#[expect(clippy::zombie_processes, reason = "the watcher outlives this process by intention")]
+#[allow(clippy::zombie_processes, reason = "the watcher ends when this process does")]
 fn start() -> Cluster {
     let binaries = binaries();
     let directory = std::env::temp_dir().join(format!("recgate-pg-{}", std::process::id()));

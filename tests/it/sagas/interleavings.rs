@@ -13,7 +13,7 @@
 //! - the exchanges with a `done` are exactly as many as the clients got successes;
 //! - no intent is open, none has two outcomes, and the ledger verifies.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -119,7 +119,7 @@ async fn the_last_acknowledged_command_is_the_final_state() {
     for recgate in gateways {
         recgate.stop().await;
     }
-    let mut by_conversation: std::collections::HashMap<String, Vec<Kept>> = Default::default();
+    let mut by_conversation: HashMap<String, Vec<Kept>> = HashMap::new();
     for kept in ledger(&text).await {
         by_conversation.entry(kept.subjects[0].clone()).or_default().push(kept);
     }

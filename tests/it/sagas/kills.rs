@@ -162,27 +162,24 @@ impl Lane {
             }
             told
         };
-        let told = match mark {
-            Some(_) => {
-                let told = tokio::time::timeout(PATIENCE, told).await.unwrap();
-                // What is behind the answers, for the marks there.
-                let last = if watched { 1_500 } else { 100 };
-                for _ in 0..last / 20 {
-                    if recgate.has_ended() {
-                        break;
-                    }
-                    tokio::time::sleep(Duration::from_millis(20)).await;
+        let told = if mark.is_some() {
+            let told = tokio::time::timeout(PATIENCE, told).await.unwrap();
+            // What is behind the answers, for the marks there.
+            let last = if watched { 1_500 } else { 100 };
+            for _ in 0..last / 20 {
+                if recgate.has_ended() {
+                    break;
                 }
-                told
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            None => {
-                let kill = async {
-                    tokio::time::sleep(moment).await;
-                    recgate.signal("-KILL");
-                };
-                let (told, ()) = tokio::join!(told, kill);
-                told
-            }
+            told
+        } else {
+            let kill = async {
+                tokio::time::sleep(moment).await;
+                recgate.signal("-KILL");
+            };
+            let (told, ()) = tokio::join!(told, kill);
+            told
         };
         self.figures.acks += told.iter().filter(|it| (200..300).contains(&it.status)).count();
         self.told.extend(told);

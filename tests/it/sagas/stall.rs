@@ -69,7 +69,7 @@ async fn a_resume_waits_for_a_pause_that_was_left(world: World, ledger_url: &str
     let gone = Recgate::with_config(&text).await;
     let path = format!("/api/v2/conversations/calls/{conversation}/recordingstate");
     let put = |recgate: &Recgate, state: &str| {
-        let request = http().timeout(Duration::from_secs(60)).build().unwrap();
+        let request = http().timeout(Duration::from_mins(1)).build().unwrap();
         let request = request.put(recgate.url(&path)).bearer_auth("dee");
         tokio::spawn(request.json(&json!({ "recordingState": state })).send())
     };
