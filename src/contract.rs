@@ -44,6 +44,7 @@ use schema::Schema;
 
 pub(crate) use compressed::decode;
 pub use declared::{Declared, DeclaredStatus};
+pub(crate) use document::OneLine;
 pub use document::{DocumentError, Input, UriTable};
 pub use finding::{Finding, Location, Position};
 pub use lint::{Note, Severity, Summary};

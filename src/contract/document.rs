@@ -29,6 +29,7 @@ use super::{Finding, Position, Source};
 use crate::{json, limits};
 
 pub use error::DocumentError;
+pub(crate) use error::OneLine;
 pub use library::{Input, UriTable};
 
 use library::{Library, Shelf};

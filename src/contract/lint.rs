@@ -10,7 +10,7 @@ mod forms;
 use serde::Serialize;
 
 use super::{
-    DocumentError, Position,
+    DocumentError, OneLine, Position,
     document::{Document, Version},
 };
 
@@ -116,9 +116,9 @@ impl std::fmt::Display for Note {
         }
         write!(f, ": {}[{}]", self.severity.as_str(), self.code)?;
         if !self.pointer.is_empty() {
-            write!(f, " at {}", self.pointer)?;
+            write!(f, " at {}", OneLine(&self.pointer))?;
         }
-        write!(f, ": {}", self.message)
+        write!(f, ": {}", OneLine(&self.message))
     }
 }
 

@@ -14,6 +14,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+use crate::contract::OneLine;
 use std::fmt;
 use std::io::Read;
 use std::path::Path;
@@ -110,7 +111,7 @@ impl fmt::Display for HarError {
             write!(f, ": entry {}", self.entry)?;
         }
         if !self.pointer.is_empty() {
-            write!(f, " at {}", self.pointer)?;
+            write!(f, " at {}", OneLine(&self.pointer))?;
         }
         write!(f, ": {}", self.message)
     }

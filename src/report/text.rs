@@ -1,6 +1,7 @@
 //! An outcome for a person at a terminal: it makes sense without colour, and what matters comes
 //! last, where the eye is.
 
+use crate::contract::OneLine;
 use std::fmt::{self, Write};
 
 use super::coverage::{ShownContract, ShownOperation};
@@ -144,7 +145,7 @@ fn finding(out: &mut String, shown: &Shown) -> fmt::Result {
         times(shown.count)
     )?;
     let pointer = if kind.pointer.is_empty() { "" } else { " " };
-    writeln!(out, "  at        {}{pointer}{}", kind.location, kind.pointer)?;
+    writeln!(out, "  at        {}{pointer}{}", kind.location, OneLine(&kind.pointer))?;
     writeln!(out, "  expected  {}", kind.expected)?;
     match &kind.position {
         Some(position) => writeln!(out, "  rule      {position}  {}", kind.spec_pointer)?,

@@ -60,10 +60,26 @@ impl fmt::Display for DocumentError {
             }
         }
         if !self.pointer.is_empty() {
-            write!(f, " at {}", self.pointer)?;
+            write!(f, " at {}", OneLine(&self.pointer))?;
         }
-        write!(f, ": {}", self.message)
+        write!(f, ": {}", OneLine(&self.message))
     }
 }
 
 impl std::error::Error for DocumentError {}
+
+/// A text that may hold names out of a document or a message, on one line of a log or a terminal:
+/// control characters are written as escapes.
+pub(crate) struct OneLine<'a>(pub(crate) &'a str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write;
+        self.0.chars().try_for_each(|it| match it {
+            it if it.is_control() || matches!(it, '\u{2028}' | '\u{2029}') => {
+                write!(f, "{}", it.escape_unicode())
+            }
+            it => f.write_char(it),
+        })
+    }
+}
