@@ -157,6 +157,7 @@ impl Contract {
                 continue;
             }
             reading.operations += 1;
+            lint::parameters(&at, template, shared.as_ref(), &mut reading.notes);
             let read = Operation::read(
                 &at,
                 method.clone(),

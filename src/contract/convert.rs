@@ -130,8 +130,9 @@ impl<'d> Conversion<'d> {
         let mut list: Vec<Value> = Vec::new();
         let mut body = None;
         let mut fields: Vec<At<'d>> = Vec::new();
-        let mut keys: Vec<(&str, &str)> = Vec::new();
-        for parameter in elements(at.get("parameters").as_ref()).iter().chain(shared) {
+        let mut keys: Vec<(bool, (&str, &str))> = Vec::new();
+        let own = elements(at.get("parameters").as_ref());
+        for (index, parameter) in own.iter().chain(shared).enumerate() {
             let place = format!("{here}/parameters/{}", list.len());
             let Ok(parameter) = parameter.clone().resolved() else {
                 // The reader says what is wrong with the reference.
@@ -143,13 +144,17 @@ impl<'d> Conversion<'d> {
                 parameter.text("in").unwrap_or_default(),
                 parameter.text("name").unwrap_or_default(),
             );
-            if keys.contains(&key) {
+            // The operation's own goes before its path's; one that is twice in a list stays, and
+            // the reader tells what it makes of it.
+            let is_own = index < own.len();
+            let is_twice = keys.iter().any(|(of_own, other)| *of_own == is_own && *other == key);
+            if !is_own && !is_twice && keys.iter().any(|(_, other)| *other == key) {
                 continue;
             }
-            keys.push(key);
+            keys.push((is_own, key));
             match key.0 {
                 "body" if body.is_none() => body = Some(parameter),
-                "formData" => fields.push(parameter),
+                "formData" if !is_twice => fields.push(parameter),
                 _ => {
                     self.wrote(&place, &parameter.pointer);
                     self.wrote(&format!("{place}/schema"), &parameter.pointer);

@@ -6,6 +6,7 @@
 //! purpose.
 
 mod forms;
+mod parameters;
 
 use serde::Serialize;
 
@@ -15,6 +16,7 @@ use super::{
 };
 
 pub(super) use forms::forms;
+pub(super) use parameters::parameters;
 
 /// One thing that was not understood, or not as it was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

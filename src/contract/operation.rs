@@ -115,10 +115,15 @@ impl Operation {
     ) -> Result<Self, DocumentError> {
         let mut parameters: Vec<Parameter> = Vec::new();
         for list in [at.get("parameters").as_ref(), shared].into_iter().flatten() {
+            let of_this_list = parameters.len();
             for parameter in list.elements() {
                 let Some(parameter) = Parameter::read(parameter, schemas)? else { continue };
-                if !parameters.iter().any(|own| own.key() == parameter.key()) {
-                    parameters.push(parameter);
+                match parameters.iter().position(|other| other.key() == parameter.key()) {
+                    None => parameters.push(parameter),
+                    // Which of two in one list counts, nobody says.
+                    Some(index) if index >= of_this_list => parameters[index].contest(&parameter),
+                    // The operation's own goes before its path's.
+                    Some(_) => {}
                 }
             }
         }

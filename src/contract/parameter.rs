@@ -116,6 +116,18 @@ impl Parameter {
         })
     }
 
+    /// Takes in that another one claims to be the same: values are `unverifiable(style)`, and it
+    /// is asked for if both ask for it.
+    pub(crate) fn contest(&mut self, other: &Self) {
+        if self.pointer == other.pointer {
+            return;
+        }
+        if other.presence != Presence::Required {
+            self.presence = Presence::Optional;
+        }
+        self.decoding = Decoding::Undefined;
+    }
+
     /// What tells parameters apart: an operation's own goes before its path's (3.0.3, Operation).
     pub(crate) fn key(&self) -> (&str, Location) {
         (&self.name, self.location)

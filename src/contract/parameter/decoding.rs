@@ -28,7 +28,7 @@ pub(super) enum Decoding {
         form: Form,
         shape: OnceLock<Shape>,
     },
-    /// In a style that its place does not have.
+    /// In a style that its place does not have, or declared in two ways.
     Undefined,
 }
 

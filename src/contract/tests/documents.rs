@@ -117,6 +117,7 @@ fn what_an_item_shares_is_wrong_once_and_a_wrong_path_is_unknown() {
         ("reference.unresolved", Some(4)),
         ("path.template", Some(8)),
         ("path.form", Some(9)),
+        ("parameter.missing", Some(11)),
         ("path.duplicate", Some(13)),
     ];
     assert_eq!(said, wanted);
@@ -385,7 +386,8 @@ fn a_form_of_another_version_is_a_warning() {
     assert_eq!(with("3.0.3", "{type: [string, 'null']}"), form(9));
     assert_eq!(with("3.0.3", "{items: {const: 1}}"), form(17));
     assert_eq!(with("3.0.3", "{example: {const: 1}, enum: [{const: 1}]}"), []);
-    let siblings = with("3.0.3", "{$ref: '#/components/schemas/A', nullable: true}");
+    assert_eq!(with("3.0.3", "{$ref: '#/components/schemas/A', nullable: true}"), []);
+    let siblings = with("3.0.3", "{$ref: '#/components/schemas/A', maxLength: 3}");
     assert_eq!(siblings[0].1, "schema.reference-siblings");
     assert_eq!(with("3.0.3", "{$ref: '#/components/schemas/A', description: d}"), []);
 }
@@ -420,6 +422,29 @@ fn of_2_0_everything_wrong_is_at_its_place_in_the_source() {
     assert_eq!((summary.version, summary.operations, summary.schemas), ("2.0", 6, 1));
 }
 
+#[test]
+fn parameters_that_cannot_be_meant_are_said_at_their_places() {
+    let wanted = [
+        ("parameter.path", Some(6), "the path /x/{id} has no place for `di`"),
+        ("parameter.duplicate", Some(8), "`q` in the query is declared twice"),
+        ("parameter.missing", Some(5), "no parameter says what `{id}` of the path is"),
+    ];
+    for (version, schema) in
+        [("openapi: 3.0.3", "schema: {type: string}"), ("swagger: '2.0'", "type: string")]
+    {
+        let text = format!(
+            "{version}\ninfo: {{title: t, version: '1'}}\npaths:\n  /x/{{id}}:\n    get:\n      \
+             parameters: [{{name: di, in: path, required: true, {schema}}},\n        \
+             {{name: q, in: query, {schema}}},\n        {{name: q, in: query, {schema}}}]\n      \
+             responses: {{'200': {{description: d}}}}\n"
+        );
+        let timeline = Timeline::load(&source("d", &text), &[]).unwrap();
+        let said: Vec<_> =
+            timeline.notes().map(|it| (it.code, it.line, it.message.as_str())).collect();
+        assert_eq!(said, wanted, "{version}");
+    }
+}
+
 // === matching ===
 
 #[test]
@@ -451,10 +476,10 @@ fn ambiguous_templates_are_said_and_the_choice_is_the_same_each_time() {
         '/f/{n}': {get: {responses: {}}}\n  '/g/{id}:start': {get: {responses: {}}}\n  \
         '/g/{id}': {get: {responses: {}}}\n";
     let timeline = Timeline::load(&source("d", text), &[]).unwrap();
-    let said: Vec<(&str, Option<usize>)> = timeline.notes().map(|it| (it.code, it.line)).collect();
     // `/books/{id}` and `/{a}/me`; the two kinds of file; and `/{a}/me` with each longer one is
     // plainer everywhere or parted by its text.
-    assert!(said.iter().all(|it| it.0 == "path.ambiguous"), "{said:?}");
+    let known = ["path.ambiguous", "parameter.missing"];
+    assert!(timeline.notes().all(|it| known.contains(&it.code)), "{:?}", notes(&timeline));
     let messages: Vec<&str> = timeline.notes().map(|it| it.message.as_str()).collect();
     assert!(messages.iter().any(|it| it.contains("/{a}/me") && it.contains("/books/{id}")));
     assert!(messages.iter().any(|it| it.contains("/f/{n}.{k}") && it.contains("/f/{n}-{k}")));

@@ -10,7 +10,12 @@ use std::{iter::Peekable, str::Chars};
 
 /// Reads a pattern of ECMA-262 and writes it for the engines; none if it is not one.
 pub(super) fn written(pattern: &str) -> Option<String> {
-    let mut reader = Reader { rest: pattern.chars().peekable(), out: String::new() };
+    let mut reader = Reader {
+        rest: pattern.chars().peekable(),
+        out: String::new(),
+        groups: Vec::new(),
+        naming: if pattern.contains("\\k<") { Naming::ByNumber } else { Naming::AsWritten },
+    };
     while let Some(character) = reader.rest.next() {
         match character {
             '\\' => reader.escape(Place::Outside)?,
@@ -30,6 +35,17 @@ pub(super) fn written(pattern: &str) -> Option<String> {
 struct Reader<'p> {
     rest: Peekable<Chars<'p>>,
     out: String,
+    /// The capturing groups that were opened, each with its name if it has one.
+    groups: Vec<Option<String>>,
+    naming: Naming,
+}
+
+/// How groups are written that have names.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Naming {
+    AsWritten,
+    /// Something refers to them by name, which the engines do not take from ECMA-262.
+    ByNumber,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,8 +68,11 @@ impl Reader<'_> {
             'c' if next.is_some_and(|it| it.is_ascii_alphabetic()) => {}
             'x' => self.hexadecimal(2)?,
             'u' if next != Some('{') => self.hexadecimal(4)?,
-            'u' | 'p' | 'P' if next == Some('{') => {}
-            'k' if place == Place::Outside && next == Some('<') => {}
+            'u' | 'p' | 'P' if next == Some('{') => {
+                self.out.extend(['\\', character]);
+                return self.braced();
+            }
+            'k' if place == Place::Outside && next == Some('<') => return self.reference(),
             '1'..='9' if place == Place::Outside => {}
             '0' if !next.is_some_and(|it| it.is_ascii_digit()) => {
                 self.out.push_str("\\x00");
@@ -68,6 +87,41 @@ impl Reader<'_> {
         }
         self.out.extend(['\\', character]);
         Some(())
+    }
+
+    /// What stands in braces behind an escape.
+    fn braced(&mut self) -> Option<()> {
+        loop {
+            let character = self.rest.next()?;
+            self.out.push(character);
+            if character == '}' {
+                return Some(());
+            }
+        }
+    }
+
+    /// A reference to a group by its name. One to a group that comes later matches nothing in
+    /// ECMA-262, and fails in the engines.
+    fn reference(&mut self) -> Option<()> {
+        self.rest.next_if_eq(&'<')?;
+        let name = self.name()?;
+        let index = self.groups.iter().position(|it| it.as_ref() == Some(&name))?;
+        self.out.extend(["(?:\\", &(index + 1).to_string(), ")"]);
+        Some(())
+    }
+
+    /// A name up to its bracket.
+    fn name(&mut self) -> Option<String> {
+        let mut name = String::new();
+        loop {
+            match self.rest.next()? {
+                '>' => return (!name.is_empty()).then_some(name),
+                character if character == '_' || character.is_alphanumeric() => {
+                    name.push(character);
+                }
+                _ => return None,
+            }
+        }
     }
 
     /// Looks ahead only: the digits are copied as any text is.
@@ -106,20 +160,25 @@ impl Reader<'_> {
     fn group(&mut self) -> Option<()> {
         self.out.push('(');
         if self.rest.next_if_eq(&'?').is_none() {
+            self.groups.push(None);
             return Some(());
         }
-        self.out.push('?');
-        let kind = self.rest.next()?;
-        self.out.push(kind);
-        match kind {
-            ':' | '=' | '!' => Some(()),
+        match self.rest.next()? {
+            kind @ (':' | '=' | '!') => self.out.extend(['?', kind]),
             '<' => {
-                let first = self.rest.peek()?;
-                let is_known = matches!(first, '=' | '!' | '_') || first.is_alphabetic();
-                is_known.then_some(())
+                if let Some(kind) = self.rest.next_if(|it| matches!(it, '=' | '!')) {
+                    self.out.extend(['?', '<', kind]);
+                } else {
+                    let name = self.name()?;
+                    if self.naming == Naming::AsWritten {
+                        self.out.extend(["?<", &name, ">"]);
+                    }
+                    self.groups.push(Some(name));
+                }
             }
-            _ => None,
+            _ => return None,
         }
+        Some(())
     }
 
     /// A brace: how often, or itself.
@@ -163,7 +222,7 @@ mod tests {
     fn what_is_ecma_stays_as_it_is() {
         for pattern in [
             r"^[a-z]+$",
-            r"^(?<year>\d{4})-\k<year>$",
+            r"^(?<year>\d{4})-\d$",
             r"^(?!.*\.\.)[\w.\-]{1,}?$",
             r"^\p{L}\u00e9\x41\cA\/\-\.$",
             r"^(?:a|b){2,3}[^\]]$",
@@ -178,6 +237,7 @@ mod tests {
             (r"^\<a\>$", "^<a>$"),
             (r"[[a]]", r"[\[a]]"),
             (r"[a&&b]", r"[a\&&b]"),
+            (r"(a)(?<b>c)\k<b>1", r"(a)(c)(?:\2)1"),
             (r"v{id}", r"v\{id}"),
             (r"a{,3}", r"a\{,3}"),
         ] {
