@@ -7,6 +7,7 @@
 mod token;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use reqwest::Client;
 use serde::Deserialize;
@@ -83,7 +84,10 @@ fn account(role: &str) -> String {
 }
 
 fn sha256(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(text).iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 fn conversation(number: usize) -> String {
