@@ -110,6 +110,11 @@ impl Next for Script {
         let patience = call.patience.unwrap_or(Duration::from_secs(15));
         Box::pin(async move {
             match act {
+                // The gateway waits no longer than it was told to.
+                Act::Answer(wait, ..) if wait > patience => {
+                    tokio::time::sleep(patience).await;
+                    Err(Failure::new(Code::UpstreamTimeout, "scripted"))
+                }
                 Act::Answer(wait, status, headers, body) => {
                     tokio::time::sleep(wait).await;
                     Ok(answer(status, &headers, body))
