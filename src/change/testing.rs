@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use tokio::task::LocalSet;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -186,6 +187,16 @@ impl Journal for Notebook {
     fn used(&self, usage: Usage) {
         self.uses.lock().unwrap().push(usage);
     }
+}
+
+/// Runs on a paused clock, with a place for detached work.
+pub(crate) fn run<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    LocalSet::new().block_on(&runtime, work)
 }
 
 /// An intent that a gateway left open, without a place in a queue.

@@ -14,7 +14,6 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use crate::contract::OneLine;
 use std::fmt;
 use std::io::Read;
 use std::path::Path;
@@ -24,6 +23,7 @@ use http::{HeaderMap, Method, StatusCode};
 use jiff::Timestamp;
 
 use super::Trace;
+use crate::contract::OneLine;
 
 /// One exchange as it was recorded.
 #[derive(Debug)]

@@ -1,12 +1,12 @@
 //! An outcome for a person at a terminal: it makes sense without colour, and what matters comes
 //! last, where the eye is.
 
-use crate::contract::OneLine;
 use std::fmt::{self, Write};
 
 use super::coverage::{ShownContract, ShownOperation};
 use super::findings::Shown;
 use super::outcome::{Outcome, Tally, reasons};
+use crate::contract::OneLine;
 
 /// Writes an outcome as text.
 #[must_use]

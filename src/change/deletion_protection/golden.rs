@@ -23,7 +23,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::change::terms::{Policy, Terms};
-use crate::change::testing::{Notebook, call, exchange, terms, told};
+use crate::change::testing::{Notebook, call, exchange, run, terms, told};
 use crate::change::{Answer, Call, Next, Payload, Principal, Registry};
 use crate::dialect::Dialect;
 use crate::error::{Blame, Code, Failure};
@@ -382,14 +382,8 @@ fn every_cell_is_as_it_is_written() {
                 if (policy, direction) == ("compensate", "apply") {
                     continue;
                 }
-                let runtime = tokio::runtime::Builder::new_current_thread()
-                    .enable_time()
-                    .start_paused(true)
-                    .build()
-                    .unwrap();
                 let known: Policy = serde_json::from_value(json!(policy)).unwrap();
-                let seen = tokio::task::LocalSet::new()
-                    .block_on(&runtime, observed(&case, known, direction));
+                let seen = run(observed(&case, known, direction));
                 let wanted = expected(&case, policy, direction);
                 if seen != wanted {
                     wrong.push(format!(

@@ -12,7 +12,7 @@ use super::{DeletionProtection, Direction};
 use crate::change::journal::{Action, Outcome, Plan};
 use crate::change::terms::{Policy, Terms};
 use crate::change::testing::{
-    Act, Notebook, Script, call, carry, exchange, left_open, terms, told,
+    Act, Notebook, Script, call, carry, exchange, left_open, run, terms, told,
 };
 use crate::change::{Change, Next};
 use crate::dialect::Dialect;
@@ -236,12 +236,7 @@ fn passthrough_is_no_concern_of_this_change() {
 
 /// What becomes of a plan that a gateway left open.
 fn recovered(plan: Plan, acts: Vec<(Method, Vec<Act>)>) -> (Outcome, Vec<String>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    run(async {
         let exchange = exchange(terms(), Arc::default(), Dialect::Genesys);
         let script = Script::new(acts);
         let next: Rc<dyn Next> = Rc::clone(&script) as Rc<dyn Next>;

@@ -3,21 +3,20 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep};
 
 use super::SecurePause;
 use crate::change::journal::{Action, Event, Outcome, Plan};
 use crate::change::terms::{Authority, Fallback, LegacyAnswer, Terms};
 use crate::change::testing::{
-    Act, Notebook, Script, call, carry, exchange, left_open, terms, told,
+    Act, Notebook, Script, call, carry, exchange, left_open, run, terms, told,
 };
 use crate::change::{Change, Next};
 use crate::dialect::Dialect;
@@ -27,15 +26,6 @@ const PAUSE: &str = r#"{"recordingState": "paused"}"#;
 const RESUME: &str = r#"{"recordingState": "active"}"#;
 const PUT: &str = "PUT /api/v2/conversations/calls/c1/recordingstate";
 const SECURE: &str = r#"{"id": "c1", "recordingState": "PAUSED", "securePause": true}"#;
-
-fn run<T>(work: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    LocalSet::new().block_on(&runtime, work)
-}
 
 fn guarded() -> Terms {
     Terms { authority: Authority::Service, answer: LegacyAnswer::Minimal, ..terms() }

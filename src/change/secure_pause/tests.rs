@@ -2,12 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep};
 
 use super::SecurePause;
@@ -15,23 +14,13 @@ use super::command::{Form, Reading, Wanted};
 use crate::change::Change;
 use crate::change::journal::Outcome;
 use crate::change::terms::{Fallback, LegacyAnswer, SecurePause as Mode, Terms};
-use crate::change::testing::{Act, Notebook, Script, call, carry, exchange, terms, told};
+use crate::change::testing::{Act, Notebook, Script, call, carry, exchange, run, terms, told};
 use crate::dialect::Dialect;
 
 const PATCH: &str = "/api/v2/conversations/calls/c1";
 const PAUSE: &str = r#"{"recordingState": "paused"}"#;
 const RESUME: &str = r#"{"recordingState": "ACTIVE"}"#;
 const CONVERSATION: &str = r#"{"id": "c1", "recordingState": "PAUSED", "securePause": true}"#;
-
-/// Runs on a paused clock, with a place for detached work.
-fn run<T>(work: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    LocalSet::new().block_on(&runtime, work)
-}
 
 struct Told {
     status: u16,
