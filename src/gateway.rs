@@ -17,6 +17,7 @@ mod identify;
 mod judge;
 mod listen;
 pub mod metrics;
+mod passage;
 mod pipeline;
 mod pool;
 pub mod recorded;
@@ -25,11 +26,13 @@ mod respond;
 mod route;
 mod sign_in;
 mod stream;
+mod target;
 pub mod tls;
 mod upgrade;
 pub mod upstream;
 mod visit;
 mod watch;
+mod wire;
 mod worker;
 
 use std::io;
@@ -145,6 +148,7 @@ impl Gateway {
             metrics: sinks.metrics,
             journal,
             deprecations: config.deprecations.clone(),
+            trusted_peers: config.gateway.trusted_peers.clone(),
         });
         Ok(Self { site, listeners, address, tls, drain: config.gateway.drain })
     }

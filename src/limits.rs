@@ -230,3 +230,12 @@ pub const CHECK_CASES: usize = 10_000;
 
 /// Exchanges that a check names because they did not conform; more are only counted.
 pub const CHECK_EXCHANGES: usize = 100_000;
+/// Hexadecimal digits of a chunk's size, leading zeros included.
+pub const CHUNK_SIZE_DIGITS: usize = 15;
+/// Bytes of the extensions of one chunked body's chunks, all together.
+pub const CHUNK_EXTENSION_BYTES: usize = 4 * 1024;
+/// How long a client that has its last answer may go on sending before its connection is cut, in
+/// milliseconds, and how many bytes.
+pub const LINGER_MS: u64 = 2_000;
+/// The bytes.
+pub const LINGER_BYTES: usize = 1024 * 1024;

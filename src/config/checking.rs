@@ -14,6 +14,7 @@ use jiff::civil::Date;
 use super::checked::{Config, Gateway, Mock};
 use super::deprecation::{Deprecation, RawDeprecation};
 use super::error::ConfigError;
+use super::network::Network;
 use super::raw::{self, Raw};
 use crate::mock::Unpublished;
 
@@ -45,6 +46,7 @@ impl<'a> Checking<'a> {
             unpublished: self.unpublished(&raw.mock.unpublished),
         };
         self.limits(&raw.limits);
+        let trusted_peers = self.trusted_peers(&raw.gateway.trusted_peers);
         let ledger = self.ledger(&raw.ledger);
         let upstreams = self.upstreams(&raw.upstream);
         let default_client = self.default_client(&raw.default_client);
@@ -59,6 +61,7 @@ impl<'a> Checking<'a> {
             gateway: Gateway {
                 listen: raw.gateway.listen,
                 threads: if raw.gateway.threads == 0 { cores } else { raw.gateway.threads },
+                trusted_peers,
                 drain: Duration::from_millis(raw.gateway.drain_ms),
                 tls: raw.gateway.tls,
             },
@@ -72,6 +75,19 @@ impl<'a> Checking<'a> {
             clients,
             deprecations,
         })
+    }
+
+    fn trusted_peers(&mut self, written: &[String]) -> Vec<Network> {
+        let mut networks = Vec::new();
+        for (index, text) in written.iter().enumerate() {
+            match text.parse() {
+                Ok(network) => networks.push(network),
+                Err(error) => {
+                    self.fault(&format!("gateway.trusted_peers[{index}]"), format!("{error}"));
+                }
+            }
+        }
+        networks
     }
 
     pub(super) fn fault(&mut self, key: &str, message: impl Into<String>) {

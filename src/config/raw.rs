@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use self::client::{Client, DeletionProtection, HeaderMatch, KnownBy, Terms};
 pub use self::mock::{Mock, Unpublished};
 pub use self::upstream::{
-    BuiltIn, CheckOverride, Checks, ContractChoice, ContractFiles, Cors, Mode, OverlayFile,
+    AmbiguousPaths, BuiltIn, CheckOverride, Checks, ContractChoice, ContractFiles, Cors, Mode, OverlayFile,
     Upstream, Vendor,
 };
 
@@ -55,6 +55,8 @@ pub struct Gateway {
     pub listen: SocketAddr,
     /// Event loops; 0 is one a core.
     pub threads: usize,
+    /// Peers whose `Forwarded` is believed: addresses and networks.
+    pub trusted_peers: Vec<String>,
     /// Milliseconds that draining may take.
     pub drain_ms: u64,
     /// With it the listener speaks TLS.
@@ -141,7 +143,7 @@ const fn loopback(port: u16) -> SocketAddr {
 
 impl Default for Gateway {
     fn default() -> Self {
-        Self { listen: loopback(8080), threads: 0, drain_ms: 30_000, tls: None }
+        Self { listen: loopback(8080), threads: 0, trusted_peers: Vec::new(), drain_ms: 30_000, tls: None }
     }
 }
 

@@ -7,13 +7,14 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::StatusCode;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -23,8 +24,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
+use super::passage::{Arrival, Scheme};
 use super::pipeline;
 use super::stream::{Rewound, Stream};
+use super::wire::{self, Wire};
 use super::worker::Worker;
 
 /// The first bytes of HTTP/2 in clear (RFC 9113 §3.4).
@@ -36,6 +39,9 @@ const REAP_EVERY: Duration = Duration::from_secs(10);
 /// After a connection could not be accepted: long enough for descriptors to come free, and for the
 /// log not to fill.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// How much more of a head hyper would take than `wire` lets pass.
+const HYPER_SLACK_BYTES: usize = 16 * 1024;
 
 /// Connections waiting to be accepted, a listener.
 const BACKLOG: i32 = 1_024;
@@ -91,7 +97,9 @@ pub(crate) async fn serve(
             accepted = listener.accept() => match accepted {
                 Ok((tcp, peer)) => {
                     let (of, tls, stop) = (Rc::clone(&worker), tls.clone(), stop.clone());
-                    worker.connection(connection(of, tcp, peer.ip(), tls, stop));
+                    let scheme = if tls.is_some() { Scheme::Https } else { Scheme::Http };
+                    let arrival = Arrival { peer: peer.ip(), scheme };
+                    worker.connection(connection(of, tcp, arrival, tls, stop));
                 }
                 Err(error) => {
                     // Out of descriptors, or the peer has gone already: neither ends the service.
@@ -111,7 +119,7 @@ pub(crate) async fn serve(
 async fn connection(
     worker: Rc<Worker>,
     tcp: TcpStream,
-    peer: IpAddr,
+    arrival: Arrival,
     tls: Option<Arc<rustls::ServerConfig>>,
     stop: watch::Receiver<bool>,
 ) {
@@ -127,8 +135,8 @@ async fn connection(
         }
     };
     match opened {
-        Ok(Ok((stream, Speaks::Http1))) => http1(worker, stream, peer, stop).await,
-        Ok(Ok((stream, Speaks::Http2))) => http2(worker, stream, peer, stop).await,
+        Ok(Ok((stream, Speaks::Http1))) => http1(worker, stream, arrival, stop).await,
+        Ok(Ok((stream, Speaks::Http2))) => http2(worker, stream, arrival, stop).await,
         Ok(Err(error)) => tracing::debug!(%error, "a connection ended before its first request"),
         Err(_) => tracing::debug!("a connection sent nothing in time"),
     }
@@ -169,16 +177,29 @@ async fn opened(
     Ok((Rewound::new(first.freeze(), stream), speaks))
 }
 
-async fn http1(worker: Rc<Worker>, stream: Rewound, peer: IpAddr, stop: watch::Receiver<bool>) {
+async fn http1(worker: Rc<Worker>, stream: Rewound, arrival: Arrival, stop: watch::Receiver<bool>) {
     let limits = worker.site.limits.clone();
+    let bounds = wire::Bounds { bytes: limits.header_bytes, lines: limits.header_count };
+    let stream = Wire::new(stream, bounds);
+    let refusals = stream.refusals();
     let service = service_fn(move |request| {
-        let worker = Rc::clone(&worker);
-        async move { Ok::<_, Infallible>(pipeline::exchange(worker, peer, request).await) }
+        let (worker, refusals) = (Rc::clone(&worker), Arc::clone(&refusals));
+        async move {
+            let response = match refusals.of(&request) {
+                Some(refusal) => pipeline::refused(&worker, &refusal),
+                None => pipeline::exchange(worker, arrival, request).await,
+            };
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                refusals.tunnel();
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_millis(limits.head_ms))
-        .max_buf_size(limits.header_bytes)
+        // The limit is kept by `wire`, with an answer; hyper's is out of its way.
+        .max_buf_size(limits.header_bytes + HYPER_SLACK_BYTES)
         .max_headers(limits.header_count)
         .preserve_header_case(true)
         .serve_connection(TokioIo::new(stream), service)
@@ -186,11 +207,11 @@ async fn http1(worker: Rc<Worker>, stream: Rewound, peer: IpAddr, stop: watch::R
     drained(connection, http1::UpgradeableConnection::graceful_shutdown, stop).await;
 }
 
-async fn http2(worker: Rc<Worker>, stream: Rewound, peer: IpAddr, stop: watch::Receiver<bool>) {
+async fn http2(worker: Rc<Worker>, stream: Rewound, arrival: Arrival, stop: watch::Receiver<bool>) {
     let limits = worker.site.limits.clone();
     let service = service_fn(move |request| {
         let worker = Rc::clone(&worker);
-        async move { Ok::<_, Infallible>(pipeline::exchange(worker, peer, request).await) }
+        async move { Ok::<_, Infallible>(pipeline::exchange(worker, arrival, request).await) }
     });
     let header_bytes = u32::try_from(limits.header_bytes).unwrap_or(u32::MAX);
     let connection = http2::Builder::new(OnThisThread)

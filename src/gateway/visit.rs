@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::body::Body;
 use super::chosen::{AS_OF, Chosen, Promised};
 use super::judge::{Dates, Judge, view};
+use super::passage::Passage;
 use super::respond;
 use super::route::{Leg, Route};
 use super::sign_in::{self, Learnt};
@@ -33,6 +34,7 @@ pub(crate) struct Visit {
     pub(crate) terms: Arc<Terms>,
     pub(crate) leg: Leg,
     pub(crate) judge: Judge,
+    pub(crate) passage: Passage,
     chosen: Chosen,
 }
 
@@ -43,6 +45,7 @@ impl Visit {
         worker: Rc<Worker>,
         id: Uuid,
         promised: Promised,
+        passage: Passage,
         route: &Route,
         method: Method,
     ) -> Self {
@@ -57,7 +60,7 @@ impl Visit {
             Arc::clone(&worker.site.metrics),
         );
         let judge = Judge::new(upstream, method, route.path().to_owned(), dates, watch);
-        Self { worker, id, terms, leg: route.leg, judge, chosen }
+        Self { worker, id, terms, leg: route.leg, judge, passage, chosen }
     }
 
     /// Where it goes.

@@ -26,6 +26,7 @@ use super::route::{Leg, Routes};
 use super::upstream::Upstream;
 use crate::change::Journal;
 use crate::config::deprecation::Deprecation;
+use crate::config::network::Network;
 use crate::config::raw::Limits;
 use crate::dialect::Dialect;
 use crate::error::{Code, Failure};
@@ -44,6 +45,7 @@ pub(crate) struct Site {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) deprecations: Vec<Deprecation>,
+    pub(crate) trusted_peers: Vec<Network>,
 }
 
 /// One thread.

@@ -25,5 +25,6 @@ mod rules;
 mod sagas;
 mod serving;
 mod spec_lint;
+mod strict_http;
 mod tls;
 mod upgrade;
