@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 pub use self::client::{Client, DeletionProtection, HeaderMatch, KnownBy, Terms};
 pub use self::mock::{Mock, Unpublished};
 pub use self::upstream::{
-    AmbiguousPaths, BuiltIn, CheckOverride, Checks, ContractChoice, ContractFiles, Cors, Mode, OverlayFile,
-    Upstream, Vendor,
+    AmbiguousPaths, BuiltIn, CheckOverride, Checks, ContractChoice, ContractFiles, Cors, Mode,
+    OverlayFile, Upstream, Vendor,
 };
 
 /// The whole file.
@@ -143,7 +143,13 @@ const fn loopback(port: u16) -> SocketAddr {
 
 impl Default for Gateway {
     fn default() -> Self {
-        Self { listen: loopback(8080), threads: 0, trusted_peers: Vec::new(), drain_ms: 30_000, tls: None }
+        Self {
+            listen: loopback(8080),
+            threads: 0,
+            trusted_peers: Vec::new(),
+            drain_ms: 30_000,
+            tls: None,
+        }
     }
 }
 

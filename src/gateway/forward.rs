@@ -165,12 +165,7 @@ impl Forward {
         }
     }
 
-    async fn send(
-        &self,
-        head: Head,
-        body: Body,
-        name: InName,
-    ) -> Result<Response<Body>, Failure> {
+    async fn send(&self, head: Head, body: Body, name: InName) -> Result<Response<Body>, Failure> {
         let pool = self.visit.worker.pool(self.visit.upstream(), self.visit.leg);
         let authority = &pool.server().authority;
         let mut request = Request::new(body);

@@ -117,11 +117,7 @@ fn tells_origin(name: &HeaderName) -> bool {
     ORIGIN.contains(&name.as_str())
 }
 
-fn origin(
-    headers: &HeaderMap,
-    arrival: Arrival,
-    trusts: bool,
-) -> Vec<(HeaderName, HeaderValue)> {
+fn origin(headers: &HeaderMap, arrival: Arrival, trusts: bool) -> Vec<(HeaderName, HeaderValue)> {
     let peer = arrival.peer.to_canonical();
     let proto = match arrival.scheme {
         Scheme::Http => "http",

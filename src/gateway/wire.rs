@@ -265,10 +265,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
             }
             // A head that is not whole.
             wire.held.reserve(READ_BYTES);
-            let reading = std::pin::pin!(tokio::io::AsyncReadExt::read_buf(
-                &mut wire.stream,
-                &mut wire.held
-            ));
+            let reading =
+                std::pin::pin!(tokio::io::AsyncReadExt::read_buf(&mut wire.stream, &mut wire.held));
             if ready!(reading.poll(cx))? == 0 {
                 return Poll::Ready(Ok(()));
             }
@@ -333,10 +331,8 @@ impl Refusals {
     pub(crate) fn of<B>(&self, request: &Request<B>) -> Option<Refusal> {
         let (name, refused) = self.refused.get()?;
         let path = request.uri().path().strip_prefix('/')?;
-        (path.parse::<Uuid>().ok()? == *name).then(|| Refusal {
-            failure: refused.failure.clone(),
-            target: refused.target.clone(),
-        })
+        (path.parse::<Uuid>().ok()? == *name)
+            .then(|| Refusal { failure: refused.failure.clone(), target: refused.target.clone() })
     }
 
     /// From here on the bytes are another protocol's.

@@ -73,7 +73,9 @@ fn request_line(line: &[u8]) -> Result<RequestLine<'_>, Failure> {
     let (Some(method), Some(target), Some(version), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
     else {
-        return Err(malformed("a request line is a method, a target and a version, one space apart"));
+        return Err(malformed(
+            "a request line is a method, a target and a version, one space apart",
+        ));
     };
     if method.is_empty() || !method.iter().copied().all(is_token) {
         return Err(malformed("a method that is no token"));
@@ -95,7 +97,10 @@ fn request_line(line: &[u8]) -> Result<RequestLine<'_>, Failure> {
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
             if major.is_ascii_digit() && minor.is_ascii_digit() =>
         {
-            return Err(Failure::new(Code::RequestVersion, "a version of HTTP other than 1.0, 1.1"));
+            return Err(Failure::new(
+                Code::RequestVersion,
+                "a version of HTTP other than 1.0, 1.1",
+            ));
         }
         _ => return Err(malformed("a request line that does not end in a version")),
     };
@@ -149,7 +154,8 @@ pub(super) fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Failure> {
     if matches!(line.first(), Some(b' ' | b'\t')) {
         return Err(malformed("a header line that goes on with the one before (obs-fold)"));
     }
-    let colon = memchr::memchr(b':', line).ok_or_else(|| malformed("a header line without colon"))?;
+    let colon =
+        memchr::memchr(b':', line).ok_or_else(|| malformed("a header line without colon"))?;
     let (name, value) = (&line[..colon], &line[colon + 1..]);
     if name.is_empty() || !name.iter().copied().all(is_token) {
         return Err(malformed("a header name that is no token"));
@@ -234,8 +240,20 @@ const fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
             byte,
-            b'!' | b'#' | b'$' | b'%' | b'&' | b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_'
-                | b'`' | b'|' | b'~'
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
         )
 }
 

@@ -122,9 +122,24 @@ fn a_head_without_an_end_is_not_waited_for(#[case] start: &[u8], #[case] code: C
 /// Fragments that make and break requests.
 fn fragment() -> impl Strategy<Value = Vec<u8>> {
     let parts: Vec<&'static [u8]> = vec![
-        GET, CHUNKS, LENGTH, b"GET /x HTTP/1.1\r\n", b"host: a\r\n", b"\r\n", b"\n", b"\r",
-        b"content-length: 3\r\n", b"transfer-encoding: chunked\r\n", b"3\r\nabc\r\n",
-        b"0\r\n\r\n", b"abc", b"x: y\r\n", b" fold\r\n", b"\0", b";e\r\n", b"POST /y HTTP/1.0\r\n",
+        GET,
+        CHUNKS,
+        LENGTH,
+        b"GET /x HTTP/1.1\r\n",
+        b"host: a\r\n",
+        b"\r\n",
+        b"\n",
+        b"\r",
+        b"content-length: 3\r\n",
+        b"transfer-encoding: chunked\r\n",
+        b"3\r\nabc\r\n",
+        b"0\r\n\r\n",
+        b"abc",
+        b"x: y\r\n",
+        b" fold\r\n",
+        b"\0",
+        b";e\r\n",
+        b"POST /y HTTP/1.0\r\n",
     ];
     prop_oneof![
         8 => proptest::sample::select(parts).prop_map(<[u8]>::to_vec),
