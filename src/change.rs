@@ -55,6 +55,12 @@ pub trait Change: Send + Sync {
         false
     }
 
+    /// Whether such a request may be one that [`Change::is_urgent`] speaks of, before its body is
+    /// known.
+    fn may_be_urgent(&self, _: &Method, _: &str) -> bool {
+        false
+    }
+
     /// Whether this change has something to do for this call of this client.
     fn concerns(&self, call: &Call, exchange: &Exchange) -> bool;
 

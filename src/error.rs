@@ -96,6 +96,8 @@ pub enum Code {
     CompensationUnready,
     /// Some conversations could not be released, so none was: the others are protected again.
     RolledBack,
+    /// More requests are under way than the gateway has places for; nothing was sent.
+    Overloaded,
     /// recgate is at fault.
     Internal,
 }
@@ -418,6 +420,13 @@ impl Code {
                 Upstream,
                 Never,
                 "Some conversations could not be changed, so the others were changed back.",
+            ),
+            Self::Overloaded => (
+                "gateway.overloaded",
+                503,
+                Gateway,
+                Safe,
+                "The gateway has too much to do; nothing was sent. Try again after Retry-After.",
             ),
             Self::Internal => (
                 "gateway.internal",

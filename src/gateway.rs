@@ -11,11 +11,13 @@ mod body;
 mod chosen;
 mod connection;
 mod cors;
+mod door;
 mod forward;
 mod headers;
 mod identify;
 mod judge;
 mod listen;
+mod load;
 pub mod metrics;
 mod passage;
 mod pipeline;
@@ -31,6 +33,7 @@ pub mod tls;
 mod upgrade;
 pub mod upstream;
 mod visit;
+mod vitals;
 mod watch;
 mod wire;
 mod worker;
@@ -46,7 +49,9 @@ use tokio::sync::watch as signal;
 use tokio::task::LocalSet;
 
 use self::alarm::Alarming;
+use self::door::{Door, Most};
 use self::identify::Clients;
+use self::load::Load;
 use self::metrics::Metrics;
 use self::route::Routes;
 use self::tls::TlsError;
@@ -149,6 +154,18 @@ impl Gateway {
             journal,
             deprecations: config.deprecations.clone(),
             trusted_peers: config.gateway.trusted_peers.clone(),
+            door: Door::new(
+                Most {
+                    in_all: config.limits.connections,
+                    per_address: config.limits.connections_per_address,
+                },
+                config.gateway.trusted_peers.clone(),
+            ),
+            load: Load::new(
+                config.limits.requests,
+                config.limits.pause_requests,
+                Duration::from_millis(config.limits.wait_ms),
+            ),
         });
         Ok(Self { site, listeners, address, tls, drain: config.gateway.drain })
     }

@@ -83,6 +83,13 @@ impl Registry {
         self.changes.iter().any(|change| change.must_read(method, &path))
     }
 
+    /// Whether a call may be urgent, as far as its method and raw path tell.
+    #[must_use]
+    pub fn may_be_urgent(&self, method: &Method, path: &str) -> bool {
+        let path = canonical(path);
+        self.changes.iter().any(|change| change.may_be_urgent(method, &path))
+    }
+
     /// Whether a change has something to do for this call.
     #[must_use]
     pub fn concerns(&self, call: &Call, exchange: &Exchange) -> bool {

@@ -99,6 +99,10 @@ impl Change for SecurePause {
         command::is_target(method, path)
     }
 
+    fn may_be_urgent(&self, method: &Method, path: &str) -> bool {
+        command::is_target(method, path)
+    }
+
     fn concerns(&self, call: &Call, _: &Exchange) -> bool {
         Reading::of(call) != Reading::Other
     }

@@ -151,6 +151,10 @@ impl<'a> Checking<'a> {
 
     fn limits(&mut self, limits: &raw::Limits) {
         let positive = [
+            ("connections", limits.connections),
+            ("connections_per_address", limits.connections_per_address),
+            ("requests", limits.requests),
+            ("pause_requests", limits.pause_requests),
             ("body_bytes", limits.body_bytes),
             ("answer_bytes", limits.answer_bytes),
             ("header_count", limits.header_count),
@@ -171,6 +175,9 @@ impl<'a> Checking<'a> {
             ("first_byte_ms", limits.first_byte_ms),
             ("head_ms", limits.head_ms),
             ("body_ms", limits.body_ms),
+            ("send_ms", limits.send_ms),
+            ("exchange_ms", limits.exchange_ms),
+            ("wait_ms", limits.wait_ms),
             ("connect_ms", limits.connect_ms),
         ];
         for (key, value) in times {

@@ -23,6 +23,7 @@ pub struct Metrics {
     changes: Family<ChangeLabels, Counter>,
     unknown: Family<UpstreamLabels, Counter>,
     alarms: Family<AlarmLabels, Counter>,
+    turned_away: Family<LimitLabels, Counter>,
     /// Client connections that are open.
     pub(crate) connections: Gauge,
     /// Exchanges that were admitted and not answered.
@@ -61,6 +62,11 @@ struct UpstreamLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct LimitLabels {
+    limit: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct AlarmLabels {
     alarm: &'static str,
 }
@@ -83,6 +89,11 @@ impl Metrics {
             metrics.unknown.clone(),
         );
         registry.register("alarms", "What a person has to look at", metrics.alarms.clone());
+        registry.register(
+            "turned_away",
+            "Connections closed unread, by the limit that was met",
+            metrics.turned_away.clone(),
+        );
         registry.register("connections", "Open client connections", metrics.connections.clone());
         registry.register("in_flight", "Unfinished exchanges", metrics.in_flight.clone());
         registry.register("follow_ups", "Work after an answer", metrics.follow_ups.clone());
@@ -116,6 +127,11 @@ impl Metrics {
     /// Something happened that a person has to look at.
     pub(crate) fn alarm(&self, alarm: &'static str) {
         self.alarms.get_or_create(&AlarmLabels { alarm }).inc();
+    }
+
+    /// A connection was one too many for `limit`.
+    pub(crate) fn turned_away(&self, limit: &'static str) {
+        self.turned_away.get_or_create(&LimitLabels { limit }).inc();
     }
 
     pub(crate) fn unknown_operation(&self, upstream: &str) {

@@ -92,6 +92,10 @@ pub(crate) async fn exchange(
 
 /// From a request that has a place to go to its answer.
 async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Response<Body> {
+    let place = match visit.worker.site.load.take(visit.weight()).await {
+        Ok(place) => place,
+        Err(failure) => return visit.refuse(&failure),
+    };
     let (parts, body) = request.into_parts();
     let head = head(parts, route.target);
     let forward = |author| Forward {
@@ -178,7 +182,7 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
             }
         }
     };
-    let counted = visit.worker.admitted();
+    let counted = visit.worker.admitted(place);
     if visit.judge.method.is_safe() {
         let response = admitted.await;
         drop(counted);

@@ -45,7 +45,9 @@ fn proxy_status(code: Code) -> String {
         Code::ResponseContract | Code::AnswerContract | Code::OutcomeUnknown => {
             "http_protocol_error"
         }
-        Code::NotEntitled | Code::CompensationUnready | Code::Superseded => "http_request_denied",
+        Code::Overloaded | Code::NotEntitled | Code::CompensationUnready | Code::Superseded => {
+            "http_request_denied"
+        }
         code if code.blame() == Blame::Client => "http_request_error",
         _ => "proxy_internal_error",
     };

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::body::Body;
 use super::chosen::{AS_OF, Chosen, Promised};
 use super::judge::{Dates, Judge, view};
+use super::load::Weight;
 use super::passage::Passage;
 use super::respond;
 use super::route::{Leg, Route};
@@ -71,6 +72,11 @@ impl Visit {
     /// Whose words a failure takes.
     pub(crate) fn dialect(&self) -> Dialect {
         self.upstream().config.dialect
+    }
+
+    /// What this request may be when places are short.
+    pub(crate) fn weight(&self) -> Weight {
+        if self.judge.may_be_urgent() { Weight::Pause } else { Weight::Other }
     }
 
     /// Whether the request's body is read: a contract or a change speaks of it, or it may be a

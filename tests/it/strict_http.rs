@@ -164,8 +164,8 @@ async fn no_stream_hides_a_request() {
     .await;
     let limits = "[limits]\nbody_ms = 150\nhead_ms = 150\n[default_client]\ndeadline_ms = 150\n";
     let recgate = Recgate::with_config(&format!("{}{limits}", upstream.config())).await;
-    let files =
-        ["smuggling", "framing", "host", "request-line", "paths", "headers"].map(|it| format!("{it}.toml"));
+    let files = ["smuggling", "framing", "host", "request-line", "paths", "headers"]
+        .map(|it| format!("{it}.toml"));
     let cases: Vec<Vec<u8>> = files
         .iter()
         .flat_map(|file| cases(file))
@@ -196,8 +196,21 @@ async fn no_stream_hides_a_request() {
 /// One to three cases behind one another, with up to three faults.
 fn spoilt(cases: &[Vec<u8>], random: &mut Seeded) -> Vec<u8> {
     const NASTY: &[&[u8]] = &[
-        b"\r\n", b"\n", b"\r", b"\0", b" ", b"\t", b":", b"0", b"5\r\n", b"\r\n\r\n", b"chunked",
-        b"Transfer-Encoding: chunked\r\n", b"Content-Length: 5\r\n", b"GET /in HTTP/1.1\r\n", b"\xff",
+        b"\r\n",
+        b"\n",
+        b"\r",
+        b"\0",
+        b" ",
+        b"\t",
+        b":",
+        b"0",
+        b"5\r\n",
+        b"\r\n\r\n",
+        b"chunked",
+        b"Transfer-Encoding: chunked\r\n",
+        b"Content-Length: 5\r\n",
+        b"GET /in HTTP/1.1\r\n",
+        b"\xff",
     ];
     let mut stream = Vec::new();
     for _ in 0..=random.below(3) {
