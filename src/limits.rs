@@ -230,3 +230,12 @@ pub const CHECK_CASES: usize = 10_000;
 
 /// Exchanges that a check names because they did not conform; more are only counted.
 pub const CHECK_EXCHANGES: usize = 100_000;
+
+/// Bytes of a scenario's file.
+pub const SCENARIO_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Calls of one rehearsal: what came of each is held until it is written down.
+pub const REHEARSE_CALLS: usize = 10_000;
+
+/// Bytes of an answer in a rehearsal's lane.
+pub const REHEARSE_ANSWER_BYTES: usize = 16 * 1024 * 1024;

@@ -9,6 +9,7 @@
 //! asked for, is not a success: its outcome is unknown, and that is said loudly. An apply is never
 //! undone. More than 100 ids are never split in silence: the upstream refuses them.
 
+mod announced;
 mod compensation;
 mod failures;
 #[cfg(test)]
@@ -27,6 +28,7 @@ use percent_encoding::percent_decode_str;
 
 use failures::{Asked, Told};
 
+use super::announced::Announced;
 use super::call::canonical;
 use super::exchange::PARTIAL;
 use super::inventory::{PARTIAL_RESULT, SHIELDED, Sdk};
@@ -82,7 +84,7 @@ impl Change for DeletionProtection {
 
     fn concerns(&self, call: &Call, exchange: &Exchange) -> bool {
         self.watches(&call.method, &canonical(call.path()))
-            && Direction::of(call).policy(exchange) != Policy::Passthrough
+            && Direction::of(call).policy(&exchange.terms) != Policy::Passthrough
     }
 
     fn carry(
@@ -96,6 +98,10 @@ impl Change for DeletionProtection {
 
     fn settings(&self, terms: &Terms) -> Vec<(&'static str, String)> {
         vec![("apply", terms::word(terms.apply)), ("revoke", terms::word(terms.revoke))]
+    }
+
+    fn announces(&self, call: &Call, terms: &Terms) -> Vec<Announced> {
+        announced::of(call, terms)
     }
 
     fn recover(
@@ -116,7 +122,7 @@ async fn counted(
     next: Rc<dyn Next>,
 ) -> Result<Answer, Failure> {
     let (direction, sdk) = (Direction::of(&call), Sdk::of(&call.headers));
-    if direction.policy(&exchange) == Policy::Uniform {
+    if direction.policy(&exchange.terms) == Policy::Uniform {
         return carry(exchange, call, next).await;
     }
     exchange.legacy(&WEM_1493);
@@ -138,14 +144,14 @@ async fn carry(exchange: Rc<Exchange>, call: Call, next: Rc<dyn Next>) -> Result
             return Err(Failure::new(Code::RequestAmbiguous, "duplicate keys in the request"));
         }
         // Whoever reads more loosely could carry it out, and nobody would know what to undo.
-        Err(failures::Unread::Other) if direction.policy(&exchange) == Policy::Compensate => {
+        Err(failures::Unread::Other) if direction.policy(&exchange.terms) == Policy::Compensate => {
             let why = "a revoke that must be undone where it fails, in a body that cannot be read";
             return Err(Failure::new(Code::RequestAmbiguous, why));
         }
         // The upstream refuses it in its own words.
         Err(failures::Unread::Other) => Asked::default(),
     };
-    let policy = direction.policy(&exchange);
+    let policy = direction.policy(&exchange.terms);
     // A body that names nothing is the upstream's to refuse.
     if policy == Policy::Compensate && !asked.ids().is_empty() {
         return compensation::carry(exchange, call, asked, next).await;
@@ -300,8 +306,7 @@ impl Direction {
         }
     }
 
-    fn policy(self, exchange: &Exchange) -> Policy {
-        let terms = &exchange.terms;
+    fn policy(self, terms: &Terms) -> Policy {
         match self {
             Self::Apply => terms.apply,
             Self::Revoke => terms.revoke,

@@ -21,6 +21,7 @@ mod json_schema;
 mod ledger;
 mod pass_through;
 mod protection;
+mod rehearse;
 mod rules;
 mod sagas;
 mod serving;
