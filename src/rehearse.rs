@@ -36,7 +36,7 @@ use jiff::civil::Date;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-pub use self::call::{Call, Unfit};
+pub use self::call::Call;
 pub use self::compare::{Difference, Of};
 pub use self::error::RehearseError;
 pub use self::report::{Cause, Conclusion, Judged, LaneShown, NotRehearsed, Rehearsed, Report};
@@ -187,8 +187,8 @@ impl Rehearsal {
             if ended.is_ok() {
                 ended = match Call::of(entry, caller) {
                     Ok(call) => self.play(&call, None),
-                    Err((place, unfit)) => {
-                        self.report.left_out(place, String::new(), unfit.as_str());
+                    Err(unfit) => {
+                        self.report.left_out(unfit.place, unfit.call, unfit.reason);
                         Ok(())
                     }
                 };
@@ -401,7 +401,7 @@ impl Cue<'_> {
     ) -> Result<Played, RehearseError> {
         let target = if host.is_some() { &self.placed.through } else { &self.placed.straight };
         lane.forget().await?;
-        lane.own.host = host.unwrap_or_default().to_owned();
+        host.unwrap_or_default().clone_into(&mut lane.own.host);
         let answer = lane.send(&self.call.sent(target, host)).await;
         let calls = lane.calls(self.call.token()).await?;
         let world = lane.look().await?;
@@ -474,9 +474,13 @@ impl Cue<'_> {
                 why: announced.why,
             };
         }
+        // A call that is answered with another status is never explained by an earlier one.
         let since = match &difference.of {
             Of::World { fact } => diverged.get(fact),
-            _ => diverged.iter().find(|(fact, _)| self.names(&fact.of)).map(|(_, since)| since),
+            Of::Body { .. } if seen.straight == seen.status => {
+                diverged.iter().find(|(fact, _)| self.names(&fact.of)).map(|(_, since)| since)
+            }
+            _ => None,
         };
         since.map_or(Cause::Unannounced, |call| Cause::Follows { call: *call })
     }

@@ -273,7 +273,9 @@ fn without_own(got: &HeaderMap) -> HeaderMap {
     retained(got, |name| !name.as_str().starts_with("recgate-"))
 }
 
-/// Whether an error tells what the upstream did, and so was judged on hop 4.
+/// Whether an error is a change's answer in the place of the upstream's, and so was judged on hop 4.
 fn is_outcome(code: &http::HeaderValue) -> bool {
-    [Code::PartialResult, Code::AllFailed, Code::RolledBack].iter().any(|it| *code == it.as_str())
+    [Code::PartialResult, Code::AllFailed, Code::RolledBack, Code::NotEntitled]
+        .iter()
+        .any(|it| *code == it.as_str())
 }

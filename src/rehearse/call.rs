@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method, header};
 
+use super::report::NotRehearsed;
 use crate::report::Trace;
 use crate::report::har::{Entry, RecordedAnswer, RecordedBody};
 
@@ -30,28 +31,25 @@ pub struct Call {
     pub recorded: Option<u16>,
 }
 
-/// Why a recorded call cannot be made again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unfit {
-    /// Its body was not recorded.
-    BodyMissing,
-    /// It is of a scheme that is not HTTP.
-    Scheme,
-}
-
 // === impl Call ===
 
 impl Call {
     /// A recorded call, made by `caller` where one is named.
-    pub fn of(entry: Entry, caller: Option<&str>) -> Result<Self, (String, Unfit)> {
+    pub fn of(entry: Entry, caller: Option<&str>) -> Result<Self, NotRehearsed> {
         let place = entry.trace.to_string();
+        let (method, authority, target) = (&entry.method, &entry.authority, &entry.target);
+        let unfit = |reason| NotRehearsed {
+            place: place.clone(),
+            call: format!("{method} {authority}{target}"),
+            reason,
+        };
         if !matches!(entry.scheme.as_str(), "http" | "https") {
-            return Err((place, Unfit::Scheme));
+            return Err(unfit("it is no HTTP call"));
         }
         let body = match entry.body {
             RecordedBody::Empty => Vec::new(),
             RecordedBody::Whole(bytes) => bytes,
-            RecordedBody::Missing => return Err((place, Unfit::BodyMissing)),
+            RecordedBody::Missing => return Err(unfit("its body was not recorded")),
         };
         let mut headers = entry.headers;
         // A token is made of visible ASCII: the command line has been checked for it.
@@ -102,18 +100,5 @@ impl Call {
         let value = self.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
-    }
-}
-
-// === impl Unfit ===
-
-impl Unfit {
-    /// For people.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::BodyMissing => "its body was not recorded",
-            Self::Scheme => "it is no HTTP call",
-        }
     }
 }

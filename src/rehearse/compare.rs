@@ -9,10 +9,12 @@ use super::answer::{Body, Shown};
 use super::world::{Fact, Moved, World};
 use crate::change::announced::Aspect;
 
-/// Places of a body that are spelt out.
-const PLACES: usize = 4;
+/// Places of a body that are told.
+const PLACES: usize = 64;
 /// Characters of a value that are spelt out.
 const VALUE: usize = 48;
+/// What stands for a header or a member that is not there.
+const NONE: &str = "none";
 
 /// What came of one call in one lane, comparable.
 #[derive(Clone, Debug)]
@@ -108,7 +110,7 @@ fn headers(
     names.sort();
     names.dedup();
     let word = |all: &BTreeMap<String, String>, name: &String| {
-        all.get(name).map_or_else(|| "none".to_owned(), |value| short(value))
+        all.get(name).map_or_else(|| NONE.to_owned(), |value| short(value))
     };
     names.into_iter().map(|name| (name.clone(), word(there, name), word(here, name))).collect()
 }
@@ -121,11 +123,7 @@ fn bodies(there: &Body, here: &Body) -> Vec<(String, String, String)> {
         (Body::Json(there), Body::Json(here)) => {
             let mut places = Vec::new();
             walk("", there, here, &mut places);
-            let more = places.len().saturating_sub(PLACES);
             places.truncate(PLACES);
-            if more > 0 {
-                places.push(("(more)".to_owned(), String::new(), format!("{more} more places")));
-            }
             places
         }
         _ => vec![(String::new(), kind(there), kind(here))],
@@ -158,7 +156,7 @@ fn walk(at: &str, there: &Value, here: &Value, places: &mut Vec<(String, String,
 
 fn value(value: Option<&Value>) -> String {
     match value {
-        None => "none".to_owned(),
+        None => NONE.to_owned(),
         Some(Value::Array(items)) => format!("a list of {}", items.len()),
         Some(Value::Object(members)) => format!("an object of {}", members.len()),
         Some(Value::String(text)) => short(text),
@@ -168,7 +166,7 @@ fn value(value: Option<&Value>) -> String {
 
 fn kind(body: &Body) -> String {
     match body {
-        Body::Empty => "none".to_owned(),
+        Body::Empty => NONE.to_owned(),
         Body::Json(json) => value(Some(json)),
         Body::Text(text) => format!("text of {} characters", text.chars().count()),
         Body::Bytes(bytes) => format!("{} bytes", bytes.len()),
@@ -180,6 +178,15 @@ fn short(text: &str) -> String {
         return text.to_owned();
     }
     text.chars().take(VALUE - 1).chain(['…']).collect()
+}
+
+// === impl Difference ===
+
+impl Difference {
+    /// Whether it is a header that is only here.
+    pub(super) fn is_added_header(&self) -> bool {
+        matches!(self.of, Of::Header { .. }) && self.from == NONE
+    }
 }
 
 // === impl Of ===

@@ -35,7 +35,7 @@ use crate::mock::{Mock, MockConfig, MockDate};
 use crate::report::{Coverage, Findings};
 
 /// Longer than any client's deadline that makes sense in a rehearsal.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// What a gateway that is no longer needed may still do.
 const DRAIN: Duration = Duration::from_secs(2);
 /// The mock's accounts for the gateway, where the configured ones are not of its world.

@@ -45,6 +45,8 @@ pub struct Source {
 pub struct Totals {
     /// The client gets what it got.
     pub same: usize,
+    /// It does, and headers beside it that its terms announce.
+    pub beside: usize,
     /// It gets something else, and its terms say so.
     pub announced: usize,
     /// It gets something else because of an earlier call.
@@ -147,6 +149,8 @@ pub enum Cause {
 pub enum Conclusion {
     /// There are none.
     Same,
+    /// Announced headers beside an answer that is the same.
+    Beside,
     /// All are announced.
     Announced,
     /// Some follow from an earlier call.
@@ -200,6 +204,7 @@ impl Report {
         rehearsed.group.clone_from(&self.group);
         let total = match rehearsed.conclusion {
             Conclusion::Same => &mut self.totals.same,
+            Conclusion::Beside => &mut self.totals.beside,
             Conclusion::Announced => &mut self.totals.announced,
             Conclusion::Follows => &mut self.totals.follows,
             Conclusion::Unannounced => &mut self.totals.unannounced,
@@ -230,6 +235,7 @@ impl Conclusion {
     pub(super) fn of(sees: &[Judged]) -> Self {
         sees.iter()
             .map(|judged| match judged.cause {
+                Cause::Announced { .. } if judged.difference.is_added_header() => Self::Beside,
                 Cause::Announced { .. } => Self::Announced,
                 Cause::Follows { .. } => Self::Follows,
                 Cause::Unannounced => Self::Unannounced,

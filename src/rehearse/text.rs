@@ -17,6 +17,8 @@ pub enum Which {
 
 /// Calls of one reason that are named; the rest is counted.
 const NAMED: usize = 5;
+/// Places of a body that are told of one call.
+const PLACES: usize = 4;
 
 /// Writes a rehearsal as text.
 #[must_use]
@@ -33,7 +35,8 @@ impl Rehearsed {
     /// Whether some lane differs from another.
     #[must_use]
     pub fn is_different(&self) -> bool {
-        self.conclusion != Conclusion::Same || !self.vendor_changed.is_empty()
+        !matches!(self.conclusion, Conclusion::Same | Conclusion::Beside)
+            || !self.vendor_changed.is_empty()
     }
 }
 
@@ -77,12 +80,11 @@ fn one(out: &mut String, call: &Rehearsed) -> fmt::Result {
     writeln!(out, "    reached the vendor: {sent}")?;
     if !call.vendor_changed.is_empty() {
         writeln!(out, "  the vendor changed")?;
-        for difference in &call.vendor_changed {
-            writeln!(out, "    {difference}")?;
-        }
+        lines(out, "    ", call.vendor_changed.iter())?;
     }
     match call.conclusion {
         Conclusion::Same => writeln!(out, "  the client gets the same"),
+        Conclusion::Beside => writeln!(out, "  the client gets the same, and headers beside it"),
         Conclusion::Announced => writeln!(out, "  the client gets something else, as announced"),
         Conclusion::Follows => {
             writeln!(out, "  the client gets something else, after an earlier call")
@@ -97,13 +99,11 @@ fn one(out: &mut String, call: &Rehearsed) -> fmt::Result {
 fn lane(out: &mut String, name: &str, lane: &LaneShown) -> fmt::Result {
     let status = lane.status.map_or_else(|| "---".to_owned(), |it| it.to_string());
     write!(out, "  {name:<8} {status}  {:<8} {:<15}", lane.body, lane.verdict)?;
-    match &*lane.world {
-        [] => writeln!(out, " nothing changed"),
-        moved => {
-            let moved: Vec<String> = moved.iter().map(ToString::to_string).collect();
-            writeln!(out, " {}", moved.join("; "))
-        }
-    }
+    let Some((first, more)) = lane.world.split_first() else {
+        return writeln!(out, " nothing changed");
+    };
+    writeln!(out, " {first}")?;
+    more.iter().try_for_each(|moved| writeln!(out, "{:41}{moved}", ""))
 }
 
 /// Differences, and under those of one cause the cause; what nothing announces comes first.
@@ -127,16 +127,37 @@ fn causes(out: &mut String, sees: &[Judged]) -> fmt::Result {
             Cause::Follows { call } => writeln!(out, "    follows from #{call}")?,
             Cause::Unannounced => writeln!(out, "    nothing in the client's terms says so")?,
         }
-        for judged in sees.iter().filter(|judged| judged.cause == *cause) {
-            writeln!(out, "      {}", told(&judged.difference))?;
-        }
+        let of_it = sees.iter().filter(|judged| judged.cause == *cause);
+        lines(out, "      ", of_it.map(|judged| &judged.difference))?;
     }
     Ok(())
 }
 
+/// A line a difference; of a body's many places the first.
+fn lines<'d>(
+    out: &mut String,
+    indent: &str,
+    differences: impl Iterator<Item = &'d Difference>,
+) -> fmt::Result {
+    let mut places = 0_usize;
+    for difference in differences {
+        if matches!(difference.of, Of::Body { .. }) {
+            places += 1;
+        }
+        if matches!(difference.of, Of::Body { .. }) && places > PLACES {
+            continue;
+        }
+        writeln!(out, "{indent}{}", told(difference))?;
+    }
+    match places.saturating_sub(PLACES) {
+        0 => Ok(()),
+        more => writeln!(out, "{indent}body: {more} more places"),
+    }
+}
+
 fn told(difference: &Difference) -> String {
     match &difference.of {
-        Of::Header { name } if difference.from == "none" => {
+        Of::Header { name } if difference.is_added_header() => {
             format!("header {name}: {}", difference.to)
         }
         _ => difference.to_string(),
@@ -167,6 +188,7 @@ fn totals(out: &mut String, report: &Report) -> fmt::Result {
     writeln!(out)?;
     for (count, words) in [
         (totals.same, "the client gets the same"),
+        (totals.beside, "the client gets the same, and headers beside it that its terms announce"),
         (totals.announced, "the client gets something else, and its terms say so"),
         (totals.follows, "the client gets something else after an earlier call"),
         (totals.unannounced, "the client gets something else, and nothing says so"),

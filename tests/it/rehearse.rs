@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{file, run_to_end};
+use crate::harness::{Ended, file, run_to_end};
 
 /// The built-in upstream with clients of other terms.
 const UPSTREAM: &str = r#"
@@ -52,7 +52,7 @@ fn pause(name: &str, who: &str) -> String {
 
 /// Runs a rehearsal that ends with this code, and reads its JSON.
 #[track_caller]
-fn parsed(code: i32, ended: &crate::harness::Ended) -> Value {
+fn parsed(code: i32, ended: &Ended) -> Value {
     assert_eq!(ended.code, Some(code), "{}\n{}", ended.errors, ended.out);
     serde_json::from_str(&ended.out).unwrap()
 }
@@ -104,7 +104,7 @@ async fn two_runs_say_the_same() {
     for scenario in ["pauses", "protection"] {
         let all = ["rehearse", scenario, "--format", "json"];
         let (one, two) = (run_to_end(&all, &[]).await, run_to_end(&all, &[]).await);
-        assert_eq!(one.out, two.out);
+        assert!(one.out == two.out, "two runs differ");
     }
 }
 
@@ -112,15 +112,14 @@ async fn two_runs_say_the_same() {
 async fn only_differences() {
     let ended = run_to_end(&["rehearse", "protection", "--only-differences"], &[]).await;
     assert_eq!(ended.code, Some(0), "{}", ended.errors);
-    assert!(!ended.out.contains("agent-ana may do neither"), "{}", ended.out);
+    assert!(!ended.out.contains("records-apply may not revoke"), "{}", ended.out);
     assert!(ended.out.contains("records-abac applies to six"), "{}", ended.out);
     assert!(ended.out.contains("in which no lane differs are not shown"), "{}", ended.out);
     let report = rehearsed(0, &["protection", "--only-differences"]).await;
     let shown = report["calls"].as_array().unwrap().len();
     let totals = &report["totals"];
-    assert!(
-        (shown as u64) < totals["same"].as_u64().unwrap() + totals["announced"].as_u64().unwrap()
-    );
+    let ran = totals.as_object().unwrap().values().map(|it| it.as_u64().unwrap()).sum::<u64>();
+    assert!(shown > 0 && (shown as u64) < ran);
 }
 
 // --- what is announced, and what is not ---
@@ -315,11 +314,11 @@ async fn a_group_is_set_up_and_may_go_on() {
 
 #[tokio::test]
 async fn days_on_either_side_of_each_announcement() {
-    for dates in ["2022-05-16,2022-05-17", "2022-05-17,2022-05-18", "2026-09-21,2026-09-22"] {
-        for scenario in ["pauses", "protection"] {
-            let report = rehearsed(0, &[scenario, "--dates", dates]).await;
-            assert_eq!(report["totals"]["unannounced"], 0, "{dates} {scenario}");
-        }
+    for (scenario, dates) in
+        [("pauses", "2022-05-17,2022-05-18"), ("protection", "2026-09-21,2026-09-22")]
+    {
+        let report = rehearsed(0, &[scenario, "--dates", dates]).await;
+        assert_eq!(report["totals"]["unannounced"], 0, "{dates} {scenario}");
     }
     // The day before WEM-449 there is no PUT: nobody gains anything.
     let report = rehearsed(0, &["pauses", "--dates", "2022-05-16,2022-05-17"]).await;
@@ -345,9 +344,10 @@ fn recorded(method: &str, url: &str, body: Option<Value>, status: u16) -> Value 
     let mut request = json!({
         "method": method,
         "url": url,
-        "headers": [{ "name": "Content-Type", "value": "application/json" }],
+        "headers": [],
     });
     if let Some(body) = body {
+        request["headers"] = json!([{ "name": "Content-Type", "value": "application/json" }]);
         request["postData"] = json!({ "mimeType": "application/json", "text": body.to_string() });
     }
     json!({ "request": request, "response": { "status": status, "headers": [] } })
@@ -362,7 +362,7 @@ async fn recorded_traffic_is_rehearsed_and_nothing_is_left_out_in_silence() {
         recorded("GET", "https://elsewhere.example.org/app.js", None, 200),
         recorded(
             "GET",
-            &format!("https://api.example.com/api/v2/conversations/{}", id("ff")),
+            &format!("https://api.example.com/api/v2/conversations/{}/recordings", id("ff")),
             None,
             200,
         ),
@@ -380,10 +380,10 @@ async fn recorded_traffic_is_rehearsed_and_nothing_is_left_out_in_silence() {
         .collect();
     assert_eq!(left_out.len(), 3, "{left_out:?}");
     assert_eq!(report["totals"]["not_rehearsed"], 3);
-    // The third was refused for its caller: records-abac may not view.
     let reasons = report["not_rehearsed"].to_string();
     assert!(reasons.contains("no upstream of the configuration serves it"), "{reasons}");
     assert!(reasons.contains("it is no HTTP call"), "{reasons}");
+    assert!(reasons.contains("describe yours, mock.world"), "{reasons}");
 }
 
 #[tokio::test]
