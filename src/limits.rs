@@ -92,6 +92,9 @@ pub const LEDGER_ANCHOR_BYTES: u64 = 1024 * 1024;
 /// Time between two looks for records that are older than `ledger.keep_days`, in milliseconds.
 pub const LEDGER_PRUNE_MS: u64 = 3_600_000;
 
+/// Records that one transaction of the ledger removes: what is written waits for it.
+pub const LEDGER_PRUNE_RECORDS: u64 = 5_000;
+
 /// Ids that one entry of the ledger names: as many as a deletion-protection call may.
 pub const LEDGER_SUBJECTS: usize = 100;
 
