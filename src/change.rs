@@ -79,6 +79,9 @@ pub trait Change: Send + Sync {
     /// them.
     fn settings(&self, terms: &Terms) -> Vec<(&'static str, String)>;
 
+    /// Takes note of a call that this change watches and has nothing to do for.
+    fn passes(&self, _: &Call, _: &Exchange) {}
+
     /// What may differ for a client on these terms from what the vendor answered on the day that
     /// the client was written for. Asked of calls that this change watches.
     fn announces(&self, call: &Call, terms: &Terms) -> Vec<Announced>;

@@ -16,6 +16,7 @@ mod failures;
 mod golden;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use jiff::civil::{Date, date};
 use percent_encoding::percent_decode_str;
 
 use failures::{Asked, Told};
+use turns::Turns;
 
 use super::announced::Announced;
 use super::call::canonical;
@@ -52,9 +54,11 @@ static WEM_1493: Announcement = Announcement {
     legacy: Some("PUT /api/v2/recordings/deletionprotection"),
 };
 
-/// The change. It keeps no state.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct DeletionProtection;
+/// The change, with the turns of releases that may have to be undone.
+#[derive(Clone, Debug, Default)]
+pub struct DeletionProtection {
+    turns: Turns,
+}
 
 /// Which way a request moves protection. Releasing is the dangerous one: a deletion date that has
 /// passed applies at once.
@@ -93,11 +97,15 @@ impl Change for DeletionProtection {
         call: Call,
         next: Rc<dyn Next>,
     ) -> LocalBoxFuture<'static, Result<Answer, Failure>> {
-        Box::pin(counted(exchange, call, next))
+        Box::pin(counted(self.turns.clone(), exchange, call, next))
     }
 
     fn settings(&self, terms: &Terms) -> Vec<(&'static str, String)> {
         vec![("apply", terms::word(terms.apply)), ("revoke", terms::word(terms.revoke))]
+    }
+
+    fn passes(&self, _: &Call, exchange: &Exchange) {
+        exchange.legacy(&WEM_1493);
     }
 
     fn announces(&self, call: &Call, terms: &Terms) -> Vec<Announced> {
@@ -117,22 +125,28 @@ impl Change for DeletionProtection {
 /// Carries a request and counts it, where its client lives on the answers of before. A client of
 /// `uniform` knows the new ones.
 async fn counted(
+    turns: Turns,
     exchange: Rc<Exchange>,
     call: Call,
     next: Rc<dyn Next>,
 ) -> Result<Answer, Failure> {
     let (direction, sdk) = (Direction::of(&call), Sdk::of(&call.headers));
-    if direction.policy(&exchange.terms) == Policy::Uniform {
-        return carry(exchange, call, next).await;
-    }
     exchange.legacy(&WEM_1493);
-    let result = carry(Rc::clone(&exchange), call, next).await;
+    if direction.policy(&exchange.terms) == Policy::Uniform {
+        return carry(turns, exchange, call, next).await;
+    }
+    let result = carry(turns, Rc::clone(&exchange), call, next).await;
     let partial = if exchange.has_noted(&PARTIAL) { SHIELDED } else { "none" };
     exchange.used(&WEM_1493, sdk, vec![("action", direction.mark()), (PARTIAL_RESULT, partial)]);
     result
 }
 
-async fn carry(exchange: Rc<Exchange>, call: Call, next: Rc<dyn Next>) -> Result<Answer, Failure> {
+async fn carry(
+    turns: Turns,
+    exchange: Rc<Exchange>,
+    call: Call,
+    next: Rc<dyn Next>,
+) -> Result<Answer, Failure> {
     let direction = Direction::of(&call);
     if direction == Direction::Unclear && exchange.terms.revoke == Policy::Compensate {
         let why = "whether this applies or revokes protection depends on the reader";
@@ -154,7 +168,7 @@ async fn carry(exchange: Rc<Exchange>, call: Call, next: Rc<dyn Next>) -> Result
     let policy = direction.policy(&exchange.terms);
     // A body that names nothing is the upstream's to refuse.
     if policy == Policy::Compensate && !asked.ids().is_empty() {
-        return compensation::carry(exchange, call, asked, next).await;
+        return compensation::carry(&turns, exchange, call, asked, next).await;
     }
     let plan = Plan {
         action: direction.action(),
@@ -177,7 +191,13 @@ async fn carry(exchange: Rc<Exchange>, call: Call, next: Rc<dyn Next>) -> Result
             return Err(failure);
         }
     };
-    let told = Told::of(&answer, &asked);
+    let told = match Told::of(&answer, &asked) {
+        // Who gets the list itself can read it as it is.
+        Told::Failed(failed) if policy != Policy::Uniform && asked.leaves_open(&failed) => {
+            Told::Unreadable("a conversation that was given twice and failed once")
+        }
+        told => told,
+    };
     exchange.settle(&intent, told.outcome(&answer));
     match told {
         Told::Refused => Ok(answer),

@@ -41,7 +41,7 @@ impl Registry {
     pub fn of(dialect: Dialect, pause_watch: Duration) -> Self {
         let changes: Vec<Arc<dyn Change>> = match dialect {
             Dialect::Genesys => {
-                vec![Arc::new(SecurePause::new(pause_watch)), Arc::new(DeletionProtection)]
+                vec![Arc::new(SecurePause::new(pause_watch)), Arc::<DeletionProtection>::default()]
             }
             Dialect::Webex => vec![Arc::new(WebexDelete)],
             Dialect::Problem => Vec::new(),
@@ -95,6 +95,13 @@ impl Registry {
     #[must_use]
     pub fn is_urgent(&self, call: &Call) -> bool {
         self.changes.iter().any(|change| change.is_urgent(call))
+    }
+
+    /// Lets every change that watches this call take note that it passes untouched.
+    pub fn passes(&self, call: &Call, exchange: &Exchange) {
+        let path = canonical(call.path());
+        let watching = self.changes.iter().filter(|change| change.watches(&call.method, &path));
+        watching.for_each(|change| change.passes(call, exchange));
     }
 
     /// What the terms of a client announce of this call, by every change that watches it.
