@@ -70,6 +70,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let admin_address = admin_listener.local_addr().context("admin.listen")?;
     // After the ports: a start that fails for one of them makes no ledger.
     let ledger = Ledger::open(config.ledger.clone()).await.context("ledger")?;
+    ledger.register(&mut registry);
     let sinks = Sinks {
         findings: findings.clone(),
         coverage: coverage.clone(),

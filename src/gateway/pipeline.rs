@@ -175,10 +175,11 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
                 let result = changes.carry(Rc::clone(&exchange), call, Rc::new(change)).await;
                 visit.adapted(result, &exchange)
             } else {
+                changes.passes(&call, &exchange);
                 let signing_in = visit.signing_in(&call);
                 let result = client.whole(call).await;
                 visit.learn(signing_in, &result);
-                visit.answer(result)
+                visit.ending(visit.answer(result), &exchange)
             }
         }
     };
