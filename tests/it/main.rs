@@ -20,6 +20,7 @@ mod framing;
 mod json_schema;
 mod ledger;
 mod pass_through;
+mod pipes;
 mod protection;
 mod rules;
 mod sagas;

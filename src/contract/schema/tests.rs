@@ -142,7 +142,7 @@ fn schemas_that_combine_one_another_end() {
     }
     let schema = edge(&schemas);
     let start = Instant::now();
-    assert_eq!(check(&schema, "[]").verdict.to_string(), "unverifiable(schema)");
+    assert_eq!(check(&schema, "[]").verdict.to_string(), "unverifiable(cost)");
     assert!(start.elapsed().as_secs() < 10, "took {:?}", start.elapsed());
     // A circle of references alone, and one through `allOf`.
     let circle = json!({"allOf": [{"$ref": "#/s/main"}], "type": "object"});
@@ -190,8 +190,8 @@ fn a_long_row_of_schemas_fits_a_small_stack() {
         }
         check(&edge(&schemas), "{}").verdict.to_string()
     };
-    assert_eq!(row(&|next| json!({"allOf": [next]})), "unverifiable(schema)");
-    assert_eq!(row(&|next| json!({"anyOf": [{"not": next}]})), "unverifiable(schema)");
+    assert_eq!(row(&|next| json!({"allOf": [next]})), "unverifiable(cost)");
+    assert_eq!(row(&|next| json!({"anyOf": [{"not": next}]})), "unverifiable(cost)");
     assert_eq!(row(&|next| json!({"properties": {"a": next}})), "conforms");
     let property = |next| json!({"properties": {"a": {"allOf": [next]}}});
     assert_eq!(row(&property), "conforms");
@@ -352,7 +352,7 @@ fn many_combined_schemas_of_three_one_end() {
         schemas[format!("l{level}")] = json!({"allOf": [next, next], "if": next, "then": next});
     }
     let schema = modern(&schemas).unwrap();
-    assert_eq!(check(&schema, "[]").verdict.to_string(), "unverifiable(schema)");
+    assert_eq!(check(&schema, "[]").verdict.to_string(), "unverifiable(cost)");
 }
 
 #[test]
