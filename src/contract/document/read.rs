@@ -109,7 +109,7 @@ fn deserialize_yaml(name: &str, text: &str) -> Result<Value, DocumentError> {
 
 /// The code and the words for what the reader says in its own.
 fn explained(error: &serde_saphyr::Error) -> (&'static str, String) {
-    use serde_saphyr::Error;
+    use serde_saphyr::{Error, budget::BudgetBreach};
     let limit = |what: String| ("document.size", what);
     match error {
         Error::AliasError { error, .. } | Error::WithSnippet { error, .. } => explained(error),
@@ -120,14 +120,15 @@ fn explained(error: &serde_saphyr::Error) -> (&'static str, String) {
             "aliases repeat more than {} values or names: write them as references",
             limits::YAML_ALIAS_EVENTS
         )),
+        Error::MultipleDocuments { .. }
+        | Error::Budget { breach: BudgetBreach::Documents { .. }, .. } => {
+            ("document.syntax", "one YAML document is read, and here begins another".to_owned())
+        }
         Error::Budget { .. } => limit(format!(
             "YAML of one document, at most {} deep and of {} values and names, is read",
             limits::JSON_DEPTH,
             limits::YAML_EVENTS
         )),
-        Error::MultipleDocuments { .. } => {
-            ("document.syntax", "one YAML document is read, and here begins another".to_owned())
-        }
         Error::DuplicateMappingKey { key, .. } => {
             let name = key.as_deref().map_or(String::new(), |it| format!(", `{it}` is not"));
             ("document.syntax", format!("expected each member name once{name}"))
