@@ -52,10 +52,8 @@ pub(crate) fn check(at: &At<'_>) -> Result<(), DocumentError> {
         Err(error) => {
             let version = at.document.version().as_str();
             let (inside, names) = pointer(error.path());
-            let place = match names.is_empty() {
-                true => "this operation".to_owned(),
-                false => format!("`{names}`"),
-            };
+            let place =
+                if names.is_empty() { "this operation".to_owned() } else { format!("`{names}`") };
             let message = format!("{place} has not the form of {version}: {}", error.inner());
             let pointer = format!("{}{inside}", at.pointer);
             Err(at.document.error(&pointer, message).coded("operation.form"))

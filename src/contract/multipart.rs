@@ -203,7 +203,7 @@ impl Multipart<'_> {
                     let finding = self.finding(fault.kind.code(), &pointer, &expected);
                     let indices = indices(place, fault.indices);
                     let keyword = fault.kind.keyword().to_owned();
-                    report.finding(Finding { keyword, indices, ..finding });
+                    report.finding(Finding { indices, keyword, ..finding });
                     Held::Opaque
                 }
             };

@@ -18,6 +18,7 @@ use super::{
 
 mod costs;
 mod documents;
+mod lint;
 
 // === golden cases ===
 

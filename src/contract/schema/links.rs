@@ -71,7 +71,9 @@ impl Links {
         let mut hubs = vec![None; edges.len()];
         for (members, local) in neighbours.into_values().filter(|it| it.0.len() > 1) {
             if local.len() > limits::CIRCLES_WEIGHED {
-                members.iter().for_each(|index| hubs[*index] = local.first().copied());
+                for index in members {
+                    hubs[index] = local.first().copied();
+                }
                 continue;
             }
             let starts: Vec<usize> = members.iter().map(|it| circles.of[edges[*it]]).collect();
@@ -132,7 +134,9 @@ impl Circles {
     fn of(onward: &[Vec<usize>]) -> Self {
         let mut back = vec![Vec::new(); onward.len()];
         for (from, targets) in onward.iter().enumerate() {
-            targets.iter().for_each(|to| back[*to].push(from));
+            for to in targets {
+                back[*to].push(from);
+            }
         }
         let mut finished = Vec::with_capacity(onward.len());
         let mut seen = vec![false; onward.len()];
@@ -145,7 +149,9 @@ impl Circles {
             let mut places = Vec::new();
             walk(start, &back, &mut seen, &mut |place| places.push(place));
             if !places.is_empty() {
-                places.iter().for_each(|place| circles.of[*place] = circles.places.len());
+                for place in &places {
+                    circles.of[*place] = circles.places.len();
+                }
                 circles.places.push(places);
             }
         }

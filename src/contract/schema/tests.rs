@@ -416,6 +416,18 @@ fn a_round_that_doubles_is_bounded() {
 }
 
 #[test]
+fn a_round_of_three_one_is_bounded_alike() {
+    let way = json!({"properties": {"of": {"$ref": "#/components/schemas/main"}}});
+    let schema = modern(&json!({"main": {
+        "type": "object", "properties": {"id": {"type": "integer"}}, "anyOf": [way, way, way],
+    }}));
+    let text = format!("{}{}{}", r#"{"of": "#.repeat(10), r#"{"id": "x"}"#, "}".repeat(10));
+    let broken = check(&schema.unwrap(), &text);
+    assert_eq!(broken.findings.len(), 1, "{:?}", broken.findings);
+    assert!(broken.findings[0].expected.contains("too much"), "{:?}", broken.findings);
+}
+
+#[test]
 fn a_round_without_doubling_costs_a_visit_a_level() {
     let schema = edge(&json!({
         "main": {"allOf": [{"$ref": "#/s/base"}], "properties": {"next": {"$ref": "#/s/main"}}},

@@ -73,11 +73,15 @@ impl<'d> Lowering<'d> {
             let is_map = MAPS.contains(&keyword) || keyword == "dependencies";
             match inner {
                 Value::Object(members) if is_map => {
-                    members.values_mut().for_each(|it| self.judge_patterns_of(it));
+                    for member in members.values_mut() {
+                        self.judge_patterns_of(member);
+                    }
                 }
                 // `items` is a list in the drafts before 2020-12.
                 Value::Array(elements) if LISTS.contains(&keyword) || keyword == "items" => {
-                    elements.iter_mut().for_each(|it| self.judge_patterns_of(it));
+                    for element in elements {
+                        self.judge_patterns_of(element);
+                    }
                 }
                 Value::Object(inner) if SINGLE.contains(&keyword) => self.judge_patterns(inner),
                 _ => {}

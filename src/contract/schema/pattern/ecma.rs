@@ -167,7 +167,7 @@ impl Reader<'_> {
         let name = self.name()?;
         let index = self.groups.iter().position(|it| it.as_ref() == Some(&name))?;
         self.out.push_str("(?:");
-        self.refer(index + 1)?;
+        self.refer(index + 1);
         // A digit that follows is no part of its number.
         self.out.push(')');
         Some(())
@@ -180,12 +180,12 @@ impl Reader<'_> {
             self.rest.next();
             number = number.checked_mul(10)?.checked_add(digit as usize)?;
         }
-        (number <= self.groups.len()).then(|| self.refer(number)).flatten()
+        (number <= self.groups.len()).then(|| self.refer(number))
     }
 
     /// A group that took no part (not yet, or not in this alternative) is matched by nothing in
     /// ECMA-262 (§22.2.2.7.2); in the engine the reference would fail.
-    fn refer(&mut self, group: usize) -> Option<()> {
+    fn refer(&mut self, group: usize) {
         let took_part = |(number, around): &(usize, Vec<Around>)| {
             *number == group && self.around.starts_with(around)
         };
@@ -193,9 +193,9 @@ impl Reader<'_> {
             self.out.extend(["\\", &group.to_string()]);
         } else {
             self.has_conditions = true;
-            self.out.push_str(&format!("(?({group})\\{group}|)"));
+            let group = group.to_string();
+            self.out.extend(["(?(", &group, ")\\", &group, "|)"]);
         }
-        Some(())
     }
 
     /// The end of a group.
