@@ -126,6 +126,9 @@ pub const AMBIGUITY_STEPS: usize = 500_000;
 /// Events of a YAML document, what its aliases repeat included.
 pub const YAML_EVENTS: usize = 2_000_000;
 
+/// Events that the aliases of a YAML document may repeat: many times what documents of the field do.
+pub const YAML_ALIAS_EVENTS: usize = 100_000;
+
 /// Stack of the thread that reads a YAML document.
 pub const YAML_STACK_BYTES: usize = 16 * 1024 * 1024;
 
@@ -134,6 +137,14 @@ pub const REFERENCE_HOPS: usize = 32;
 
 /// Schemas that one checked edge (a body, a parameter) may reach before it is `unverifiable`.
 pub const SCHEMAS_PER_EDGE: usize = 10_000;
+
+/// Schemas that edges must reach in common before they share a validator: less is compiled again for
+/// each, and only when it is needed.
+pub const SCHEMAS_SHARED: usize = 16;
+
+/// Circles of schemas that are linked to one another for which is weighed what edges share; of more
+/// than these, all edges share one validator.
+pub const CIRCLES_WEIGHED: usize = 8_000;
 
 /// Schemas that may be held against one and the same value of a message, combined by `allOf` and its
 /// kin, before their edge is `unverifiable`.

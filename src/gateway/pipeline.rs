@@ -83,10 +83,11 @@ pub(crate) async fn exchange(
     tracing::info!(
         target: "recgate::access",
         exchange = %id, client = %visit.terms.client, %upstream,
-        method = %visit.judge.method, path = visit.judge.path, status = response.status().as_u16(),
+        operation = %visit.judge.shown(), status = response.status().as_u16(),
         ms = started.elapsed().as_millis(),
         "answered"
     );
+    tracing::debug!(target: "recgate::access", exchange = %id, path = visit.judge.path, "raw path");
     response
 }
 

@@ -178,7 +178,7 @@ impl Entry {
             blame: place.blame,
             code: finding.code,
             location: finding.location,
-            pointer: fingerprint::without_indices(&finding.pointer).collect(),
+            pointer: fingerprint::without_indices(finding).collect(),
             spec_pointer: finding.spec_pointer.clone(),
             position: finding.position.clone(),
             keyword: finding.keyword.clone(),

@@ -21,6 +21,7 @@ mod json_schema;
 mod ledger;
 mod limits;
 mod pass_through;
+mod pipes;
 mod protection;
 mod rehearse;
 mod rules;
