@@ -161,7 +161,8 @@ async fn take_report(store: &mut Store, report: &Report) -> Result<(), StoreErro
     };
     let update = format!(
         "UPDATE ledger_deliveries SET {}, told = CASE WHEN $3 = '' THEN told ELSE $3 END, \
-         claimed_until = 0 WHERE number = $1 AND claim = $2 AND state = 'pending'",
+         claimed_until = 0 WHERE number = $1 AND claim = $2 AND claimed_until <> 0 \
+         AND state = 'pending'",
         set.replace("{now}", now)
     );
     let update = Statement::lasting(update);

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod deliveries;
 mod failing;
 mod killed;
 #[path = "../../tests/it/harness/postgres.rs"]
@@ -17,7 +18,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::settings::{KeySource, Place, Settings};
-use super::{Event, Ledger, Use};
+use super::{Ledger, Use};
 use crate::change::Journal;
 use crate::change::journal::{
     Action, Event as Happened, Intent, IntentId, Outcome, Plan, Record, Settled, Standing,
@@ -91,14 +92,6 @@ pub(super) fn record(subject: &str) -> Record {
         change: "WEM-449",
         event: Happened::FellBack,
         subject: subject.to_owned(),
-    }
-}
-
-fn event(about: &str) -> Event {
-    Event {
-        kind: "recording.paused".to_owned(),
-        about: about.to_owned(),
-        payload: json!({ "conversation": about }),
     }
 }
 
@@ -277,24 +270,6 @@ async fn turns_hold_across_gateways() {
     }
     a.close().await;
     b.close().await;
-}
-
-#[rstest]
-#[case::memory(On::Memory)]
-#[case::sqlite(On::Sqlite)]
-#[case::postgres(On::Postgres)]
-#[tokio::test]
-async fn events_stand_in_the_outbox_with_what_they_tell(#[case] on: On) {
-    let ledger = Ledger::open(new(on).await).await.unwrap();
-    let id = ledger.intent(intent(Action::Pause, "c1")).await.unwrap();
-    ledger.settle(id, Outcome::Done, vec![event("c1"), event("c2")]).await.unwrap();
-    ledger.append(&record("c3"), vec![event("c3")]).await.unwrap();
-    let pending = ledger.pending(10).await.unwrap();
-    let about: Vec<&str> = pending.iter().map(|it| &*it.about).collect();
-    assert_eq!(about, ["c1", "c2", "c3"]);
-    assert_eq!(pending[0].payload, r#"{"conversation":"c1"}"#);
-    assert_eq!(pending[0].attempts, 0);
-    ledger.close().await;
 }
 
 #[rstest]

@@ -25,5 +25,6 @@ mod rules;
 mod sagas;
 mod serving;
 mod spec_lint;
+mod subscriptions;
 mod tls;
 mod upgrade;
