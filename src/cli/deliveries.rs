@@ -131,25 +131,23 @@ pub(super) fn redrive(arguments: &RedriveArguments) -> Result<(), Exit> {
         Some(id) => Redrive::One(id),
         None => Redrive::Dead(arguments.subscription.clone()),
     };
-    let again = match &arguments.admin {
-        Some(admin) => runtime.block_on(through(admin, &what))?,
-        None => {
-            let config = arguments.settings.load()?;
-            in_process(&config.ledger.place)?;
-            match runtime.block_on(ledger::redrive_in(&config.ledger, &what)) {
-                Ok(again) => again,
-                // The gateway that has the file can do it.
-                Err(OpenError::Store(StoreError::InUse(_))) => {
-                    let admin: Uri =
-                        format!("http://{}", config.admin).parse().context("admin.listen")?;
-                    runtime.block_on(through(&admin, &what)).map_err(|error| {
-                        Exit::Unusable(format!(
-                            "a gateway has the ledger for itself, and its admin side cannot be asked ({error}): name it with --admin URL"
-                        ))
-                    })?
-                }
-                Err(error) => return Err(Exit::Unusable(error.to_string())),
+    let again = if let Some(admin) = &arguments.admin {
+        runtime.block_on(through(admin, &what))?
+    } else {
+        let config = arguments.settings.load()?;
+        in_process(&config.ledger.place)?;
+        match runtime.block_on(ledger::redrive_in(&config.ledger, &what)) {
+            Ok(again) => again,
+            // The gateway that has the file can do it.
+            Err(OpenError::Store(StoreError::InUse(_))) => {
+                let admin = format!("http://{}", config.admin).parse().context("admin.listen")?;
+                runtime.block_on(through(&admin, &what)).map_err(|error| {
+                    Exit::Unusable(format!(
+                        "a gateway has the ledger for itself, and its admin side cannot be asked ({error}): name it with --admin URL"
+                    ))
+                })?
             }
+            Err(error) => return Err(Exit::Unusable(error.to_string())),
         }
     };
     if let (Redrive::One(id), 0) = (&what, again) {

@@ -114,7 +114,7 @@ pub(super) async fn flush(
         );
         store.run(upsert).await?;
     }
-    let told = if fan.is_wanted(LEGACY_CALL) { calls.new(&sorted) } else { Vec::new() };
+    let told = if fan.is_wanted(LEGACY_CALL) { calls.first_of(&sorted) } else { Vec::new() };
     let ids: Vec<Uuid> = told.iter().map(|it| it.id).collect();
     let deliveries = fan.queue(store, told, Timestamp::now().as_microsecond()).await?;
     store.commit().await?;
@@ -130,7 +130,7 @@ pub(super) async fn flush(
 
 impl Calls {
     /// The first uses of their days, as far as is known here; the outbox knows for certain.
-    fn new(&mut self, uses: &[(&(String, String), &Uses)]) -> Vec<Told> {
+    fn first_of(&mut self, uses: &[(&(String, String), &Uses)]) -> Vec<Told> {
         let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
         if self.day != Some(today) || self.told.len() >= LEDGER_INVENTORY_PENDING {
             *self = Self { day: Some(today), told: HashSet::new() };

@@ -472,9 +472,10 @@ fn refuse(command: Command) {
         Command::Subscribe(_, reply) => drop(reply.send(Err(Unwritten))),
         Command::Deliver(.., reply) => drop(reply.send(Err(Unwritten))),
         Command::Deliveries(_, reply) => drop(reply.send(Err(Unwritten))),
-        Command::Redrive(_, reply) => drop(reply.send(Err(Unwritten))),
         Command::Backlog(reply) => drop(reply.send(Err(Unwritten))),
-        Command::Prune(_, reply) => drop(reply.send(Err(Unwritten))),
+        Command::Redrive(_, reply) | Command::Prune(_, reply) => {
+            drop(reply.send(Err(Unwritten)));
+        }
     }
 }
 

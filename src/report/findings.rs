@@ -157,7 +157,6 @@ impl Default for Findings {
 
 impl Findings {
     /// Counts a finding, and tells its kind.
-    #[expect(clippy::must_use_candidate, reason = "it is called to count")]
     pub fn add(&self, place: &Place<'_>, finding: &Finding) -> Fingerprint {
         let fingerprint = Fingerprint::of(place, finding);
         let entry = self.kinds.get_with(fingerprint, || Arc::new(Entry::new(place, finding)));

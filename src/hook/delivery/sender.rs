@@ -134,15 +134,15 @@ impl<Q: Queue, P: Post, O: Observer> Sender<Q, P, O> {
         if let Some(places) = self.places.get_mut(&claimed.subscription) {
             places.retain(|it| it.number != claimed.number);
         }
-        let fate = self.fate(&claimed, answer);
+        let fate = self.fate(&claimed, &answer);
         let Claimed { number, claim, subscription, .. } = claimed;
         let report = Report { number, claim, subscription, fate };
         self.observer.tried(&report);
         self.reports.push(report);
     }
 
-    fn fate(&self, claimed: &Claimed, answer: Answer) -> Fate {
-        match answer {
+    fn fate(&self, claimed: &Claimed, answer: &Answer) -> Fate {
+        match *answer {
             Answer::Taken { status } => Fate::Delivered { status },
             Answer::Gone => {
                 let course = self.courses.iter().find(|it| it.name == claimed.subscription);

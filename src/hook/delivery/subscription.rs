@@ -45,7 +45,9 @@ impl Subscription {
     pub fn mark(&self) -> Arc<str> {
         let whole = format!("{:?} {}", self.target, self.target.path());
         let digest = Sha256::digest(whole.as_bytes());
-        Arc::from(digest[..8].iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+        let mut first = [0; 8];
+        first.copy_from_slice(&digest[..8]);
+        Arc::from(format!("{:016x}", u64::from_be_bytes(first)))
     }
 
     /// `webhook-signature`: one signature a secret, the newest's first.

@@ -309,7 +309,7 @@ async fn what_the_queue_did_not_take_is_reported_again() {
     let watching = queue.clone();
     let fail_the_report = async move {
         // Between the claim (after a second) and the report.
-        tokio::time::sleep(Duration::from_millis(1_000)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
         watching.0.lock().unwrap().failing_turns = 2;
         std::future::pending::<()>().await;
     };
