@@ -113,7 +113,11 @@ async fn insert_events(
     let mut insert = Statement::varying(
         "INSERT INTO ledger_outbox (id, kind, about, payload, created, due, attempts, state) VALUES ",
     );
-    rows(&mut insert, told.iter(), |it| {
+    // In one order: what is told once only may be told by another gateway at the same time, and the
+    // two must not wait for one another.
+    let mut sorted: Vec<&Told> = told.iter().collect();
+    sorted.sort_unstable_by_key(|it| it.id);
+    rows(&mut insert, sorted.into_iter(), |it| {
         [
             Value::from(it.id),
             Value::from(&*it.kind),

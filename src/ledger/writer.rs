@@ -474,7 +474,7 @@ fn refuse(command: Command) {
         Command::Deliveries(_, reply) => drop(reply.send(Err(Unwritten))),
         Command::Backlog(reply) => drop(reply.send(Err(Unwritten))),
         Command::Redrive(_, reply) | Command::Prune(_, reply) => {
-            drop(reply.send(Err(Unwritten)));
+            let _ = reply.send(Err(Unwritten));
         }
     }
 }

@@ -109,7 +109,7 @@ async fn produce(urls: Vec<String>, conversation: usize, round: usize, times: us
     let client = http().build().unwrap();
     let mut accepted = 0;
     for number in 0..times {
-        let state = if (round + number) % 2 == 0 { "paused" } else { "active" };
+        let state = if (round + number).is_multiple_of(2) { "paused" } else { "active" };
         let base = &urls[(conversation + number) % urls.len()];
         let url =
             format!("{base}/api/v2/conversations/calls/50a40000-0000-4000-8000-{conversation:012}");
@@ -123,7 +123,7 @@ async fn produce(urls: Vec<String>, conversation: usize, round: usize, times: us
 /// Resolves when nothing waits. As long as deliveries come there is hope.
 async fn drained(recgate: &Recgate, receiver: &Receiver) {
     let (mut seen, mut since) = (receiver.count(), Instant::now());
-    let mut tick = tokio::time::interval(Duration::from_millis(100));
+    let mut tick = tokio::time::interval(Duration::from_millis(500));
     loop {
         tick.tick().await;
         let shown = recgate.admin("/hooks/deliveries?state=pending").await;
