@@ -12,12 +12,15 @@ mod chosen;
 mod connection;
 mod cors;
 pub mod deliver;
+mod door;
 mod forward;
 mod headers;
 mod identify;
 mod judge;
 mod listen;
+mod load;
 pub mod metrics;
+mod passage;
 mod pipeline;
 mod pool;
 pub mod recorded;
@@ -26,11 +29,14 @@ mod respond;
 mod route;
 mod sign_in;
 mod stream;
+mod target;
 pub mod tls;
 mod upgrade;
 pub mod upstream;
 mod visit;
+mod vitals;
 mod watch;
+mod wire;
 mod worker;
 
 use std::io;
@@ -44,7 +50,9 @@ use tokio::sync::watch as signal;
 use tokio::task::LocalSet;
 
 use self::alarm::Alarming;
+use self::door::{Door, Most};
 use self::identify::Clients;
+use self::load::Load;
 use self::metrics::Metrics;
 use self::route::Routes;
 use self::tls::TlsError;
@@ -146,6 +154,19 @@ impl Gateway {
             metrics: sinks.metrics,
             journal,
             deprecations: config.deprecations.clone(),
+            trusted_peers: config.gateway.trusted_peers.clone(),
+            door: Door::new(
+                Most {
+                    in_all: config.limits.connections,
+                    per_address: config.limits.connections_per_address,
+                },
+                config.gateway.trusted_peers.clone(),
+            ),
+            load: Load::new(
+                config.limits.requests,
+                config.limits.pause_requests,
+                Duration::from_millis(config.limits.wait_ms),
+            ),
         });
         Ok(Self { site, listeners, address, tls, drain: config.gateway.drain })
     }

@@ -26,6 +26,7 @@ pub struct Metrics {
     deliveries: Family<DeliveryLabels, Counter>,
     delivery_backlog: Family<SubscriptionLabels, Gauge>,
     delivery_oldest: Family<SubscriptionLabels, Gauge>,
+    turned_away: Family<LimitLabels, Counter>,
     /// Client connections that are open.
     pub(crate) connections: Gauge,
     /// Exchanges that were admitted and not answered.
@@ -61,6 +62,11 @@ struct ChangeLabels {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct UpstreamLabels {
     upstream: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct LimitLabels {
+    limit: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -112,6 +118,11 @@ impl Metrics {
             "Age of the oldest delivery that waits",
             metrics.delivery_oldest.clone(),
         );
+        registry.register(
+            "turned_away",
+            "Connections closed unread, by the limit that was met",
+            metrics.turned_away.clone(),
+        );
         registry.register("connections", "Open client connections", metrics.connections.clone());
         registry.register("in_flight", "Unfinished exchanges", metrics.in_flight.clone());
         registry.register("follow_ups", "Work after an answer", metrics.follow_ups.clone());
@@ -158,6 +169,11 @@ impl Metrics {
         let labels = SubscriptionLabels { subscription: subscription.to_owned() };
         self.delivery_backlog.get_or_create(&labels).set(count);
         self.delivery_oldest.get_or_create(&labels).set(oldest);
+    }
+
+    /// A connection was one too many for `limit`.
+    pub(crate) fn turned_away(&self, limit: &'static str) {
+        self.turned_away.get_or_create(&LimitLabels { limit }).inc();
     }
 
     pub(crate) fn unknown_operation(&self, upstream: &str) {

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::chosen::Promised;
 use super::forward::Forward;
+use super::passage::Passage;
 use super::route::{Leg, Route};
 use super::visit::Visit;
 use super::worker::Worker;
@@ -101,7 +102,8 @@ async fn outcome(worker: &Rc<Worker>, open: OpenIntent) -> Outcome {
     ));
     let route = Route { upstream: Arc::clone(upstream), leg: Leg::Api, target: "/".to_owned() };
     let promised = Promised::plain(terms);
-    let visit = Rc::new(Visit::new(Rc::clone(worker), id, promised, &route, Method::GET));
+    let visit =
+        Rc::new(Visit::new(Rc::clone(worker), id, promised, Passage::own(id), &route, Method::GET));
     // Every call has a patience of its own.
     let deadline = Instant::now() + Duration::from_hours(1);
     let next = Rc::new(Forward { visit, deadline, author: Blame::Change });
