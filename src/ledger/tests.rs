@@ -361,7 +361,7 @@ async fn signs_of_life_are_given_under_any_load() {
     let load: Vec<_> = (0..4 * crate::limits::LEDGER_BATCH_COMMANDS)
         .map(|_| {
             let ledger = ledger.clone();
-            tokio::spawn(async move { while ledger.pending(1).await.is_ok() {} })
+            tokio::spawn(async move { while ledger.newest().await.is_ok() {} })
         })
         .collect();
     let seen = async {
