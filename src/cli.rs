@@ -3,10 +3,13 @@
 //! Data goes to standard output, logs and errors to standard error. Exit codes: 0 done, 1 the
 //! command found or met something wrong, 2 the arguments or the configuration cannot be used.
 
+mod asking;
 mod changes;
 mod check;
 mod clients;
 mod config;
+mod deliveries;
+mod hook;
 mod ledger;
 mod mock;
 mod rehearse;
@@ -34,6 +37,7 @@ use crate::config::{Config, ConfigError, Layers};
   recgate changes                                 what happened to the APIs, and what applies to whom
   recgate clients                                 who still lives on the old API
   recgate ledger verify                           what was done to recordings: is it all there?
+  recgate hook deliveries --state dead            which subscribers were not told
   recgate spec lint openapi.yaml                  what a contract says, and what is not understood
   recgate config check my.toml                    what is wrong with it, and where
   recgate config default > my.toml                the manual, to start from"
@@ -63,6 +67,9 @@ enum Command {
     /// Look at the ledger, export it, and prove that nobody has changed it.
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
+    /// Look at deliveries to subscriptions, and send them again.
+    #[command(subcommand)]
+    Hook(hook::HookCommand),
     /// Look into OpenAPI documents.
     #[command(subcommand)]
     Spec(spec::SpecCommand),
@@ -109,6 +116,7 @@ pub fn run() -> ExitCode {
         Command::Clients(arguments) => clients::run(&arguments),
         Command::Config(command) => config::run(&command),
         Command::Ledger(command) => ledger::run(&command),
+        Command::Hook(command) => hook::run(&command),
         Command::Spec(command) => spec::run(&command),
     };
     match done {

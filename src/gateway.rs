@@ -11,6 +11,7 @@ mod body;
 mod chosen;
 mod connection;
 mod cors;
+pub mod deliver;
 mod door;
 mod forward;
 mod headers;

@@ -80,6 +80,42 @@ pub const LEDGER_EVENTS: usize = 128;
 /// Bytes of one event's JSON.
 pub const LEDGER_EVENT_BYTES: usize = 16 * 1024;
 
+/// Deliveries of one subscription that may wait; what comes beyond is dropped, with an alarm.
+pub const DELIVERIES_WAITING: u64 = 100_000;
+
+/// Deliveries of one subscription that one gateway sends at once.
+pub const DELIVERIES_AT_ONCE: usize = 16;
+
+/// Deliveries that one look into the ledger examines, for one subscription.
+pub const DELIVERIES_EXAMINED: usize = 200;
+
+/// Deliveries that one look at them shows.
+pub const DELIVERIES_SHOWN: usize = 1_000;
+
+/// Dead deliveries that one command brings back.
+pub const DELIVERIES_REDRIVEN: usize = 10_000;
+
+/// Bytes of the head of an answer to a delivery.
+pub const DELIVERY_HEAD_BYTES: usize = 16 * 1024;
+
+/// Bytes of the body of an answer to a delivery that are read before the connection is closed; none are kept.
+pub const DELIVERY_ANSWER_BYTES: usize = 64 * 1024;
+
+/// The longest `Retry-After` that is believed, in milliseconds.
+pub const DELIVERY_RETRY_AFTER_MS: u64 = 24 * 3_600_000;
+
+/// What a claim outlives the longest try of its delivery by, in milliseconds.
+pub const DELIVERY_CLAIM_MS: u64 = 10_000;
+
+/// Steps that `hooks.retry_schedule` may have.
+pub const DELIVERY_STEPS: usize = 100;
+
+/// Addresses of one name that a delivery tries.
+pub const DELIVERY_ADDRESSES: usize = 4;
+
+/// Events about broken contracts that one gateway tells in a minute; more are only counted.
+pub const VIOLATIONS_A_MINUTE: u32 = 60;
+
 /// Heads of other writers' chains that a start of the ledger writes down, the newest first.
 pub const LEDGER_HEADS: usize = 1_000;
 

@@ -53,6 +53,8 @@ impl<'a> Checking<'a> {
         let clients = self.clients(&raw.client, &raw.default_client);
         self.accounts(&raw.upstream, &default_client, &clients);
         let deprecations = self.deprecations(&raw.deprecation);
+        let schedule = self.schedule(&raw.hooks);
+        let subscriptions = self.subscriptions(&raw.subscription);
         if !self.faults.is_empty() {
             return Err(self.faults);
         }
@@ -74,6 +76,8 @@ impl<'a> Checking<'a> {
             default_client,
             clients,
             deprecations,
+            schedule,
+            subscriptions,
         })
     }
 

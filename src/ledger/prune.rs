@@ -114,12 +114,18 @@ pub(super) async fn prune(
 }
 
 /// What goes with the records. A turn's row stays while an intent speaks of it.
-const FOLLOWING: [&str; 4] = [
+const FOLLOWING: [&str; 7] = [
     "DELETE FROM ledger_intents WHERE state <> 'open' AND at < $1 AND NOT EXISTS \
      (SELECT 1 FROM ledger_records r WHERE r.writer = ledger_intents.chain AND r.seq = ledger_intents.seq)",
     "DELETE FROM ledger_turns WHERE at < $1 AND NOT EXISTS \
      (SELECT 1 FROM ledger_intents i WHERE i.conversation = ledger_turns.conversation)",
-    "DELETE FROM ledger_outbox WHERE state <> 'pending' AND created < $1",
+    "DELETE FROM ledger_deliveries WHERE state <> 'pending' AND created < $1",
+    // Of subscriptions that no gateway has any more: eight days are longer than any schedule.
+    "DELETE FROM ledger_deliveries WHERE state = 'pending' AND created < $1 - 691200000000",
+    "DELETE FROM ledger_lanes WHERE $1 = $1 AND NOT EXISTS \
+     (SELECT 1 FROM ledger_deliveries d WHERE d.number = ledger_lanes.delivery)",
+    "DELETE FROM ledger_outbox WHERE created < $1 AND NOT EXISTS \
+     (SELECT 1 FROM ledger_deliveries d WHERE d.event = ledger_outbox.id)",
     "DELETE FROM ledger_writers WHERE ended <> 0 AND ended < $1 AND NOT EXISTS \
      (SELECT 1 FROM ledger_records r WHERE r.writer = ledger_writers.id)",
 ];

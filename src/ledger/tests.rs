@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod deliveries;
 mod failing;
 mod killed;
 #[path = "../../tests/it/harness/postgres.rs"]
@@ -17,7 +18,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::settings::{KeySource, Place, Settings};
-use super::{Event, Ledger, Use};
+use super::{Ledger, Use};
 use crate::change::Journal;
 use crate::change::journal::{
     Action, Event as Happened, Intent, IntentId, Outcome, Plan, Record, Settled, Standing,
@@ -99,14 +100,6 @@ pub(super) fn record(subject: &str) -> Record {
         change: "WEM-449",
         event: Happened::FellBack,
         subject: subject.to_owned(),
-    }
-}
-
-fn event(about: &str) -> Event {
-    Event {
-        kind: "recording.paused".to_owned(),
-        about: about.to_owned(),
-        payload: json!({ "conversation": about }),
     }
 }
 
@@ -292,24 +285,6 @@ async fn turns_hold_across_gateways() {
 #[case::sqlite(On::Sqlite)]
 #[case::postgres(On::Postgres)]
 #[tokio::test]
-async fn events_stand_in_the_outbox_with_what_they_tell(#[case] on: On) {
-    let ledger = Ledger::open(new(on).await).await.unwrap();
-    let id = ledger.intent(intent(Action::Pause, "c1")).await.unwrap();
-    ledger.settle(id, Outcome::Done, vec![event("c1"), event("c2")]).await.unwrap();
-    ledger.append(&record("c3"), vec![event("c3")]).await.unwrap();
-    let pending = ledger.pending(10).await.unwrap();
-    let about: Vec<&str> = pending.iter().map(|it| &*it.about).collect();
-    assert_eq!(about, ["c1", "c2", "c3"]);
-    assert_eq!(pending[0].payload, r#"{"conversation":"c1"}"#);
-    assert_eq!(pending[0].attempts, 0);
-    ledger.close().await;
-}
-
-#[rstest]
-#[case::memory(On::Memory)]
-#[case::sqlite(On::Sqlite)]
-#[case::postgres(On::Postgres)]
-#[tokio::test]
 async fn uses_are_counted_and_survive(#[case] on: On) {
     let settings = new(on).await;
     let ledger = Ledger::open(settings.clone()).await.unwrap();
@@ -386,7 +361,7 @@ async fn signs_of_life_are_given_under_any_load() {
     let load: Vec<_> = (0..4 * crate::limits::LEDGER_BATCH_COMMANDS)
         .map(|_| {
             let ledger = ledger.clone();
-            tokio::spawn(async move { while ledger.pending(1).await.is_ok() {} })
+            tokio::spawn(async move { while ledger.newest().await.is_ok() {} })
         })
         .collect();
     let seen = async {

@@ -30,5 +30,6 @@ mod serving;
 mod slow;
 mod spec_lint;
 mod strict_http;
+mod subscriptions;
 mod tls;
 mod upgrade;
