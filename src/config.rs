@@ -15,6 +15,7 @@ pub mod network;
 pub mod raw;
 #[cfg(test)]
 mod tests;
+pub mod trigger;
 
 pub use checked::Config;
 pub use error::ConfigError;

@@ -11,8 +11,10 @@ mod body;
 mod chosen;
 mod connection;
 mod cors;
+mod errand;
 mod forward;
 mod headers;
+mod hooks;
 mod identify;
 mod judge;
 mod listen;
@@ -43,6 +45,7 @@ use tokio::sync::watch as signal;
 use tokio::task::LocalSet;
 
 use self::alarm::Alarming;
+use self::hooks::Hooks;
 use self::identify::Clients;
 use self::metrics::Metrics;
 use self::route::Routes;
@@ -51,6 +54,7 @@ use self::upstream::{SetupError, Upstream};
 use self::worker::{Site, Worker};
 use crate::change::Journal;
 use crate::config::Config;
+use crate::hook::shelf::Shelf;
 use crate::report::{Coverage, Findings};
 
 /// A gateway that holds its port and is ready to serve.
@@ -106,6 +110,8 @@ pub struct Sinks {
     pub metrics: Arc<Metrics>,
     /// Intents and outcomes.
     pub journal: Arc<dyn Journal>,
+    /// Events and leases.
+    pub shelf: Arc<dyn Shelf>,
 }
 
 // === impl Gateway ===
@@ -145,6 +151,7 @@ impl Gateway {
             metrics: sinks.metrics,
             journal,
             deprecations: config.deprecations.clone(),
+            hooks: Hooks::new(&config.triggers, sinks.shelf),
         });
         Ok(Self { site, listeners, address, tls, drain: config.gateway.drain })
     }
@@ -223,6 +230,7 @@ fn event_loop(
         let worker = Rc::new(Worker::new(site, stopping.clone()));
         if recovers == Recovers::Yes {
             tokio::task::spawn_local(recover::watch(Rc::clone(&worker)));
+            tokio::task::spawn_local(hooks::engine::watch(Rc::clone(&worker)));
         }
         let serving = listen::serve(Rc::clone(&worker), listener, tls, stopping.clone());
         let too_long = async {

@@ -30,6 +30,7 @@ mod read;
 pub mod record;
 pub mod search;
 pub mod settings;
+mod shelf;
 mod store;
 pub mod verify;
 mod writer;

@@ -45,6 +45,8 @@ pub struct Config {
     pub clients: Vec<(KnownBy, Arc<Terms>)>,
     /// Legacy operations whose answers say so.
     pub deprecations: Vec<Deprecation>,
+    /// Outside events that pause and resume.
+    pub triggers: Vec<Arc<crate::hook::trigger::Trigger>>,
 }
 
 /// The client side.

@@ -15,6 +15,7 @@ use super::checked::{Config, Gateway, Mock};
 use super::deprecation::{Deprecation, RawDeprecation};
 use super::error::ConfigError;
 use super::raw::{self, Raw};
+use super::trigger::Clear;
 use crate::mock::Unpublished;
 
 /// Where a key stands: origin, line and column.
@@ -51,6 +52,9 @@ impl<'a> Checking<'a> {
         let clients = self.clients(&raw.client, &raw.default_client);
         self.accounts(&raw.upstream, &default_client, &clients);
         let deprecations = self.deprecations(&raw.deprecation);
+        let closed = raw.gateway.tls.is_some() || raw.gateway.listen.ip().is_loopback();
+        let clear = if closed { Clear::Closed } else { Clear::Reachable };
+        let triggers = self.triggers(&raw.trigger, &upstreams, clear);
         if !self.faults.is_empty() {
             return Err(self.faults);
         }
@@ -71,6 +75,7 @@ impl<'a> Checking<'a> {
             default_client,
             clients,
             deprecations,
+            triggers,
         })
     }
 
@@ -138,6 +143,8 @@ impl<'a> Checking<'a> {
             ("body_bytes", limits.body_bytes),
             ("answer_bytes", limits.answer_bytes),
             ("header_count", limits.header_count),
+            ("trigger_body_bytes", limits.trigger_body_bytes),
+            ("trigger_events", limits.trigger_events),
         ];
         for (key, value) in positive {
             if value == 0 {

@@ -45,6 +45,8 @@ pub struct Raw {
     pub client: Vec<Client>,
     /// Legacy operations whose answers say so.
     pub deprecation: Vec<super::deprecation::RawDeprecation>,
+    /// Outside events that pause and resume.
+    pub trigger: Vec<super::trigger::RawTrigger>,
 }
 
 /// `[gateway]`
@@ -131,6 +133,8 @@ pub struct Limits {
     pub idle_ms: u64,
     pub pool_connections: usize,
     pub streams: u32,
+    pub trigger_body_bytes: usize,
+    pub trigger_events: usize,
 }
 
 // === defaults: those that config.toml shows ===
@@ -166,6 +170,8 @@ impl Default for Limits {
             idle_ms: 60_000,
             pool_connections: 256,
             streams: 128,
+            trigger_body_bytes: 256 << 10,
+            trigger_events: 10_000,
         }
     }
 }

@@ -65,6 +65,10 @@ impl Journal for Alarming {
             | Event::PauseRepeated
             | Event::ActedForCaller { .. }
             | Event::ActedUnproven
+            | Event::ActedForTrigger { .. }
+            | Event::LeaseOpened { .. }
+            | Event::LeaseEnded { .. }
+            | Event::LeaseOverdue { .. }
             | Event::Recovered => {}
         }
         self.journal.record(record);

@@ -23,6 +23,7 @@ pub struct Metrics {
     changes: Family<ChangeLabels, Counter>,
     unknown: Family<UpstreamLabels, Counter>,
     alarms: Family<AlarmLabels, Counter>,
+    events: Family<EventLabels, Counter>,
     /// Client connections that are open.
     pub(crate) connections: Gauge,
     /// Exchanges that were admitted and not answered.
@@ -65,6 +66,12 @@ struct AlarmLabels {
     alarm: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct EventLabels {
+    trigger: String,
+    result: &'static str,
+}
+
 // === impl Metrics ===
 
 impl Metrics {
@@ -83,6 +90,7 @@ impl Metrics {
             metrics.unknown.clone(),
         );
         registry.register("alarms", "What a person has to look at", metrics.alarms.clone());
+        registry.register("trigger_events", "Events for triggers", metrics.events.clone());
         registry.register("connections", "Open client connections", metrics.connections.clone());
         registry.register("in_flight", "Unfinished exchanges", metrics.in_flight.clone());
         registry.register("follow_ups", "Work after an answer", metrics.follow_ups.clone());
@@ -111,6 +119,11 @@ impl Metrics {
 
     pub(crate) fn adapted(&self, change: &str) {
         self.changes.get_or_create(&ChangeLabels { change: change.to_owned() }).inc();
+    }
+
+    /// An event came for a trigger: what became of it.
+    pub(crate) fn event(&self, trigger: &str, result: &'static str) {
+        self.events.get_or_create(&EventLabels { trigger: trigger.to_owned(), result }).inc();
     }
 
     /// Something happened that a person has to look at.

@@ -22,7 +22,7 @@ use super::identify::Caller;
 use super::route::Route;
 use super::visit::Visit;
 use super::worker::Worker;
-use super::{authority, chosen, cors, headers, respond, upgrade};
+use super::{authority, chosen, cors, headers, hooks, respond, upgrade};
 use crate::change::call::retained;
 use crate::change::{Call, Exchange, Principal};
 use crate::contract::{BodyView, Unread};
@@ -39,6 +39,10 @@ pub(crate) async fn exchange(
     let started = Instant::now();
     let id = Uuid::now_v7();
 
+    // Events for triggers are recgate's own to answer, and go no further.
+    if hooks::are_meant(target(&request)) {
+        return hooks::receive(worker, id, request).await;
+    }
     // Which upstream, and so which API and which dialect.
     let route = match route(&worker, &request) {
         Ok(route) => route,

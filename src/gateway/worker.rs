@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::body::Body;
+use super::hooks::Hooks;
 use super::identify::Clients;
 use super::metrics::Metrics;
 use super::pool::{Bounds, Pool};
@@ -44,6 +45,7 @@ pub(crate) struct Site {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) deprecations: Vec<Deprecation>,
+    pub(crate) hooks: Hooks,
 }
 
 /// One thread.

@@ -14,8 +14,10 @@ use super::body::{self, IntentBody, OutcomeBody};
 use super::command::{Event, What, Write};
 use super::key::Key;
 use super::record::{Head, Kind, Record};
+use super::shelf;
 use super::store::{self, Backend, Statement, Store, StoreError, Value};
 use crate::change::journal::{Begun, IntentId, Later, OpenIntent, Place, Settled, Standing};
+use crate::hook::shelf::{Admitted, Held};
 use crate::limits::LEDGER_LATER;
 
 /// Rows of one `VALUES` list: each has up to eight values, and PostgreSQL takes 65,535.
@@ -34,6 +36,8 @@ pub(super) enum Done {
     Begun(Begun),
     Settled(Settled),
     Noted,
+    Admitted(Admitted),
+    Saved(Held),
 }
 
 /// Writes everything, up to the commit and without it. Gives the chain's new head and one answer a
@@ -51,6 +55,8 @@ pub(super) async fn write(
     let mut tail = Tail::new(chain);
     let mut begun: Vec<Row> = Vec::new();
     let mut done = Vec::with_capacity(writes.len());
+    let mut notices: Vec<Event> = Vec::new();
+    let mut waiting = None;
     for write in writes {
         match &write.what {
             What::Begin(intent, _) => {
@@ -85,12 +91,28 @@ pub(super) async fn write(
                 tail.append(now, Kind::Record, text.clone());
                 done.push(Done::Noted);
             }
+            What::Admit(arrival, _) => {
+                let before = match waiting {
+                    Some(before) => before,
+                    None => shelf::waiting(store).await?,
+                };
+                let admitted = shelf::admit(store, arrival, before).await?;
+                waiting = Some(before + u64::from(admitted == Admitted::Durable));
+                done.push(Done::Admitted(admitted));
+            }
+            What::Save(page, _) => {
+                let held = shelf::save(store, chain.writer, page, now).await?;
+                if held == Held::Ours {
+                    notices.extend(shelf::events(&page.notices));
+                }
+                done.push(Done::Saved(held));
+            }
         }
     }
     let head = tail.head;
     insert_records(store, &tail.records).await?;
     insert_intents(store, chain.writer, &begun, now).await?;
-    queue(store, writes.iter().flat_map(|write| &write.events), now).await?;
+    queue(store, writes.iter().flat_map(|write| &write.events).chain(&notices), now).await?;
     name_those_before(store, &begun, &mut done).await?;
     Ok((head, done))
 }
@@ -168,7 +190,7 @@ async fn close(
         .iter()
         .filter_map(|write| match &write.what {
             What::Settle(id, ..) => Some(Value::from(id.0)),
-            What::Begin(..) | What::Note(..) => None,
+            _ => None,
         })
         .collect();
     let mut closed = HashMap::new();
@@ -337,7 +359,7 @@ async fn name_those_before(
     }
     let turns = done.iter_mut().filter_map(|done| match done {
         Done::Begun(begun) => Some(begun),
-        Done::Settled(_) | Done::Noted => None,
+        _ => None,
     });
     for (turn, row) in turns.zip(begun) {
         let (Some(place), Some(key)) = (&mut turn.turn, &row.intent.conversation) else { continue };
@@ -377,7 +399,7 @@ pub(super) async fn since(
     fence: u64,
 ) -> Result<Vec<Later>, StoreError> {
     let select = format!(
-        "SELECT i.chain, i.state, r.body FROM ledger_intents i \
+        "SELECT i.chain, i.state, r.at, r.body FROM ledger_intents i \
          JOIN ledger_records r ON r.writer = i.chain AND r.seq = i.seq \
          WHERE i.conversation = $1 AND i.fence > $2 AND i.state <> 'void' \
          ORDER BY i.fence DESC LIMIT {LEDGER_LATER}"
@@ -388,6 +410,8 @@ pub(super) async fn since(
         let body = body::intent(&row)?;
         later.push(Later {
             fence: body.fence.unwrap_or_default(),
+            at: store::time(&row, "at")?,
+            client: body.client,
             action: body.plan.action,
             begun_by: store::id(&row, "chain")?,
             standing: match &*store::text(&row, "state")? {

@@ -6,7 +6,9 @@ use tokio::sync::oneshot;
 
 use super::body::IntentBody;
 use super::record::Record;
+use super::shelf::Ask;
 use crate::change::journal::{Begun, IntentId, Later, OpenIntent, Outcome, Settled, Unwritten};
+use crate::hook::shelf::{Admitted, Arrival, Held, Page};
 
 /// Where an answer goes. Nobody may be waiting any more.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, Unwritten>>;
@@ -31,6 +33,8 @@ pub(super) enum Command {
     Pending(usize, Reply<Vec<Queued>>),
     /// Remove what is older.
     Prune(Timestamp, Reply<u64>),
+    /// What triggers keep.
+    Shelf(Ask),
     /// End in order.
     Close(oneshot::Sender<()>),
 }
@@ -46,6 +50,8 @@ pub(super) enum What {
     Begin(IntentBody, Reply<Begun>),
     Settle(IntentId, Outcome, Reply<Settled>),
     Note(String, Reply<()>),
+    Admit(Box<Arrival>, Reply<Admitted>),
+    Save(Box<Page>, Reply<Held>),
 }
 
 /// An event for subscriptions, written in the transaction of what it tells.
@@ -123,6 +129,10 @@ impl Write {
             }
             What::Settle(..) => 512,
             What::Note(text, _) => text.len() + 256,
+            What::Admit(..) => 1024,
+            What::Save(page, _) => {
+                page.state.as_ref().map_or(0, String::len) + page.notices.len() * 1024 + 512
+            }
         };
         // An event's size is limited where it is taken in.
         what + self.events.len() * 1024
@@ -134,6 +144,8 @@ impl Write {
             What::Begin(_, reply) => drop(reply.send(Err(Unwritten))),
             What::Settle(.., reply) => drop(reply.send(Err(Unwritten))),
             What::Note(_, reply) => drop(reply.send(Err(Unwritten))),
+            What::Admit(_, reply) => drop(reply.send(Err(Unwritten))),
+            What::Save(_, reply) => drop(reply.send(Err(Unwritten))),
         }
     }
 }

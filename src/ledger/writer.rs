@@ -193,7 +193,7 @@ impl Writer {
                 Err(Failed::AtCommit(error)) => {
                     self.in_doubt.extend(writes.iter().filter_map(|write| match &write.what {
                         What::Begin(body, _) => Some(body.id),
-                        What::Settle(..) | What::Note(..) => None,
+                        _ => None,
                     }));
                     self.lose(&error).await;
                     break;
@@ -269,6 +269,10 @@ impl Writer {
             Command::Prune(before, reply) => {
                 hand_over(reply, prune::prune(store, chain, before).await)
             }
+            Command::Shelf(ask) => match timeout(LIMIT, ask.answer(store, chain)).await {
+                Ok(failed) => failed,
+                Err(_) => Some(StoreError::TooSlow),
+            },
         };
         if let Some(error) = failed {
             self.lose(&error).await;
@@ -419,6 +423,8 @@ fn answer(writes: Vec<Write>, done: Vec<Done>) {
             (What::Begin(_, reply), Done::Begun(begun)) => drop(reply.send(Ok(begun))),
             (What::Settle(.., reply), Done::Settled(settled)) => drop(reply.send(Ok(settled))),
             (What::Note(_, reply), Done::Noted) => drop(reply.send(Ok(()))),
+            (What::Admit(_, reply), Done::Admitted(done)) => drop(reply.send(Ok(done))),
+            (What::Save(_, reply), Done::Saved(held)) => drop(reply.send(Ok(held))),
             // The answers are made one by one from the writes; were they not, silence is no success.
             (what, _) => Write { what, events: Vec::new() }.refuse(),
         }
@@ -435,6 +441,7 @@ fn refuse(command: Command) {
         Command::Inventory(reply) => drop(reply.send(Err(Unwritten))),
         Command::Pending(_, reply) => drop(reply.send(Err(Unwritten))),
         Command::Prune(_, reply) => drop(reply.send(Err(Unwritten))),
+        Command::Shelf(ask) => ask.refuse(),
     }
 }
 

@@ -9,7 +9,25 @@ use super::{Backend, Statement, Store, StoreError, number};
 use crate::ledger::settings::Place;
 
 /// One list of statements a version. `{bytes}` is the type of a hash.
-const STEPS: &[&[&str]] = &[&[
+const STEPS: &[&[&str]] = &[FIRST, TRIGGERS];
+
+/// What triggers have to keep. `replay` is the sender's id for an event, or the event's own.
+const TRIGGERS: &[&str] = &[
+    "CREATE TABLE ledger_trigger_events (id TEXT NOT NULL PRIMARY KEY, replay TEXT NOT NULL UNIQUE, \
+     upstream TEXT NOT NULL, lane TEXT NOT NULL, at BIGINT NOT NULL, received BIGINT NOT NULL, \
+     body TEXT NOT NULL, state TEXT NOT NULL, outcome TEXT NOT NULL, ended BIGINT NOT NULL)",
+    "CREATE INDEX ledger_trigger_events_waiting ON ledger_trigger_events (upstream, lane) \
+     WHERE state = 'waiting'",
+    "CREATE INDEX ledger_trigger_events_ended ON ledger_trigger_events (ended) \
+     WHERE state = 'settled'",
+    // `owner` is a writer, or empty; `due` is by gateways' clocks, in microseconds.
+    "CREATE TABLE ledger_trigger_lanes (upstream TEXT NOT NULL, lane TEXT NOT NULL, \
+     owner TEXT NOT NULL, due BIGINT NOT NULL, arrivals BIGINT NOT NULL, state TEXT NOT NULL, \
+     PRIMARY KEY (upstream, lane))",
+    "CREATE INDEX ledger_trigger_lanes_due ON ledger_trigger_lanes (due)",
+];
+
+const FIRST: &[&str] = &[
     "CREATE TABLE ledger_records (writer TEXT NOT NULL, seq BIGINT NOT NULL, at BIGINT NOT NULL, \
      kind TEXT NOT NULL, body TEXT NOT NULL, previous {bytes} NOT NULL, hash {bytes} NOT NULL, \
      PRIMARY KEY (writer, seq))",
@@ -39,7 +57,7 @@ const STEPS: &[&[&str]] = &[&[
      PRIMARY KEY (client, key))",
     // For what came after a turn. `state` is open, closed, or void: closed, and as if it had never been.
     "CREATE INDEX ledger_intents_by_turn ON ledger_intents (conversation, fence)",
-]];
+];
 
 /// Makes the tables, or brings them to the newest version. Gateways that start together take turns.
 pub(super) async fn bring_up(store: &mut Store) -> Result<(), StoreError> {
