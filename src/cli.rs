@@ -7,10 +7,12 @@ mod changes;
 mod check;
 mod clients;
 mod config;
+mod hook;
 mod ledger;
 mod mock;
 mod serve;
 mod spec;
+mod trigger;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,6 +33,7 @@ use crate::config::{Config, ConfigError, Layers};
   recgate check traffic.har                       recorded traffic against the contracts
   recgate changes                                 what happened to the APIs, and what applies to whom
   recgate clients                                 who still lives on the old API
+  recgate hook test crm event.json                what a trigger would make of an event
   recgate ledger verify                           what was done to recordings: is it all there?
   recgate spec lint openapi.yaml                  what a contract says, and what is not understood
   recgate config check my.toml                    what is wrong with it, and where
@@ -59,6 +62,9 @@ enum Command {
     /// Look at the ledger, export it, and prove that nobody has changed it.
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
+    /// Events in and out: try the rules of a trigger.
+    #[command(subcommand)]
+    Hook(hook::HookCommand),
     /// Look into OpenAPI documents.
     #[command(subcommand)]
     Spec(spec::SpecCommand),
@@ -104,6 +110,7 @@ pub fn run() -> ExitCode {
         Command::Clients(arguments) => clients::run(&arguments),
         Command::Config(command) => config::run(&command),
         Command::Ledger(command) => ledger::run(&command),
+        Command::Hook(command) => hook::run(&command),
         Command::Spec(command) => spec::run(&command),
     };
     match done {

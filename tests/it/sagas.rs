@@ -41,7 +41,7 @@ impl Seeded {
 
 /// How often something is done: in a normal run, and in a long one. `RECGATE_LONG` may be a
 /// percentage of the long one.
-fn times(normal: usize, long: usize) -> usize {
+pub(crate) fn times(normal: usize, long: usize) -> usize {
     match std::env::var("RECGATE_LONG") {
         Ok(percent) => (long * percent.parse().unwrap_or(100) / 100).max(1),
         Err(_) => normal,

@@ -484,8 +484,8 @@ fn a_lease_that_is_held_too_long_ends_or_calls_a_person() {
         scene.settle();
         scene.advance(MAX_PAUSE + 10);
         assert_eq!(scene.paused.get(), paused, "{on_expiry:?}");
-        let expired = |it: &&str| **it == "recording.lease_expired";
-        assert_eq!(scene.notices.borrow().iter().filter(expired).count(), 1);
+        let notices = scene.notices.borrow();
+        assert_eq!(notices.iter().filter(|it| **it == "recording.lease_expired").count(), 1);
         assert_eq!(scene.alarms.borrow().contains(&Alarm::Expired), paused);
     }
 }
