@@ -45,7 +45,7 @@ use tokio::sync::watch as signal;
 use tokio::task::LocalSet;
 
 use self::alarm::Alarming;
-use self::hooks::Hooks;
+use self::hooks::{Hooks, Unrecorded};
 use self::identify::Clients;
 use self::metrics::Metrics;
 use self::route::Routes;
@@ -140,8 +140,12 @@ impl Gateway {
             .first()
             .map_or(Ok(address), std::net::TcpListener::local_addr)
             .map_err(bind_error)?;
-        let journal =
-            Arc::new(Alarming { journal: sinks.journal, metrics: Arc::clone(&sinks.metrics) });
+        let unrecorded = Unrecorded::new();
+        let journal = Arc::new(Alarming {
+            journal: sinks.journal,
+            metrics: Arc::clone(&sinks.metrics),
+            unrecorded: unrecorded.clone(),
+        });
         let site = Arc::new(Site {
             routes: Routes::new(&upstreams),
             upstreams,
@@ -151,7 +155,7 @@ impl Gateway {
             metrics: sinks.metrics,
             journal,
             deprecations: config.deprecations.clone(),
-            hooks: Hooks::new(&config.triggers, sinks.shelf),
+            hooks: Hooks::new(&config.triggers, sinks.shelf, unrecorded),
         });
         Ok(Self { site, listeners, address, tls, drain: config.gateway.drain })
     }

@@ -20,9 +20,9 @@
 //! | [`change`] | one module a vendor announcement | [`contract`], [`dialect`], [`error`], [`json`] |
 //! | [`gateway`] | listens, identifies, checks, calls, answers | all but [`mock`] and [`cli`] |
 //! | [`mock`] | a stateful vendor to rehearse against | [`dialect`] |
-//! | [`ledger`] | intents and outcomes, durable and chained | [`change::journal`] |
+//! | [`ledger`] | intents, outcomes, events and leases, durable | [`change::journal`], [`hook::shelf`] |
 //! | [`report`] | findings, each kind once | [`contract`], [`error`] |
-//! | [`hook`] | signed events in and out | nobody |
+//! | [`hook`] | signed events in and out; leases | [`change`], [`json`] |
 //! | [`admin`] | the operator's side | [`ledger`], [`report`] |
 //! | [`config`] | file, variables and flags, checked | the settings of the rooms |
 //! | [`cli`] | starts things | everybody |

@@ -260,7 +260,11 @@ pub const TRIGGER_REPLAYS: u64 = 100_000;
 
 /// Time for which an event can be asked about once it has ended, and for which its id is refused
 /// at least, in milliseconds.
-pub const TRIGGER_KEEP_MS: u64 = 24 * 3_600_000;
+pub const TRIGGER_KEEP_MS: u64 = 3_600_000;
 
 /// Conversations that one gateway settles at once; the others wait.
 pub const LEASE_CONVERSATIONS: usize = 64;
+
+/// Conversations of which it is remembered that a client paused them while the ledger could not say
+/// so.
+pub const UNRECORDED_PAUSES: u64 = 10_000;

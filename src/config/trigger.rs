@@ -276,15 +276,12 @@ impl Checking<'_> {
                 let Some(text) = text else { return usual };
                 let read: Option<SignedDuration> = text.parse().ok();
                 let time = read.and_then(|it| Duration::try_from(it).ok());
-                match time.filter(|it| *it <= most && *it >= least) {
-                    Some(time) => time,
-                    None => {
-                        let message =
-                            format!("must be a time from {least:?} to {most:?}, such as \"10s\"");
-                        self.fault(&format!("{key}.{name}"), message);
-                        usual
-                    }
-                }
+                time.filter(|it| *it <= most && *it >= least).unwrap_or_else(|| {
+                    let message =
+                        format!("must be a time from {least:?} to {most:?}, such as \"10s\"");
+                    self.fault(&format!("{key}.{name}"), message);
+                    usual
+                })
             };
         let settle = time("settle", raw.settle.as_ref(), SETTLE, LONGEST_SETTLE, Duration::ZERO);
         let second = Duration::from_secs(1);
@@ -406,14 +403,12 @@ impl Checking<'_> {
     fn secrets(&mut self, key: &str, raw: &RawVerify) -> Option<Vec<String>> {
         let mut secrets = Vec::new();
         for name in &raw.secrets_env {
-            match std::env::var(name) {
-                Ok(secret) => secrets.push(secret),
-                Err(_) => {
-                    let message = format!("the variable {name} is not set");
-                    self.fault(&format!("{key}.secrets_env"), message);
-                    return None;
-                }
-            }
+            let Ok(secret) = std::env::var(name) else {
+                let message = format!("the variable {name} is not set");
+                self.fault(&format!("{key}.secrets_env"), message);
+                return None;
+            };
+            secrets.push(secret);
         }
         for file in &raw.secrets_file {
             match std::fs::read_to_string(file) {

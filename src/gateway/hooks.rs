@@ -39,7 +39,7 @@ use crate::error::{Code, Failure};
 use crate::hook::shelf::{Admitted, Arrival, Lane, Outcome, Shelf, Told};
 use crate::hook::trigger::verify::Identity;
 use crate::hook::trigger::{Event, Message, Mode, Order, Refusal, Trigger};
-use crate::limits::{TRIGGER_KEEP_MS, TRIGGER_REPLAYS};
+use crate::limits::{TRIGGER_KEEP_MS, TRIGGER_REPLAYS, UNRECORDED_PAUSES};
 
 const PREFIX: &str = "/hooks";
 
@@ -54,6 +54,8 @@ pub(crate) struct Hooks {
     replays: moka::sync::Cache<String, ()>,
     /// Media of conversations, by upstream and lane.
     pub(crate) media: moka::sync::Cache<Lane, &'static str>,
+    /// Pauses of clients that the ledger could not write down: nobody else knows of them.
+    pub(crate) unrecorded: Unrecorded,
     /// Something has come to the shelf, or a lane is free again.
     pub(crate) stirred: Notify,
     /// Lanes under way, and the sign that a pause has come for one.
@@ -62,10 +64,38 @@ pub(crate) struct Hooks {
     waiters: Mutex<HashMap<Uuid, oneshot::Sender<Outcome>>>,
 }
 
+/// Conversations that a client has paused without a record of it, and since when.
+#[derive(Clone)]
+pub(crate) struct Unrecorded(moka::sync::Cache<Lane, Timestamp>);
+
+// === impl Unrecorded ===
+
+impl Unrecorded {
+    pub(crate) fn new() -> Self {
+        let kept = moka::sync::Cache::builder().max_capacity(UNRECORDED_PAUSES);
+        Self(kept.time_to_live(Duration::from_hours(24)).build())
+    }
+
+    /// A client pauses, and the ledger cannot say so.
+    pub(crate) fn paused(&self, upstream: &str, conversation: &str) {
+        let (upstream, key) = (upstream.to_owned(), conversation.to_owned());
+        self.0.insert(Lane { upstream, key }, Timestamp::now());
+    }
+
+    /// Since when, once.
+    pub(crate) fn take(&self, lane: &Lane) -> Option<Timestamp> {
+        self.0.remove(lane)
+    }
+}
+
 // === impl Hooks ===
 
 impl Hooks {
-    pub(crate) fn new(triggers: &[Arc<Trigger>], shelf: Arc<dyn Shelf>) -> Self {
+    pub(crate) fn new(
+        triggers: &[Arc<Trigger>],
+        shelf: Arc<dyn Shelf>,
+        unrecorded: Unrecorded,
+    ) -> Self {
         let triggers = triggers.iter().map(|it| (Arc::clone(&it.name), Arc::clone(it))).collect();
         Self {
             triggers,
@@ -78,6 +108,7 @@ impl Hooks {
                 .max_capacity(10_000)
                 .time_to_live(Duration::from_hours(1))
                 .build(),
+            unrecorded,
             stirred: Notify::new(),
             running: Mutex::default(),
             waiters: Mutex::default(),
@@ -279,10 +310,7 @@ async fn unrecorded(
         trigger = %trigger.name, conversation = hold.conversation,
         "pausing for an event that the ledger cannot take: no lease will end this pause"
     );
-    let outcome = match world::pause_unrecorded(worker, trigger, &hold, id).await {
-        true => Outcome::Paused,
-        false => Outcome::PauseFailed,
-    };
+    let outcome = world::pause_unrecorded(worker, trigger, &hold, id).await;
     worker.site.metrics.event(&trigger.name, "unrecorded");
     let status = if outcome == Outcome::Paused { StatusCode::OK } else { StatusCode::BAD_GATEWAY };
     Ok(json(status, &Told::of(id, Some(outcome)), Some(HeaderValue::from_static("failed"))))
@@ -351,7 +379,6 @@ fn refused(trigger: &Trigger, refusal: Refusal) -> Failure {
     Failure::new(code, format!("trigger {}: {refusal}", trigger.name))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it is a function for `map_err`")]
 fn unwritten<E>(_: E) -> Failure {
     Failure::new(Code::LedgerUnwritten, "an event that the ledger cannot take")
 }

@@ -48,8 +48,8 @@ pub trait World {
     /// Something that a person has to look at.
     fn alarm(&self, alarm: Alarm);
 
-    /// Writes down what became of a source's lease.
-    fn record(&self, source: &str, what: Happened);
+    /// Writes down what became of a trigger's lease for a source.
+    fn record(&self, trigger: &str, source: &str, what: Happened);
 }
 
 /// What to set a recording to.

@@ -39,10 +39,8 @@ pub(crate) async fn watch(worker: Rc<Worker>) {
 
 async fn work(worker: &Rc<Worker>) {
     let hooks = &worker.site.hooks;
-    let longest = match worker.site.journal.is_shared() && !hooks.is_idle() {
-        true => SHARED,
-        false => IDLE,
-    };
+    let others = worker.site.journal.is_shared() && !hooks.is_idle();
+    let longest = if others { SHARED } else { IDLE };
     loop {
         let stirred = hooks.stirred.notified();
         let busy: Vec<Lane> = hooks.running().keys().cloned().collect();
@@ -56,7 +54,9 @@ async fn work(worker: &Rc<Worker>) {
                         let left = next.duration_since(now).max(SignedDuration::ZERO);
                         wait = wait.min(Duration::try_from(left).unwrap_or(longest));
                     }
-                    lanes.into_iter().for_each(|open| begin(worker, open));
+                    for open in lanes {
+                        begin(worker, open);
+                    }
                 }
                 Err(_) => wait = AGAIN,
             }

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::look;
-use crate::change::journal::{Action, Event, Journal, Record};
+use crate::change::journal::{Action, Event, Journal, Record, Standing};
 use crate::change::retry::{self, IDEMPOTENT};
 use crate::change::terms::{
     Authority, Fallback, LegacyAnswer, Policy, QueryBody, SecurePause, Terms,
@@ -32,7 +32,7 @@ use crate::gateway::worker::Worker;
 use crate::hook::lease::{
     Alarm, Book, Cause, Command, Done, Happened, Seen, Turn, Wanted, Whose, World,
 };
-use crate::hook::shelf::{Held, Lane, Page, Then, Unkept};
+use crate::hook::shelf::{Held, Lane, Outcome, Page, Then, Unkept};
 use crate::hook::trigger::{Hold, Trigger};
 use crate::json;
 
@@ -66,7 +66,14 @@ impl World for At {
     }
 
     fn commands(&self, after: u64) -> LocalBoxFuture<'static, Option<Vec<Command>>> {
-        commands(&*self.worker.site.journal, &self.lane, after)
+        let unrecorded = self.worker.site.hooks.unrecorded.take(&self.lane);
+        let recorded = commands(&*self.worker.site.journal, &self.lane, after);
+        let Some(at) = unrecorded else { return recorded };
+        Box::pin(async move {
+            let (whose, wanted) = (Whose::Clients, Wanted::Pause);
+            let pause = Command { fence: after, whose, wanted, standing: Standing::Ended, at };
+            Some(std::iter::once(pause).chain(recorded.await?).collect())
+        })
     }
 
     fn look(&self, book: &Book) -> LocalBoxFuture<'static, Seen> {
@@ -77,18 +84,20 @@ impl World for At {
     }
 
     fn set(&self, wanted: Wanted, why: &Cause, book: &Book) -> LocalBoxFuture<'static, Done> {
-        let (worker, upstream, lane) =
-            (Rc::clone(&self.worker), Arc::clone(&self.upstream), self.lane.clone());
-        let (why, seen) = (why.clone(), book.seen);
-        let (conversation, medium) = (book.conversation.clone(), book.medium.clone());
+        let setting = Setting {
+            worker: Rc::clone(&self.worker),
+            upstream: Arc::clone(&self.upstream),
+            lane: self.lane.clone(),
+            conversation: book.conversation.clone(),
+            medium: book.medium.clone(),
+            wanted,
+            why: why.clone(),
+            seen: book.seen,
+        };
         let (told, done) = tokio::sync::oneshot::channel();
-        let of = Rc::clone(&self.worker);
         // To its end, whatever the keeper does meanwhile.
-        of.follow_up(Box::pin(async move {
-            let place =
-                Place { conversation: &conversation, medium: medium.as_deref(), lane: &lane };
-            let done = set(&worker, &upstream, &place, wanted, &why, seen).await;
-            let _ = told.send(done);
+        self.worker.follow_up(Box::pin(async move {
+            let _ = told.send(setting.run().await);
         }));
         Box::pin(async move { done.await.unwrap_or(Done::Failed) })
     }
@@ -114,7 +123,7 @@ impl World for At {
         );
     }
 
-    fn record(&self, source: &str, what: Happened) {
+    fn record(&self, trigger: &str, source: &str, what: Happened) {
         let source = source.to_owned();
         let ended = |why| Event::LeaseEnded { source: source.clone(), why };
         let event = match what {
@@ -125,7 +134,7 @@ impl World for At {
             Happened::Expired => ended("expired"),
             Happened::Overdue => Event::LeaseOverdue { source },
         };
-        note(&self.worker, "trigger:", &self.lane.key, event);
+        note(&self.worker, &format!("{PREFIX}{trigger}"), &self.lane.key, event);
     }
 }
 
@@ -159,94 +168,134 @@ pub(super) async fn save(worker: &Worker, page: Page) -> Result<Held, Unkept> {
     Ok(held)
 }
 
-/// Pauses for an event that is on no shelf. Gives whether the upstream accepted it.
+/// Pauses for an event that is on no shelf.
 pub(super) async fn pause_unrecorded(
     worker: &Rc<Worker>,
     trigger: &Trigger,
     hold: &Hold,
     event: Uuid,
-) -> bool {
+) -> Outcome {
     let upstream = worker.site.upstreams.iter().find(|it| it.config.name == trigger.upstream);
-    let Some(upstream) = upstream else { return false };
-    let cause = Cause { trigger: hold.trigger.clone(), source: hold.source.clone(), event };
+    let Some(upstream) = upstream else { return Outcome::PauseFailed };
     let key = hold.conversation.to_ascii_lowercase();
-    let lane = Lane { upstream: trigger.upstream.to_string(), key };
-    let place =
-        Place { conversation: &hold.conversation, medium: hold.medium.as_deref(), lane: &lane };
-    set(worker, upstream, &place, Wanted::Pause, &cause, 0).await == Done::Accepted
+    let setting = Setting {
+        worker: Rc::clone(worker),
+        upstream: Arc::clone(upstream),
+        lane: Lane { upstream: trigger.upstream.to_string(), key },
+        conversation: hold.conversation.clone(),
+        medium: hold.medium.clone(),
+        wanted: Wanted::Pause,
+        why: Cause { trigger: hold.trigger.clone(), source: hold.source.clone(), event },
+        seen: 0,
+    };
+    match setting.run().await {
+        Done::Accepted => Outcome::Paused,
+        Done::Superseded | Done::Failed => Outcome::PauseFailed,
+    }
 }
 
-/// A conversation, as it is called.
-struct Place<'a> {
-    conversation: &'a str,
-    medium: Option<&'a str>,
-    lane: &'a Lane,
-}
-
-async fn set(
-    worker: &Rc<Worker>,
-    upstream: &Arc<Upstream>,
-    place: &Place<'_>,
+/// A state that is to be set.
+struct Setting {
+    worker: Rc<Worker>,
+    upstream: Arc<Upstream>,
+    lane: Lane,
+    conversation: String,
+    medium: Option<String>,
     wanted: Wanted,
-    why: &Cause,
+    why: Cause,
     seen: u64,
-) -> Done {
-    let path = path(worker, upstream, place).await;
-    let (deadline, state) = match wanted {
-        Wanted::Pause => (PAUSE, r#"{"recordingState": "PAUSED"}"#),
-        Wanted::Resume => (RESUME, r#"{"recordingState": "ACTIVE"}"#),
-    };
-    let terms = terms(&format!("{PREFIX}{}", why.trigger), deadline);
-    let errand = Errand::new(worker, upstream, Arc::new(terms), deadline);
-    let acted = Event::ActedForTrigger { source: why.source.clone(), asked: why.event };
-    note(worker, &errand.exchange.terms.client, &place.lane.key, acted);
-    let (method, target) = path;
-    let call = Call::bare().derive(method, target, Some(Bytes::from_static(state.as_bytes())));
-    let next: Rc<dyn Next> = match wanted {
-        Wanted::Pause => Rc::clone(&errand.next),
-        Wanted::Resume => Rc::new(UnlessPaused {
-            next: Rc::clone(&errand.next),
-            journal: Arc::clone(&worker.site.journal),
-            lane: place.lane.clone(),
-            seen,
-        }),
-    };
-    match errand.carry(call.acting_as(Principal::Service), next).await {
-        Ok(answer) if answer.status.is_success() => Done::Accepted,
-        Ok(answer) => {
-            let status = answer.status.as_u16();
-            tracing::warn!(exchange = %errand.exchange.id, ?wanted, status, "a trigger's command was refused");
-            Done::Failed
-        }
-        Err(failure) if matches!(failure.code, Code::Superseded | Code::QueueTimeout) => {
-            Done::Superseded
-        }
-        Err(failure) => {
-            tracing::warn!(exchange = %errand.exchange.id, ?wanted, %failure, "a trigger's command failed");
-            Done::Failed
-        }
-    }
 }
 
-/// The operation for a conversation: by its medium, which the vendor is asked for once; where it
-/// does not say, the form that needs none.
-async fn path(
-    worker: &Rc<Worker>,
-    upstream: &Arc<Upstream>,
-    place: &Place<'_>,
-) -> (Method, String) {
-    let id = place.conversation;
-    let known = || worker.site.hooks.media.get(place.lane).map(str::to_owned);
-    let mut medium = place.medium.map(str::to_owned).or_else(known);
-    if medium.is_none() {
-        look_at(worker, upstream, place.lane.clone(), id).await;
-        medium = known();
-    }
-    match medium {
-        Some(medium) => {
-            (Method::PUT, format!("/api/v2/conversations/{medium}/{id}/recordingstate"))
+/// Method and path of an operation that sets it.
+type Operation = (Method, String);
+
+/// What came of one operation.
+enum Tried {
+    Done(Done),
+    /// The upstream has no such operation, or no such conversation there.
+    NotThere,
+}
+
+// === impl Setting ===
+
+impl Setting {
+    /// Sets it, by the medium's own operation or, where the upstream has none, the one that needs
+    /// no medium.
+    async fn run(&self) -> Done {
+        let (first, other) = (self.by_medium().await, self.agnostic());
+        let done = match self.by(&first).await {
+            // The medium may have been said wrongly.
+            Tried::NotThere if first != other => {
+                self.worker.site.hooks.media.invalidate(&self.lane);
+                self.by(&other).await
+            }
+            done => done,
+        };
+        match done {
+            Tried::Done(done) => done,
+            Tried::NotThere => Done::Failed,
         }
-        None => (Method::PATCH, format!("/api/v2/conversations/{id}/recordingstate")),
+    }
+
+    /// The operation of its medium, which the vendor is asked for once.
+    async fn by_medium(&self) -> Operation {
+        let known = || self.worker.site.hooks.media.get(&self.lane).map(str::to_owned);
+        let mut medium = self.medium.clone().or_else(known);
+        if medium.is_none() {
+            look_at(&self.worker, &self.upstream, self.lane.clone(), &self.conversation).await;
+            medium = known();
+        }
+        let id = &self.conversation;
+        medium.map_or_else(
+            || self.agnostic(),
+            |medium| (Method::PUT, format!("/api/v2/conversations/{medium}/{id}/recordingstate")),
+        )
+    }
+
+    fn agnostic(&self) -> Operation {
+        (Method::PATCH, format!("/api/v2/conversations/{}/recordingstate", self.conversation))
+    }
+
+    async fn by(&self, (method, target): &Operation) -> Tried {
+        let Self { worker, why, wanted, .. } = self;
+        let (deadline, state) = match wanted {
+            Wanted::Pause => (PAUSE, r#"{"recordingState": "PAUSED"}"#),
+            Wanted::Resume => (RESUME, r#"{"recordingState": "ACTIVE"}"#),
+        };
+        let terms = terms(&format!("{PREFIX}{}", why.trigger), deadline);
+        let errand = Errand::new(worker, &self.upstream, Arc::new(terms), deadline);
+        let acted = Event::ActedForTrigger { source: why.source.clone(), asked: why.event };
+        note(worker, &errand.exchange.terms.client, &self.lane.key, acted);
+        let body = Some(Bytes::from_static(state.as_bytes()));
+        let call = Call::bare().derive(method.clone(), target.clone(), body);
+        let next: Rc<dyn Next> = match wanted {
+            Wanted::Pause => Rc::clone(&errand.next),
+            Wanted::Resume => Rc::new(UnlessPaused {
+                next: Rc::clone(&errand.next),
+                journal: Arc::clone(&worker.site.journal),
+                lane: self.lane.clone(),
+                seen: self.seen,
+            }),
+        };
+        let exchange = errand.exchange.id;
+        match errand.carry(call.acting_as(Principal::Service), next).await {
+            Ok(answer) if answer.status.is_success() => Tried::Done(Done::Accepted),
+            Ok(answer) => {
+                let status = answer.status.as_u16();
+                tracing::warn!(%exchange, ?wanted, status, "a trigger's command was refused");
+                match status {
+                    404 | 405 | 410 | 501 => Tried::NotThere,
+                    _ => Tried::Done(Done::Failed),
+                }
+            }
+            Err(failure) if matches!(failure.code, Code::Superseded | Code::QueueTimeout) => {
+                Tried::Done(Done::Superseded)
+            }
+            Err(failure) => {
+                tracing::warn!(%exchange, ?wanted, %failure, "a trigger's command failed");
+                Tried::Done(Done::Failed)
+            }
+        }
     }
 }
 

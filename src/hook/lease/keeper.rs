@@ -193,7 +193,7 @@ impl Keeper<'_> {
             }
             None => self.book.leases.push(lease),
         }
-        self.world.record(&hold.source, Happened::Opened);
+        self.world.record(&hold.trigger, &hold.source, Happened::Opened);
         self.book.open.push(Pending { id: event, waits: Waits::Pause, told: None });
     }
 
@@ -202,7 +202,7 @@ impl Keeper<'_> {
         let Some(place) = place else { return self.settle(event, Outcome::NotHeld) };
         let lease = self.book.leases.remove(place);
         self.opened.retain(|it| *it != lease.source);
-        self.world.record(&lease.source, Happened::Closed);
+        self.world.record(&lease.trigger, &lease.source, Happened::Closed);
         if !self.book.leases.is_empty() {
             return self.settle(event, Outcome::StillHeld);
         }
@@ -233,7 +233,8 @@ impl Keeper<'_> {
                 OnExpiry::Resume => Happened::Expired,
                 OnExpiry::Alarm => Happened::Overdue,
             };
-            self.world.record(&source, what);
+            let trigger = self.book.leases[place].trigger.clone();
+            self.world.record(&trigger, &source, what);
             self.notice("recording.lease_expired", &source);
             if terms == OnExpiry::Alarm {
                 self.world.alarm(Alarm::Expired);
@@ -452,7 +453,8 @@ impl Keeper<'_> {
             Seen::Active => {
                 // Where the pause never got through there was nothing to resume.
                 if self.book.open.iter().all(|it| it.waits == Waits::Resume) {
-                    self.world.record(&self.cause().source, Happened::PersonResumed);
+                    let cause = self.cause();
+                    self.world.record(&cause.trigger, &cause.source, Happened::PersonResumed);
                 }
                 self.book.client_paused = None;
                 self.end(Outcome::AlreadyActive);
@@ -540,7 +542,7 @@ impl Keeper<'_> {
         let ended: Vec<Lease> =
             self.book.leases.extract_if(.., |it| !but.contains(&it.source)).collect();
         for lease in ended {
-            self.world.record(&lease.source, Happened::PersonResumed);
+            self.world.record(&lease.trigger, &lease.source, Happened::PersonResumed);
         }
         if self.book.leases.is_empty() {
             self.settle_all(Outcome::AlreadyActive, Outcome::AlreadyActive);
@@ -549,7 +551,7 @@ impl Keeper<'_> {
 
     fn conversation_ended(&mut self) {
         for lease in std::mem::take(&mut self.book.leases) {
-            self.world.record(&lease.source, Happened::ConversationEnded);
+            self.world.record(&lease.trigger, &lease.source, Happened::ConversationEnded);
         }
         self.end(Outcome::Ended);
     }

@@ -104,7 +104,7 @@ impl World for Scene {
         self.alarms.borrow_mut().push(alarm);
     }
 
-    fn record(&self, source: &str, what: Happened) {
+    fn record(&self, _: &str, source: &str, what: Happened) {
         self.happened.borrow_mut().push((source.to_owned(), what));
     }
 }

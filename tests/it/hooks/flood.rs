@@ -104,9 +104,8 @@ async fn nothing_is_done_twice_and_nothing_forged_is_done() {
         doubled += scene.states(&conversation(number)).await.len() - 1;
     }
     println!(
-        "events: {} replayed and refused, {refused} forged and refused, {accepted} accepted, \
-         {doubled} double effects",
-        replayed
+        "events: {replayed} replayed and refused, {refused} forged and refused, {accepted} accepted, \
+         {doubled} double effects"
     );
     assert_eq!((accepted, doubled), (0, 0));
 }
