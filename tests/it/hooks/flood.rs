@@ -9,6 +9,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use recgate::hook::signature::Secret;
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use super::{FIRST, STRANGER, Scene, conversation, event, now, screen, sqlite};
 use crate::sagas::{Seeded, times};
@@ -128,23 +129,31 @@ async fn what_an_acknowledgement_costs() {
     let (ledger, _) = sqlite();
     let recgate = scene.gateway(&[&ledger]).await;
     let mut tick = tokio::time::interval(Duration::from_millis(5));
-    let mut flying = FuturesUnordered::new();
+    let mut flying = JoinSet::new();
     for number in 0..events {
         tick.tick().await;
         let kind = if (number / 9) % 2 == 0 { "opened" } else { "closed" };
         let mut body = event(kind, &conversation(1 + number % 9));
         body["screen"] = json!(format!("screen-{}", number / 18 % 5));
-        let (sender, body) = (scene.sender(&recgate), body);
-        flying.push(async move {
+        let (id, at, body) = (format!("cost_{number}"), now(), body.to_string());
+        let signature = Secret::parse(FIRST).unwrap().sign(&id, at, body.as_bytes());
+        let request = scene
+            .client
+            .post(recgate.url("/hooks/billing"))
+            .header("webhook-id", id)
+            .header("webhook-timestamp", at)
+            .header("webhook-signature", signature)
+            .body(body);
+        flying.spawn(async move {
             let start = std::time::Instant::now();
-            let (status, told) = sender.send("billing", &body).await;
-            assert_eq!(status, 202, "{told}");
+            let answer = request.send().await.unwrap();
+            assert_eq!(answer.status(), 202);
             start.elapsed()
         });
     }
     let mut waits: Vec<Duration> = Vec::new();
-    while let Some(wait) = flying.next().await {
-        waits.push(wait);
+    while let Some(wait) = flying.join_next().await {
+        waits.push(wait.unwrap());
     }
     waits.sort_unstable();
     let at = |hundredth: usize| waits[waits.len() * hundredth / 100].as_secs_f64() * 1_000.0;
