@@ -252,7 +252,8 @@ pub const TRIGGER_WAITING_PER_CONVERSATION: usize = 256;
 /// Leases on one conversation; another source's pause is carried out and not held.
 pub const LEASES_PER_CONVERSATION: usize = 64;
 
-/// Sources of a conversation whose last event's time is remembered.
+/// Sources of a conversation whose last event's time is remembered, and events of which a failure
+/// was told that may turn out well yet.
 pub const LEASE_SOURCES: usize = 256;
 
 /// Event ids that are known at once; the ledger knows them all.

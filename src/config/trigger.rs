@@ -403,6 +403,12 @@ impl Checking<'_> {
     fn secrets(&mut self, key: &str, raw: &RawVerify) -> Option<Vec<String>> {
         let mut secrets = Vec::new();
         for name in &raw.secrets_env {
+            if name.starts_with("RECGATE_") {
+                let message = "must name variables that do not begin with RECGATE_: those are keys \
+                               of the configuration";
+                self.fault(&format!("{key}.secrets_env"), message);
+                return None;
+            }
             let Ok(secret) = std::env::var(name) else {
                 let message = format!("the variable {name} is not set");
                 self.fault(&format!("{key}.secrets_env"), message);

@@ -16,7 +16,7 @@ use super::{Alarm, Cause, Done, Happened, Seen, Turn, Wanted, Whose, World};
 use crate::change::journal::Standing as Progress;
 use crate::hook::shelf::{Held, Lane, Notice, Outcome, Settled, Waiting};
 use crate::hook::trigger::{Hold, OnExpiry, Order};
-use crate::limits::LEASES_PER_CONVERSATION;
+use crate::limits::{LEASE_SOURCES, LEASES_PER_CONVERSATION};
 
 /// How long a read may show the state of before a pause or resume that was accepted.
 pub(super) const LAG: Duration = Duration::from_secs(5);
@@ -194,6 +194,12 @@ impl Keeper<'_> {
             None => self.book.leases.push(lease),
         }
         self.world.record(&hold.trigger, &hold.source, Happened::Opened);
+        // While the upstream accepts nothing, sources may come and go for hours.
+        if self.book.open.len() >= LEASE_SOURCES
+            && let Some(place) = self.book.open.iter().position(|it| it.told.is_some())
+        {
+            self.book.open.remove(place);
+        }
         self.book.open.push(Pending { id: event, waits: Waits::Pause, told: None });
     }
 
