@@ -17,7 +17,7 @@ use super::record::{Head, Kind, Record};
 use super::shelf;
 use super::store::{self, Backend, Statement, Store, StoreError, Value};
 use crate::change::journal::{Begun, IntentId, Later, OpenIntent, Place, Settled, Standing};
-use crate::hook::shelf::{Admitted, Held};
+use crate::hook::shelf::{Admitted, Arrival, Held};
 use crate::limits::LEDGER_LATER;
 
 /// Rows of one `VALUES` list: each has up to eight values, and PostgreSQL takes 65,535.
@@ -56,7 +56,8 @@ pub(super) async fn write(
     let mut begun: Vec<Row> = Vec::new();
     let mut done = Vec::with_capacity(writes.len());
     let mut notices: Vec<Event> = Vec::new();
-    let mut waiting = None;
+    let arrivals: Vec<&Arrival> = writes.iter().filter_map(Write::arrival).collect();
+    let mut admitted = shelf::admit(store, &arrivals).await?.into_iter();
     for write in writes {
         match &write.what {
             What::Begin(intent, _) => {
@@ -91,14 +92,9 @@ pub(super) async fn write(
                 tail.append(now, Kind::Record, text.clone());
                 done.push(Done::Noted);
             }
-            What::Admit(arrival, _) => {
-                let before = match waiting {
-                    Some(before) => before,
-                    None => shelf::waiting(store).await?,
-                };
-                let admitted = shelf::admit(store, arrival, before).await?;
-                waiting = Some(before + u64::from(admitted == Admitted::Durable));
-                done.push(Done::Admitted(admitted));
+            What::Admit(..) => {
+                // One answer each: were there none, silence is no success.
+                done.push(Done::Admitted(admitted.next().unwrap_or(Admitted::Full)));
             }
             What::Save(page, _) => {
                 let held = shelf::save(store, chain.writer, page, now).await?;

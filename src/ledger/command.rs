@@ -138,6 +138,14 @@ impl Write {
         what + self.events.len() * 1024
     }
 
+    /// The event, where it is one.
+    pub(super) fn arrival(&self) -> Option<&Arrival> {
+        match &self.what {
+            What::Admit(arrival, _) => Some(arrival),
+            _ => None,
+        }
+    }
+
     /// Tells whoever waits that it is not on record.
     pub(super) fn refuse(self) {
         match self.what {

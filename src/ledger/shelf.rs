@@ -6,8 +6,11 @@
 //! that lets go of it cannot miss what came meanwhile: the row is read and changed in one step,
 //! whoever changed it in between.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
+
 use futures_util::future::LocalBoxFuture;
 use jiff::Timestamp;
+use sqlx::any::AnyRow;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -116,61 +119,128 @@ fn hand_over<T>(
     }
 }
 
-/// Events that wait, in all.
-pub(super) async fn waiting(store: &mut Store) -> Result<u64, StoreError> {
-    let count = "SELECT COUNT(*) AS waiting FROM ledger_trigger_events WHERE state = 'waiting'";
-    count_of(store, Statement::new(count)).await
-}
-
-async fn count_of(store: &mut Store, select: Statement) -> Result<u64, StoreError> {
-    let rows = store.rows(select).await?;
-    rows.first().map_or(Ok(0), |row| store::natural(row, "waiting"))
-}
-
-/// Takes an event in, where there is room and its sender has not used its id before.
+/// Takes events in, where there is room and their senders have not used their ids before. A number
+/// of statements that does not grow with theirs: each costs a sender time.
 pub(super) async fn admit(
     store: &mut Store,
-    arrival: &Arrival,
-    waiting: u64,
-) -> Result<Admitted, StoreError> {
-    let lane = &arrival.lane;
-    let replay = arrival.replay.clone().unwrap_or_else(|| arrival.id.to_string());
-    let known = "SELECT COUNT(*) AS waiting FROM ledger_trigger_events WHERE replay = $1";
-    if count_of(store, Statement::new(known).with(&*replay)).await? > 0 {
-        return Ok(Admitted::Replayed);
+    arrivals: &[&Arrival],
+) -> Result<Vec<Admitted>, StoreError> {
+    if arrivals.is_empty() {
+        return Ok(Vec::new());
     }
-    let here = "SELECT COUNT(*) AS waiting FROM ledger_trigger_events \
-                WHERE state = 'waiting' AND upstream = $1 AND lane = $2";
-    let here = Statement::new(here).with(&*lane.upstream).with(&*lane.key);
-    if waiting >= arrival.most as u64
-        || count_of(store, here).await? >= TRIGGER_WAITING_PER_CONVERSATION as u64
-    {
-        return Ok(Admitted::Full);
+    let mut by_lane = waiting(store).await?;
+    let mut all: usize = by_lane.values().sum();
+    let mut known = HashSet::new();
+    let mut done = Vec::with_capacity(arrivals.len());
+    for arrival in arrivals {
+        let here = by_lane.entry(arrival.lane.clone()).or_default();
+        done.push(if !known.insert(replay(arrival)) {
+            Admitted::Replayed
+        } else if all >= arrival.most || *here >= TRIGGER_WAITING_PER_CONVERSATION {
+            Admitted::Full
+        } else {
+            (all, *here) = (all + 1, *here + 1);
+            Admitted::Durable
+        });
     }
-    let insert = Statement::new(
+    // Another gateway, or an earlier commit, may have been faster.
+    let new = insert(store, arrivals, &done).await?;
+    let mut stirred: BTreeMap<&Lane, i64> = BTreeMap::new();
+    for (arrival, done) in arrivals.iter().zip(&mut done) {
+        if *done == Admitted::Durable {
+            if new.contains(&arrival.id) {
+                *stirred.entry(&arrival.lane).or_default() += 1;
+            } else {
+                *done = Admitted::Replayed;
+            }
+        }
+    }
+    stir(store, stirred).await?;
+    Ok(done)
+}
+
+/// How many events wait, by lane.
+async fn waiting(store: &mut Store) -> Result<HashMap<Lane, usize>, StoreError> {
+    let select = Statement::new(
+        "SELECT upstream, lane, COUNT(*) AS waiting FROM ledger_trigger_events \
+         WHERE state = 'waiting' GROUP BY upstream, lane",
+    );
+    let mut waiting = HashMap::new();
+    for row in store.rows(select).await? {
+        let count = usize::try_from(store::natural(&row, "waiting")?).unwrap_or(usize::MAX);
+        waiting.insert(lane_of(&row)?, count);
+    }
+    Ok(waiting)
+}
+
+fn lane_of(row: &AnyRow) -> Result<Lane, StoreError> {
+    Ok(Lane { upstream: store::text(row, "upstream")?, key: store::text(row, "lane")? })
+}
+
+fn replay(arrival: &Arrival) -> String {
+    arrival.replay.clone().unwrap_or_else(|| arrival.id.to_string())
+}
+
+/// Inserts those that are to be durable. Gives the ids that are.
+async fn insert(
+    store: &mut Store,
+    arrivals: &[&Arrival],
+    done: &[Admitted],
+) -> Result<HashSet<Uuid>, StoreError> {
+    let mut new = HashSet::new();
+    let wanted = arrivals.iter().zip(done).filter(|(_, done)| **done == Admitted::Durable);
+    let wanted: Vec<&Arrival> = wanted.map(|(arrival, _)| *arrival).collect();
+    if wanted.is_empty() {
+        return Ok(new);
+    }
+    let mut insert = Statement::varying(
         "INSERT INTO ledger_trigger_events \
-         (id, replay, upstream, lane, at, received, body, state, outcome, ended) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, 'waiting', '', 0) ON CONFLICT (replay) DO NOTHING",
+         (id, replay, upstream, lane, at, received, body, state, outcome, ended) VALUES ",
     );
-    let insert = insert
-        .with(arrival.id)
-        .with(&*replay)
-        .with(&*lane.upstream)
-        .with(&*lane.key)
-        .with(arrival.at.as_microsecond())
-        .with(arrival.received.as_microsecond())
-        .with(body::json(&arrival.order));
-    // Another gateway may have been faster.
-    if store.run(insert).await? == 0 {
-        return Ok(Admitted::Replayed);
+    batch::rows(&mut insert, wanted.into_iter(), |arrival| {
+        [
+            Value::from(arrival.id),
+            Value::from(replay(arrival)),
+            Value::from(&*arrival.lane.upstream),
+            Value::from(&*arrival.lane.key),
+            Value::from(arrival.at.as_microsecond()),
+            Value::from(arrival.received.as_microsecond()),
+            Value::from(body::json(&arrival.order)),
+            Value::from("waiting"),
+            Value::from(""),
+            Value::from(0_i64),
+        ]
+    });
+    insert.push(" ON CONFLICT (replay) DO NOTHING RETURNING id");
+    for row in store.rows(insert).await? {
+        new.insert(store::id(&row, "id")?);
     }
-    let upsert = Statement::new(
-        "INSERT INTO ledger_trigger_lanes (upstream, lane, owner, due, arrivals, state) \
-         VALUES ($1, $2, '', 0, 1, '') ON CONFLICT (upstream, lane) \
-         DO UPDATE SET due = 0, arrivals = ledger_trigger_lanes.arrivals + 1",
+    Ok(new)
+}
+
+/// Makes lanes due, in the order of their names, so that two gateways cannot wait for one another.
+async fn stir(store: &mut Store, lanes: BTreeMap<&Lane, i64>) -> Result<(), StoreError> {
+    if lanes.is_empty() {
+        return Ok(());
+    }
+    let mut upsert = Statement::varying(
+        "INSERT INTO ledger_trigger_lanes (upstream, lane, owner, due, arrivals, state) VALUES ",
     );
-    store.run(upsert.with(&*lane.upstream).with(&*lane.key)).await?;
-    Ok(Admitted::Durable)
+    batch::rows(&mut upsert, lanes.into_iter(), |(lane, arrivals)| {
+        [
+            Value::from(&*lane.upstream),
+            Value::from(&*lane.key),
+            Value::from(""),
+            Value::from(0_i64),
+            Value::from(arrivals),
+            Value::from(""),
+        ]
+    });
+    upsert.push(
+        " ON CONFLICT (upstream, lane) DO UPDATE SET due = 0, \
+         arrivals = ledger_trigger_lanes.arrivals + excluded.arrivals",
+    );
+    store.run(upsert).await.map(drop)
 }
 
 /// Saves a lane that is this writer's, with its events.
@@ -186,11 +256,16 @@ pub(super) async fn save(
         Then::Keep => writer.to_string(),
         Then::Release => String::new(),
     };
-    let update = Statement::new(
+    // A file has one gateway, and nothing to be shared: taking a lane writes nothing there.
+    let ours = match store.backend {
+        Backend::Sqlite => "$7 = $7",
+        Backend::Postgres => "owner = $7",
+    };
+    let update = Statement::lasting(format!(
         "UPDATE ledger_trigger_lanes SET state = $1, owner = $2, \
          due = CASE WHEN arrivals = $3 THEN $4 ELSE 0 END \
-         WHERE upstream = $5 AND lane = $6 AND owner = $7",
-    );
+         WHERE upstream = $5 AND lane = $6 AND {ours}"
+    ));
     let update = update
         .with(page.state.as_deref().unwrap_or_default())
         .with(&*owner)
@@ -210,10 +285,13 @@ pub(super) async fn save(
         let delete = delete.with(&*lane.upstream).with(&*lane.key).with(page.arrivals);
         store.run(delete).await?;
     }
-    if !page.applied.is_empty() {
+    let ended = |id: &Uuid| page.settled.iter().any(|it| it.id == *id);
+    let applied: Vec<Value> =
+        page.applied.iter().filter(|id| !ended(id)).map(|id| Value::from(*id)).collect();
+    if !applied.is_empty() {
         let mut update =
             Statement::varying("UPDATE ledger_trigger_events SET state = 'applied' WHERE id IN ");
-        update.tuple(page.applied.iter().map(|id| Value::from(*id)));
+        update.tuple(applied);
         update.push(" AND state = 'waiting'");
         store.run(update).await?;
     }
@@ -238,18 +316,38 @@ pub(super) fn events(notices: &[Notice]) -> Vec<Event> {
 }
 
 async fn take(store: &mut Store, chain: &Chain, asked: Take) -> Result<Taken, StoreError> {
+    if store.backend == Backend::Sqlite {
+        // Every other writer of a file is dead, and this one asks one thing at a time.
+        return due(store, chain, &asked, "").await;
+    }
     store.begin().await?;
     batch::still_alive(store, chain.writer).await?;
+    let free = format!(
+        " AND (l.owner = '' OR l.owner = $2 OR NOT EXISTS (SELECT 1 FROM ledger_writers w \
+         WHERE w.id = l.owner AND w.ended = 0 AND w.beat >= {} - {LEDGER_DEAD_MS}))",
+        store.backend.now_ms()
+    );
+    let taken = due(store, chain, &asked, &free).await?;
+    for open in &taken.lanes {
+        let update = Statement::new(
+            "UPDATE ledger_trigger_lanes SET owner = $1 WHERE upstream = $2 AND lane = $3",
+        );
+        let update = update.with(chain.writer).with(&*open.lane.upstream).with(&*open.lane.key);
+        store.run(update).await?;
+    }
+    store.commit().await?;
+    Ok(taken)
+}
+
+/// The lanes in which something is due and that are `free`, with what waits in them; or when the
+/// next one is.
+async fn due(
+    store: &mut Store,
+    chain: &Chain,
+    asked: &Take,
+    free: &str,
+) -> Result<Taken, StoreError> {
     let now = asked.now.as_microsecond();
-    let free = match store.backend {
-        // Every other writer of a file is dead.
-        Backend::Sqlite => String::new(),
-        Backend::Postgres => format!(
-            " AND (l.owner = '' OR l.owner = $2 OR NOT EXISTS (SELECT 1 FROM ledger_writers w \
-             WHERE w.id = l.owner AND w.ended = 0 AND w.beat >= {} - {LEDGER_DEAD_MS}))",
-            store.backend.now_ms()
-        ),
-    };
     let mut select = Statement::varying(format!(
         "SELECT l.upstream, l.lane, l.arrivals, l.state FROM ledger_trigger_lanes l \
          WHERE l.due <= $1 AND $2 = $2{free}"
@@ -257,57 +355,62 @@ async fn take(store: &mut Store, chain: &Chain, asked: Take) -> Result<Taken, St
     .with(now)
     .with(chain.writer);
     for lane in &asked.busy {
-        select.push(" AND NOT (l.upstream = ");
-        select.bind(&*lane.upstream);
-        select.push(" AND l.lane = ");
-        select.bind(&*lane.key);
-        select.push(")");
+        select.push(" AND NOT ");
+        named(&mut select, "l.", lane);
     }
     select.push(&format!(" ORDER BY l.due LIMIT {}{}", asked.most, store.backend.take_free()));
     let mut lanes = Vec::new();
     for row in store.rows(select).await? {
-        let lane =
-            Lane { upstream: store::text(&row, "upstream")?, key: store::text(&row, "lane")? };
         let state = Some(store::text(&row, "state")?).filter(|state| !state.is_empty());
         let arrivals = store::natural(&row, "arrivals")?;
-        lanes.push(Open { lane, state, arrivals, waiting: Vec::new() });
+        lanes.push(Open { lane: lane_of(&row)?, state, arrivals, waiting: Vec::new() });
     }
-    for open in &mut lanes {
-        let update = Statement::new(
-            "UPDATE ledger_trigger_lanes SET owner = $1 WHERE upstream = $2 AND lane = $3",
-        );
-        let update = update.with(chain.writer).with(&*open.lane.upstream).with(&*open.lane.key);
-        store.run(update).await?;
-        open.waiting = waiting_in(store, &open.lane).await?;
+    if !lanes.is_empty() {
+        waiting_in(store, &mut lanes).await?;
+        return Ok(Taken { lanes, next: None });
     }
     let next =
         "SELECT MIN(due) AS next FROM ledger_trigger_lanes WHERE due > $1 HAVING COUNT(*) > 0";
     let rows = store.rows(Statement::new(next).with(now)).await?;
     let next = rows.first().map(|row| store::number(row, "next")).transpose()?;
-    store.commit().await?;
     let next = next.filter(|at| *at != NEVER).and_then(|at| Timestamp::from_microsecond(at).ok());
     Ok(Taken { lanes, next })
 }
 
-async fn waiting_in(store: &mut Store, lane: &Lane) -> Result<Vec<Waiting>, StoreError> {
-    let select = format!(
-        "SELECT id, at, received, body FROM ledger_trigger_events \
-         WHERE state = 'waiting' AND upstream = $1 AND lane = $2 \
-         ORDER BY at, received, id LIMIT {TRIGGER_WAITING_PER_CONVERSATION}"
+/// `(upstream = … AND lane = …)`
+fn named(statement: &mut Statement, table: &str, lane: &Lane) {
+    statement.push(&format!("({table}upstream = "));
+    statement.bind(&*lane.upstream);
+    statement.push(&format!(" AND {table}lane = "));
+    statement.bind(&*lane.key);
+    statement.push(")");
+}
+
+async fn waiting_in(store: &mut Store, lanes: &mut [Open]) -> Result<(), StoreError> {
+    let mut select = Statement::varying(
+        "SELECT id, upstream, lane, at, received, body FROM ledger_trigger_events \
+         WHERE state = 'waiting' AND (",
     );
-    let select = Statement::lasting(select).with(&*lane.upstream).with(&*lane.key);
-    let mut waiting = Vec::new();
+    for (at, open) in lanes.iter().enumerate() {
+        if at > 0 {
+            select.push(" OR ");
+        }
+        named(&mut select, "", &open.lane);
+    }
+    select.push(") ORDER BY at, received, id");
     for row in store.rows(select).await? {
+        let lane = lane_of(&row)?;
+        let Some(open) = lanes.iter_mut().find(|it| it.lane == lane) else { continue };
         let order = serde_json::from_str(&store::text(&row, "body")?)
             .map_err(|_| StoreError::Strange("an event that is none"))?;
-        waiting.push(Waiting {
+        open.waiting.push(Waiting {
             id: store::id(&row, "id")?,
             at: store::time(&row, "at")?,
             received: store::time(&row, "received")?,
             order,
         });
     }
-    Ok(waiting)
+    Ok(())
 }
 
 async fn told(store: &mut Store, event: Uuid) -> Result<Option<Told>, StoreError> {
