@@ -31,6 +31,9 @@ pub trait Shelf: Send + Sync {
     /// nothing was saved.
     fn save(&self, page: Page) -> LocalBoxFuture<'static, Result<Held, Unkept>>;
 
+    /// Whether an event waits in a lane that wants it paused.
+    fn has_pause(&self, lane: Lane) -> LocalBoxFuture<'static, Result<bool, Unkept>>;
+
     /// What became of an event.
     fn told(&self, event: Uuid) -> LocalBoxFuture<'static, Result<Option<Told>, Unkept>>;
 

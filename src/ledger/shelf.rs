@@ -22,6 +22,7 @@ use crate::hook::shelf::{
     Admitted, Arrival, Held, Lane, Notice, Open, Outcome, Page, Settled, Shelf, Taken, Then, Told,
     Unkept, Waiting,
 };
+use crate::hook::trigger::Order;
 use crate::limits::{LEDGER_DEAD_MS, TRIGGER_WAITING_PER_CONVERSATION};
 
 /// Never.
@@ -37,6 +38,7 @@ pub(super) struct Take {
 /// What is asked beside writes that share a commit.
 pub(super) enum Ask {
     Take(Take, Reply<Taken>),
+    HasPause(Lane, Reply<bool>),
     Told(Uuid, Reply<Option<Told>>),
     Sweep(Timestamp, Reply<()>),
 }
@@ -69,6 +71,11 @@ impl Shelf for Ledger {
         Box::pin(async move { asked.await.map_err(|_| Unkept) })
     }
 
+    fn has_pause(&self, lane: Lane) -> LocalBoxFuture<'static, Result<bool, Unkept>> {
+        let asked = self.ask(|reply| Command::Shelf(Ask::HasPause(lane, reply)));
+        Box::pin(async move { asked.await.map_err(|_| Unkept) })
+    }
+
     fn told(&self, event: Uuid) -> LocalBoxFuture<'static, Result<Option<Told>, Unkept>> {
         let asked = self.ask(|reply| Command::Shelf(Ask::Told(event, reply)));
         Box::pin(async move { asked.await.map_err(|_| Unkept) })
@@ -88,6 +95,7 @@ impl Ask {
         use crate::change::journal::Unwritten;
         match self {
             Self::Take(_, reply) => drop(reply.send(Err(Unwritten))),
+            Self::HasPause(_, reply) => drop(reply.send(Err(Unwritten))),
             Self::Told(_, reply) => drop(reply.send(Err(Unwritten))),
             Self::Sweep(_, reply) => drop(reply.send(Err(Unwritten))),
         }
@@ -97,6 +105,7 @@ impl Ask {
     pub(super) async fn answer(self, store: &mut Store, chain: &Chain) -> Option<StoreError> {
         match self {
             Self::Take(asked, reply) => hand_over(reply, take(store, chain, asked).await),
+            Self::HasPause(lane, reply) => hand_over(reply, has_pause(store, lane).await),
             Self::Told(event, reply) => hand_over(reply, told(store, event).await),
             Self::Sweep(before, reply) => hand_over(reply, sweep(store, before).await),
         }
@@ -411,6 +420,12 @@ async fn waiting_in(store: &mut Store, lanes: &mut [Open]) -> Result<(), StoreEr
         });
     }
     Ok(())
+}
+
+async fn has_pause(store: &mut Store, lane: Lane) -> Result<bool, StoreError> {
+    let mut open = [Open { lane, state: None, arrivals: 0, waiting: Vec::new() }];
+    waiting_in(store, &mut open).await?;
+    Ok(open[0].waiting.iter().any(|it| matches!(it.order, Order::Pause(_))))
 }
 
 async fn told(store: &mut Store, event: Uuid) -> Result<Option<Told>, StoreError> {

@@ -40,6 +40,8 @@ use crate::json;
 const PAUSE: Duration = Duration::from_secs(20);
 /// The same for a resume.
 const RESUME: Duration = Duration::from_secs(15);
+/// Between two looks whether a pause has come while a resume is under way.
+const OVERTAKEN: Duration = Duration::from_millis(250);
 /// How long the vendor is asked for a conversation.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -104,7 +106,22 @@ impl World for At {
 
     fn pause_came(&self) -> LocalBoxFuture<'static, ()> {
         let came = Arc::clone(&self.pause_came);
-        Box::pin(async move { came.notified().await })
+        let (worker, lane) = (Rc::clone(&self.worker), self.lane.clone());
+        // What came on another gateway, or before this turn could be called, is seen in the ledger.
+        let seen = async move {
+            loop {
+                if worker.site.hooks.shelf.has_pause(lane.clone()).await == Ok(true) {
+                    return;
+                }
+                tokio::time::sleep(OVERTAKEN).await;
+            }
+        };
+        Box::pin(async move {
+            tokio::select! {
+                () = came.notified() => {}
+                () = seen => {}
+            }
+        })
     }
 
     fn save(&self, book: &Book, turn: &Turn) -> LocalBoxFuture<'static, Result<Held, Unkept>> {

@@ -89,6 +89,7 @@ async fn a_lane_is_one_gateways_until_it_lets_go(#[values(On::Sqlite, On::Postgr
     };
     // What comes meanwhile, on whichever gateway, makes it due as soon as it is let go.
     other.admit(second.clone()).await.unwrap();
+    assert_eq!(ledger.has_pause(lane("c1")).await, Ok(false));
     let settled = vec![Settled { id: first.id, outcome: Outcome::Protected }];
     let notice = Notice {
         kind: "recording.paused",
