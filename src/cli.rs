@@ -10,6 +10,7 @@ mod config;
 mod hook;
 mod ledger;
 mod mock;
+mod rehearse;
 mod serve;
 mod spec;
 mod trigger;
@@ -31,6 +32,7 @@ use crate::config::{Config, ConfigError, Layers};
   recgate serve --set gateway.listen=0.0.0.0:80   the same on another address
   recgate serve --config my.toml                  with your own upstreams and clients
   recgate check traffic.har                       recorded traffic against the contracts
+  recgate rehearse protection                     what becomes of calls when the vendor changes, and through recgate
   recgate changes                                 what happened to the APIs, and what applies to whom
   recgate clients                                 who still lives on the old API
   recgate hook test crm event.json                what a trigger would make of an event
@@ -52,6 +54,8 @@ enum Command {
     Mock(Settings),
     /// Check recorded traffic (HAR files) against the contracts, offline.
     Check(check::CheckArguments),
+    /// Run calls in three lanes: before a change, after it, and after it through recgate.
+    Rehearse(rehearse::RehearseArguments),
     /// Check or print the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -106,6 +110,7 @@ pub fn run() -> ExitCode {
         Command::Serve(settings) => serve::run(&settings),
         Command::Mock(settings) => mock::run(&settings),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Rehearse(arguments) => rehearse::run(&arguments),
         Command::Changes(arguments) => changes::run(&arguments),
         Command::Clients(arguments) => clients::run(&arguments),
         Command::Config(command) => config::run(&command),

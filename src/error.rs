@@ -31,6 +31,23 @@ pub struct Failure {
 pub enum Code {
     /// No `Host`, two, or one that is no authority (RFC 9110 §7.2).
     HostInvalid,
+    /// Bytes that are no HTTP request, or one that two servers could read differently (RFC 9112
+    /// §11.2).
+    RequestMalformed,
+    /// A version of HTTP that is not spoken here.
+    RequestVersion,
+    /// A transfer coding other than `chunked` (RFC 9112 §6.1).
+    RequestCoding,
+    /// `CONNECT` and `TRACE`: what they ask for, a gateway does not do.
+    RequestMethod,
+    /// An expectation other than `100-continue` (RFC 9110 §10.1.1).
+    RequestExpectation,
+    /// A request line over the limit.
+    RequestTargetTooLong,
+    /// A head over the limits.
+    RequestHeadTooLarge,
+    /// A path that servers read differently: an encoded slash, a dot segment, broken UTF-8.
+    RequestPath,
     /// No upstream serves this path.
     NoRoute,
     /// The request breaks the contract of the client's date, and hop 1 is enforced.
@@ -89,6 +106,8 @@ pub enum Code {
     TriggerPayload,
     /// More events wait than may.
     TriggerFull,
+    /// More requests are under way than the gateway has places for; nothing was sent.
+    Overloaded,
     /// recgate is at fault.
     Internal,
 }
@@ -204,6 +223,54 @@ impl Code {
             Self::HostInvalid => {
                 ("request.host", 400, Client, Never, "The request needs exactly one valid Host.")
             }
+            Self::RequestMalformed => (
+                "request.malformed",
+                400,
+                Client,
+                Never,
+                "The request is not HTTP as RFC 9112 has it, or can be read in two ways. It was not forwarded.",
+            ),
+            Self::RequestVersion => {
+                ("request.version", 505, Client, Never, "HTTP/1.0, 1.1 and 2 are spoken here.")
+            }
+            Self::RequestCoding => (
+                "request.coding",
+                501,
+                Client,
+                Never,
+                "No transfer coding but chunked is taken here; a Content-Encoding passes.",
+            ),
+            Self::RequestMethod => {
+                ("request.method", 501, Client, Never, "This method is not carried by the gateway.")
+            }
+            Self::RequestExpectation => (
+                "request.expectation",
+                417,
+                Client,
+                Never,
+                "100-continue is the only expectation that can be met here.",
+            ),
+            Self::RequestTargetTooLong => (
+                "request.target-too-long",
+                414,
+                Client,
+                Never,
+                "The request line is longer than the gateway takes.",
+            ),
+            Self::RequestHeadTooLarge => (
+                "request.head-too-large",
+                431,
+                Client,
+                Never,
+                "The request's head has more bytes or more lines than the gateway takes.",
+            ),
+            Self::RequestPath => (
+                "request.path",
+                400,
+                Client,
+                Never,
+                "The path can be read in more than one way (an encoded slash, a dot segment, broken UTF-8), so the request was not forwarded.",
+            ),
             Self::NoRoute => (
                 "route.none",
                 404,
@@ -394,6 +461,13 @@ impl Code {
                 Gateway,
                 Safe,
                 "Too many events wait for their turn. Nothing was done.",
+            ),
+            Self::Overloaded => (
+                "gateway.overloaded",
+                503,
+                Gateway,
+                Safe,
+                "The gateway has too much to do; nothing was sent. Try again after Retry-After.",
             ),
             Self::Internal => (
                 "gateway.internal",

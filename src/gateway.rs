@@ -11,6 +11,7 @@ mod body;
 mod chosen;
 mod connection;
 mod cors;
+mod door;
 mod errand;
 mod forward;
 mod headers;
@@ -18,7 +19,9 @@ mod hooks;
 mod identify;
 mod judge;
 mod listen;
+mod load;
 pub mod metrics;
+mod passage;
 mod pipeline;
 mod pool;
 pub mod recorded;
@@ -27,11 +30,14 @@ mod respond;
 mod route;
 mod sign_in;
 mod stream;
+mod target;
 pub mod tls;
 mod upgrade;
 pub mod upstream;
 mod visit;
+mod vitals;
 mod watch;
+mod wire;
 mod worker;
 
 use std::io;
@@ -45,8 +51,10 @@ use tokio::sync::watch as signal;
 use tokio::task::LocalSet;
 
 use self::alarm::Alarming;
+use self::door::{Door, Most};
 use self::hooks::{Hooks, Unrecorded};
 use self::identify::Clients;
+use self::load::Load;
 use self::metrics::Metrics;
 use self::route::Routes;
 use self::tls::TlsError;
@@ -156,6 +164,19 @@ impl Gateway {
             journal,
             deprecations: config.deprecations.clone(),
             hooks: Hooks::new(&config.triggers, sinks.shelf, unrecorded),
+            trusted_peers: config.gateway.trusted_peers.clone(),
+            door: Door::new(
+                Most {
+                    in_all: config.limits.connections,
+                    per_address: config.limits.connections_per_address,
+                },
+                config.gateway.trusted_peers.clone(),
+            ),
+            load: Load::new(
+                config.limits.requests,
+                config.limits.pause_requests,
+                Duration::from_millis(config.limits.wait_ms),
+            ),
         });
         Ok(Self { site, listeners, address, tls, drain: config.gateway.drain })
     }

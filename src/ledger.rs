@@ -36,11 +36,11 @@ pub mod verify;
 mod writer;
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::future::LocalBoxFuture;
 use jiff::Timestamp;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
@@ -65,7 +65,7 @@ use crate::limits::{LEDGER_ENTRIES, LEDGER_EVENT_BYTES, LEDGER_EVENTS, LEDGER_QU
 #[derive(Clone)]
 pub struct Ledger {
     commands: mpsc::Sender<Command>,
-    lost: Arc<AtomicU64>,
+    lost: Counter,
     /// Whether other gateways may write to the same database.
     shared: bool,
 }
@@ -101,7 +101,7 @@ impl Ledger {
             faults::Faults::default(),
         )
         .await?;
-        Ok(Self { commands, lost: Arc::default(), shared })
+        Ok(Self { commands, lost: Counter::default(), shared })
     }
 
     /// The same, with a store that can be made to fail.
@@ -110,7 +110,7 @@ impl Ledger {
         let (commands, waiting) = mpsc::channel(LEDGER_QUEUE);
         let shared = settings.place.is_shared();
         writer::start(settings, waiting, faults).await?;
-        Ok(Self { commands, lost: Arc::default(), shared })
+        Ok(Self { commands, lost: Counter::default(), shared })
     }
 
     /// What became of an intent, with the events that tell it. Resolves when both are durable.
@@ -147,7 +147,7 @@ impl Ledger {
     /// Counts a use in the inventory: merged, and written within a second or two.
     pub fn count(&self, once: Use) {
         if self.commands.try_send(Command::Count(once)).is_err() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.lost.inc();
         }
     }
 
@@ -182,7 +182,14 @@ impl Ledger {
     /// Records and uses that could not even be handed to the writer.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Relaxed)
+        self.lost.get()
+    }
+
+    /// Counts what was lost among other metrics, as `recgate_ledger_lost`.
+    pub fn register(&self, registry: &mut Registry) {
+        let help = "Records and uses that could not be handed to the ledger's writer";
+        let registry = registry.sub_registry_with_prefix("recgate");
+        registry.register("ledger_lost", help, self.lost.clone());
     }
 
     /// Writes that this gateway ends, and closes the ledger. Later commands are refused.
@@ -277,7 +284,7 @@ impl Journal for Ledger {
         let (reply, _) = oneshot::channel();
         let write = Write { what: What::Note(note(&record), reply), events: Vec::new() };
         if self.commands.try_send(Command::Write(write)).is_err() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.lost.inc();
             tracing::error!(
                 exchange = %record.exchange, event = ?record.event,
                 "a record is lost: the ledger's writer does not keep up"

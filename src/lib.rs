@@ -18,10 +18,11 @@
 //! | [`json`] | strict JSON on a borrowed tree | nobody |
 //! | [`dialect`] | error shapes of the vendors | nobody |
 //! | [`change`] | one module a vendor announcement | [`contract`], [`dialect`], [`error`], [`json`] |
-//! | [`gateway`] | listens, identifies, checks, calls, answers | all but [`mock`] and [`cli`] |
+//! | [`gateway`] | listens, identifies, checks, calls, answers | all but [`mock`], [`rehearse`] and [`cli`] |
 //! | [`mock`] | a stateful vendor to rehearse against | [`dialect`] |
 //! | [`ledger`] | intents, outcomes, events and leases, durable | [`change::journal`], [`hook::shelf`] |
 //! | [`report`] | findings, each kind once | [`contract`], [`error`] |
+//! | [`rehearse`] | calls in three lanes: before, after, through recgate | [`gateway`], [`mock`] and below |
 //! | [`hook`] | signed events in and out; leases | [`change`], [`json`] |
 //! | [`admin`] | the operator's side | [`ledger`], [`report`] |
 //! | [`config`] | file, variables and flags, checked | the settings of the rooms |
@@ -45,5 +46,6 @@ pub mod json;
 pub mod ledger;
 pub mod limits;
 pub mod mock;
+pub mod rehearse;
 pub mod report;
 pub mod telemetry;

@@ -92,6 +92,9 @@ pub const LEDGER_ANCHOR_BYTES: u64 = 1024 * 1024;
 /// Time between two looks for records that are older than `ledger.keep_days`, in milliseconds.
 pub const LEDGER_PRUNE_MS: u64 = 3_600_000;
 
+/// Records that one transaction of the ledger removes: what is written waits for it.
+pub const LEDGER_PRUNE_RECORDS: u64 = 5_000;
+
 /// Ids that one entry of the ledger names: as many as a deletion-protection call may.
 pub const LEDGER_SUBJECTS: usize = 100;
 
@@ -269,3 +272,22 @@ pub const LEASE_CONVERSATIONS: usize = 64;
 /// Conversations of which it is remembered that a client paused them while the ledger could not say
 /// so.
 pub const UNRECORDED_PAUSES: u64 = 10_000;
+
+/// Hexadecimal digits of a chunk's size, leading zeros included.
+pub const CHUNK_SIZE_DIGITS: usize = 15;
+/// Bytes of the extensions of one chunked body's chunks, all together.
+pub const CHUNK_EXTENSION_BYTES: usize = 4 * 1024;
+/// How long a client that has its last answer may go on sending before its connection is cut, in
+/// milliseconds, and how many bytes.
+pub const LINGER_MS: u64 = 2_000;
+/// The bytes.
+pub const LINGER_BYTES: usize = 1024 * 1024;
+
+/// Bytes of a scenario's file.
+pub const SCENARIO_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Calls of one rehearsal: what came of each is held until it is written down.
+pub const REHEARSE_CALLS: usize = 10_000;
+
+/// Bytes of an answer in a rehearsal's lane.
+pub const REHEARSE_ANSWER_BYTES: usize = 16 * 1024 * 1024;

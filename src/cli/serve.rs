@@ -26,6 +26,9 @@ use crate::ledger::Ledger;
 use crate::report::{Coverage, Findings};
 use crate::telemetry;
 
+/// Files that are no connections of clients and upstreams: listeners, the ledger, logs.
+const OTHER_FILES: u64 = 256;
+
 pub(super) fn run(settings: &Settings) -> Result<(), Exit> {
     let config = settings.load()?;
     telemetry::log_to_stderr(&config.log);
@@ -33,9 +36,26 @@ pub(super) fn run(settings: &Settings) -> Result<(), Exit> {
     runtime.block_on(serve(config)).map_err(Exit::from)
 }
 
+/// Raises the process's own limit of open files to what `connections` clients may need: one for each,
+/// and one for each upstream connection in their name.
+fn open_files(connections: usize) {
+    let wanted = (connections as u64).saturating_mul(2).saturating_add(OTHER_FILES);
+    match rlimit::increase_nofile_limit(wanted) {
+        Ok(got) if got < wanted => tracing::warn!(
+            wanted,
+            got,
+            "fewer files may be open than limits.connections needs; raise the hard limit (ulimit -Hn)"
+        ),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, wanted, "the limit of open files was not raised"),
+    }
+}
+
 async fn serve(config: Config) -> anyhow::Result<()> {
     // Signals first: one that comes during start-up must not kill what has been started.
     let terminated = terminated()?;
+
+    open_files(config.limits.connections);
 
     let mut registry = Registry::default();
     let findings = Findings::default();
@@ -50,6 +70,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let admin_address = admin_listener.local_addr().context("admin.listen")?;
     // After the ports: a start that fails for one of them makes no ledger.
     let ledger = Ledger::open(config.ledger.clone()).await.context("ledger")?;
+    ledger.register(&mut registry);
     let sinks = Sinks {
         findings: findings.clone(),
         coverage: coverage.clone(),

@@ -56,6 +56,8 @@ pub struct Gateway {
     pub listen: SocketAddr,
     /// Event loops, at least one.
     pub threads: usize,
+    /// Peers whose `Forwarded` is believed.
+    pub trusted_peers: Vec<Network>,
     /// How long draining may take.
     pub drain: Duration,
     /// Certificate and key files.
@@ -106,6 +108,8 @@ pub struct Upstream {
     pub ca_file: Option<PathBuf>,
     /// Origins whose preflights are answered here.
     pub cors_origins: Option<Vec<String>>,
+    /// What is done with a path that servers read differently.
+    pub ambiguous_paths: raw::AmbiguousPaths,
     /// Modes by hop, in the hops' order.
     pub modes: [Mode; 4],
     /// What things are that the contract does not declare.

@@ -14,6 +14,7 @@ use jiff::civil::Date;
 use super::checked::{Config, Gateway, Mock};
 use super::deprecation::{Deprecation, RawDeprecation};
 use super::error::ConfigError;
+use super::network::Network;
 use super::raw::{self, Raw};
 use super::trigger::Clear;
 use crate::mock::Unpublished;
@@ -46,6 +47,7 @@ impl<'a> Checking<'a> {
             unpublished: self.unpublished(&raw.mock.unpublished),
         };
         self.limits(&raw.limits);
+        let trusted_peers = self.trusted_peers(&raw.gateway.trusted_peers);
         let ledger = self.ledger(&raw.ledger);
         let upstreams = self.upstreams(&raw.upstream);
         let default_client = self.default_client(&raw.default_client);
@@ -63,6 +65,7 @@ impl<'a> Checking<'a> {
             gateway: Gateway {
                 listen: raw.gateway.listen,
                 threads: if raw.gateway.threads == 0 { cores } else { raw.gateway.threads },
+                trusted_peers,
                 drain: Duration::from_millis(raw.gateway.drain_ms),
                 tls: raw.gateway.tls,
             },
@@ -77,6 +80,19 @@ impl<'a> Checking<'a> {
             deprecations,
             triggers,
         })
+    }
+
+    fn trusted_peers(&mut self, written: &[String]) -> Vec<Network> {
+        let mut networks = Vec::new();
+        for (index, text) in written.iter().enumerate() {
+            match text.parse() {
+                Ok(network) => networks.push(network),
+                Err(error) => {
+                    self.fault(&format!("gateway.trusted_peers[{index}]"), format!("{error}"));
+                }
+            }
+        }
+        networks
     }
 
     pub(super) fn fault(&mut self, key: &str, message: impl Into<String>) {
@@ -140,6 +156,10 @@ impl<'a> Checking<'a> {
 
     fn limits(&mut self, limits: &raw::Limits) {
         let positive = [
+            ("connections", limits.connections),
+            ("connections_per_address", limits.connections_per_address),
+            ("requests", limits.requests),
+            ("pause_requests", limits.pause_requests),
             ("body_bytes", limits.body_bytes),
             ("answer_bytes", limits.answer_bytes),
             ("header_count", limits.header_count),
@@ -162,6 +182,9 @@ impl<'a> Checking<'a> {
             ("first_byte_ms", limits.first_byte_ms),
             ("head_ms", limits.head_ms),
             ("body_ms", limits.body_ms),
+            ("send_ms", limits.send_ms),
+            ("exchange_ms", limits.exchange_ms),
+            ("wait_ms", limits.wait_ms),
             ("connect_ms", limits.connect_ms),
         ];
         for (key, value) in times {

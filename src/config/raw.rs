@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 pub use self::client::{Client, DeletionProtection, HeaderMatch, KnownBy, Terms};
 pub use self::mock::{Mock, Unpublished};
 pub use self::upstream::{
-    BuiltIn, CheckOverride, Checks, ContractChoice, ContractFiles, Cors, Mode, OverlayFile,
-    Upstream, Vendor,
+    AmbiguousPaths, BuiltIn, CheckOverride, Checks, ContractChoice, ContractFiles, Cors, Mode,
+    OverlayFile, Upstream, Vendor,
 };
 
 /// The whole file.
@@ -57,6 +57,8 @@ pub struct Gateway {
     pub listen: SocketAddr,
     /// Event loops; 0 is one a core.
     pub threads: usize,
+    /// Peers whose `Forwarded` is believed: addresses and networks.
+    pub trusted_peers: Vec<String>,
     /// Milliseconds that draining may take.
     pub drain_ms: u64,
     /// With it the listener speaks TLS.
@@ -128,6 +130,8 @@ pub struct Limits {
     pub first_byte_ms: u64,
     pub head_ms: u64,
     pub body_ms: u64,
+    pub send_ms: u64,
+    pub exchange_ms: u64,
     pub connect_ms: u64,
     pub pause_watch_ms: u64,
     pub idle_ms: u64,
@@ -135,6 +139,11 @@ pub struct Limits {
     pub streams: u32,
     pub trigger_body_bytes: usize,
     pub trigger_events: usize,
+    pub connections: usize,
+    pub connections_per_address: usize,
+    pub requests: usize,
+    pub pause_requests: usize,
+    pub wait_ms: u64,
 }
 
 // === defaults: those that config.toml shows ===
@@ -145,7 +154,13 @@ const fn loopback(port: u16) -> SocketAddr {
 
 impl Default for Gateway {
     fn default() -> Self {
-        Self { listen: loopback(8080), threads: 0, drain_ms: 30_000, tls: None }
+        Self {
+            listen: loopback(8080),
+            threads: 0,
+            trusted_peers: Vec::new(),
+            drain_ms: 30_000,
+            tls: None,
+        }
     }
 }
 
@@ -165,6 +180,8 @@ impl Default for Limits {
             first_byte_ms: 10_000,
             head_ms: 60_000,
             body_ms: 15_000,
+            send_ms: 15_000,
+            exchange_ms: 3_600_000,
             connect_ms: 5_000,
             pause_watch_ms: 60_000,
             idle_ms: 60_000,
@@ -172,6 +189,11 @@ impl Default for Limits {
             streams: 128,
             trigger_body_bytes: 256 << 10,
             trigger_events: 10_000,
+            connections: 16_384,
+            connections_per_address: 4_096,
+            requests: 1_024,
+            pause_requests: 256,
+            wait_ms: 1_000,
         }
     }
 }

@@ -45,6 +45,7 @@ pub(crate) struct Watched {
 pub(crate) struct Progress {
     moved: Cell<Instant>,
     ended: Cell<bool>,
+    broke: Cell<bool>,
 }
 
 /// What came of reading a body up to a limit.
@@ -182,6 +183,9 @@ impl Watched {
             self.progress.moved.set(Instant::now());
             self.progress.ended.set(self.inner.is_end_stream());
         }
+        if matches!(polled, Poll::Ready(Some(Err(_)))) {
+            self.progress.broke.set(true);
+        }
         polled
     }
 }
@@ -190,7 +194,12 @@ impl Watched {
 
 impl Progress {
     fn new(ended: bool) -> Self {
-        Self { moved: Cell::new(Instant::now()), ended: Cell::new(ended) }
+        Self { moved: Cell::new(Instant::now()), ended: Cell::new(ended), broke: Cell::new(false) }
+    }
+
+    /// Whether it ended before its end.
+    pub(crate) fn has_broken(&self) -> bool {
+        self.broke.get()
     }
 
     /// Whether all of it has come.

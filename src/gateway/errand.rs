@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::chosen::Promised;
 use super::forward::Forward;
+use super::passage::Passage;
 use super::route::{Leg, Route};
 use super::upstream::Upstream;
 use super::visit::Visit;
@@ -51,7 +52,9 @@ impl Errand {
         ));
         let route = Route { upstream: Arc::clone(upstream), leg: Leg::Api, target: "/".to_owned() };
         let promised = Promised::plain(terms);
-        let visit = Rc::new(Visit::new(Rc::clone(worker), id, promised, &route, Method::GET));
+        let passage = Passage::own(id);
+        let visit =
+            Rc::new(Visit::new(Rc::clone(worker), id, promised, passage, &route, Method::GET));
         let deadline = Instant::now() + longest;
         let next = Rc::new(Forward { visit, deadline, author: Blame::Change });
         Self { exchange, next, worker: Rc::clone(worker), upstream: Arc::clone(upstream) }

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::body::{Body, Collected, while_moving};
 use super::headers;
 use super::judge::{find, view};
+use super::passage::InName;
 use super::route::Leg;
 use super::visit::Visit;
 use super::watch::Gate;
@@ -61,6 +62,10 @@ impl Forward {
         let found = find(visit.judge.kept.as_ref(), &call.method, call.path());
         self.check_request(found.as_ref(), &call)?;
         let until = call.patience.map_or(self.deadline, |patience| Instant::now() + patience);
+        let name = match call.principal {
+            Principal::Caller => InName::Client,
+            Principal::Service | Principal::Recovery => InName::Gateway,
+        };
         let method = call.method.clone();
         let head = Head {
             method: call.method,
@@ -69,7 +74,7 @@ impl Forward {
             extensions: call.extensions,
         };
         let work = async {
-            let response = self.send(head, Body::whole(call.body)).await?;
+            let response = self.send(head, Body::whole(call.body), name).await?;
             self.receive(&method, response, found.as_ref()).await
         };
         tokio::time::timeout_at(until, work).await.unwrap_or_else(|_| Err(self.late()))
@@ -117,10 +122,14 @@ impl Forward {
         let progress = body.progress();
         let method = head.method.clone();
         let work = async {
-            let response = self.send(head, body).await?;
+            let response = self.send(head, body, InName::Client).await?;
             self.receive(&method, response, found.as_ref()).await
         };
         let done = while_moving(work, &progress, visit.terms.deadline).await;
+        if progress.has_broken() && !matches!(done, Some(Ok(_))) {
+            // Whatever the upstream made of half a request, its cause was the client's.
+            return Err(Failure::new(Code::RequestBody, "the client's body broke off"));
+        }
         done.unwrap_or_else(|| {
             if progress.has_ended() {
                 Err(self.late())
@@ -156,7 +165,7 @@ impl Forward {
         }
     }
 
-    async fn send(&self, head: Head, body: Body) -> Result<Response<Body>, Failure> {
+    async fn send(&self, head: Head, body: Body, name: InName) -> Result<Response<Body>, Failure> {
         let pool = self.visit.worker.pool(self.visit.upstream(), self.visit.leg);
         let authority = &pool.server().authority;
         let mut request = Request::new(body);
@@ -168,6 +177,7 @@ impl Forward {
         let host = HeaderValue::from_str(authority.as_str())
             .map_err(|error| Failure::new(Code::Internal, error.to_string()))?;
         headers.insert(header::HOST, host);
+        self.visit.passage.tell(&mut headers, name);
         *request.headers_mut() = headers;
         *request.extensions_mut() = head.extensions;
         pool.send(request).await

@@ -31,6 +31,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::body::{Body, Collected, Watched};
+use super::load::Weight;
 use super::worker::Worker;
 use super::{authority, respond};
 use crate::change::exchange::LEDGER;
@@ -187,6 +188,8 @@ async fn answer(
     if parts.method != Method::POST {
         return Err(unknown());
     }
+    // Before anything of it is kept; any event may be a pause.
+    let place = worker.site.load.take(Weight::Pause).await?;
     let body = whole(&worker, body).await?;
     let received = Timestamp::now();
     let event = {
@@ -197,7 +200,7 @@ async fn answer(
         })?
     };
     drop(parts);
-    let (of, counted) = (Rc::clone(&worker), worker.admitted());
+    let (of, counted) = (Rc::clone(&worker), worker.admitted(place));
     // From here on it is the gateway's to end, whether or not the sender waits.
     let work = async move {
         accept(&of, &trigger, event, received).await.unwrap_or_else(|failure| {

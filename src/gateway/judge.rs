@@ -74,6 +74,11 @@ impl Judge {
         self.upstream.changes.watches(&self.method, &self.path)
     }
 
+    /// Whether this may be a call that is refused last, as far as method and path tell.
+    pub(crate) fn may_be_urgent(&self) -> bool {
+        self.upstream.changes.may_be_urgent(&self.method, &self.path)
+    }
+
     /// Whether a change has to read the request's body, however long it is.
     pub(crate) fn must_read(&self) -> bool {
         self.upstream.changes.must_read(&self.method, &self.path)

@@ -7,13 +7,14 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::StatusCode;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -21,10 +22,14 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
+use super::passage::{Arrival, Scheme};
 use super::pipeline;
 use super::stream::{Rewound, Stream};
+use super::vitals::{Delivered, Noted, Patience, Pieces, State, Vitals};
+use super::wire::{self, Wire};
 use super::worker::Worker;
 
 /// The first bytes of HTTP/2 in clear (RFC 9113 §3.4).
@@ -36,6 +41,21 @@ const REAP_EVERY: Duration = Duration::from_secs(10);
 /// After a connection could not be accepted: long enough for descriptors to come free, and for the
 /// log not to fill.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// How much more of a head hyper would take than `wire` lets pass.
+const HYPER_SLACK_BYTES: usize = 16 * 1024;
+
+/// HTTP/2 streams that a client may reset before they are looked at, and that are kept after an
+/// error of its own, before its connection ends (rapid reset, CVE-2023-44487).
+const H2_RESETS: usize = 64;
+
+/// Bytes of answers that wait in one HTTP/2 connection's memory, a stream.
+const H2_SEND_BYTES: usize = 64 * 1024;
+
+/// Bytes of request bodies that a client may send before they are read: of one stream and of all.
+const H2_STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+/// Of all.
+const H2_CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
 
 /// Connections waiting to be accepted, a listener.
 const BACKLOG: i32 = 1_024;
@@ -90,8 +110,20 @@ pub(crate) async fn serve(
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((tcp, peer)) => {
+                    let entered = match worker.site.door.enter(peer.ip()) {
+                        Ok(entered) => entered,
+                        Err(too_many) => {
+                            worker.site.metrics.turned_away(too_many.as_str());
+                            continue;
+                        }
+                    };
                     let (of, tls, stop) = (Rc::clone(&worker), tls.clone(), stop.clone());
-                    worker.connection(connection(of, tcp, peer.ip(), tls, stop));
+                    let scheme = if tls.is_some() { Scheme::Https } else { Scheme::Http };
+                    let arrival = Arrival { peer: peer.ip(), scheme };
+                    worker.connection(async move {
+                        connection(of, tcp, arrival, tls, stop).await;
+                        drop(entered);
+                    });
                 }
                 Err(error) => {
                     // Out of descriptors, or the peer has gone already: neither ends the service.
@@ -111,7 +143,7 @@ pub(crate) async fn serve(
 async fn connection(
     worker: Rc<Worker>,
     tcp: TcpStream,
-    peer: IpAddr,
+    arrival: Arrival,
     tls: Option<Arc<rustls::ServerConfig>>,
     stop: watch::Receiver<bool>,
 ) {
@@ -127,8 +159,8 @@ async fn connection(
         }
     };
     match opened {
-        Ok(Ok((stream, Speaks::Http1))) => http1(worker, stream, peer, stop).await,
-        Ok(Ok((stream, Speaks::Http2))) => http2(worker, stream, peer, stop).await,
+        Ok(Ok((stream, Speaks::Http1))) => http1(worker, stream, arrival, stop).await,
+        Ok(Ok((stream, Speaks::Http2))) => http2(worker, stream, arrival, stop).await,
         Ok(Err(error)) => tracing::debug!(%error, "a connection ended before its first request"),
         Err(_) => tracing::debug!("a connection sent nothing in time"),
     }
@@ -169,57 +201,127 @@ async fn opened(
     Ok((Rewound::new(first.freeze(), stream), speaks))
 }
 
-async fn http1(worker: Rc<Worker>, stream: Rewound, peer: IpAddr, stop: watch::Receiver<bool>) {
+async fn http1(worker: Rc<Worker>, stream: Rewound, arrival: Arrival, stop: watch::Receiver<bool>) {
     let limits = worker.site.limits.clone();
+    let vitals = vitals(&worker);
+    let bounds = wire::Bounds { bytes: limits.header_bytes, lines: limits.header_count };
+    let stream = Wire::new(Noted::new(stream, Arc::clone(&vitals)), bounds);
+    let refusals = stream.refusals();
+    let seen = Arc::clone(&vitals);
     let service = service_fn(move |request| {
-        let worker = Rc::clone(&worker);
-        async move { Ok::<_, Infallible>(pipeline::exchange(worker, peer, request).await) }
+        let (worker, refusals) = (Rc::clone(&worker), Arc::clone(&refusals));
+        let open = seen.begin();
+        async move {
+            let response = match refusals.of(&request) {
+                Some(refusal) => pipeline::refused(&worker, &refusal),
+                None => pipeline::exchange(worker, arrival, request).await,
+            };
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                refusals.tunnel();
+            }
+            Ok::<_, Infallible>(response.map(|body| Delivered::new(body, Pieces::Whole, open)))
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_millis(limits.head_ms))
-        .max_buf_size(limits.header_bytes)
+        // The limit is kept by `wire`, with an answer; hyper's is out of its way.
+        .max_buf_size(limits.header_bytes + HYPER_SLACK_BYTES)
         .max_headers(limits.header_count)
         .preserve_header_case(true)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    drained(connection, http1::UpgradeableConnection::graceful_shutdown, stop).await;
+    drained(connection, http1::UpgradeableConnection::graceful_shutdown, &vitals, stop).await;
 }
 
-async fn http2(worker: Rc<Worker>, stream: Rewound, peer: IpAddr, stop: watch::Receiver<bool>) {
+async fn http2(worker: Rc<Worker>, stream: Rewound, arrival: Arrival, stop: watch::Receiver<bool>) {
     let limits = worker.site.limits.clone();
+    let vitals = vitals(&worker);
+    let stream = Noted::new(stream, Arc::clone(&vitals));
+    let seen = Arc::clone(&vitals);
     let service = service_fn(move |request| {
         let worker = Rc::clone(&worker);
-        async move { Ok::<_, Infallible>(pipeline::exchange(worker, peer, request).await) }
+        let open = seen.begin();
+        async move {
+            let response = pipeline::exchange(worker, arrival, request).await;
+            Ok::<_, Infallible>(response.map(|body| Delivered::new(body, Pieces::Small, open)))
+        }
     });
     let header_bytes = u32::try_from(limits.header_bytes).unwrap_or(u32::MAX);
     let connection = http2::Builder::new(OnThisThread)
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)
         .max_header_list_size(header_bytes)
+        .max_pending_accept_reset_streams(H2_RESETS)
+        .max_local_error_reset_streams(H2_RESETS)
+        .max_send_buf_size(H2_SEND_BYTES)
+        .initial_stream_window_size(H2_STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(H2_CONNECTION_WINDOW_BYTES)
         // A peer that answers no ping is gone, or never was one.
         .keep_alive_interval(Duration::from_millis(limits.head_ms))
         .keep_alive_timeout(Duration::from_millis(limits.first_byte_ms))
         .serve_connection(TokioIo::new(stream), service);
-    drained(connection, http2::Connection::graceful_shutdown, stop).await;
+    drained(connection, http2::Connection::graceful_shutdown, &vitals, stop).await;
 }
 
-/// Serves a connection to its end. A stop lets it end what it has begun.
-async fn drained<C, E>(connection: C, shut: fn(Pin<&mut C>), stop: watch::Receiver<bool>)
-where
+fn vitals(worker: &Worker) -> Arc<Vitals> {
+    let limits = &worker.site.limits;
+    Vitals::new(Patience {
+        send: Duration::from_millis(limits.send_ms),
+        idle: Duration::from_millis(limits.head_ms),
+        exchange: Duration::from_millis(limits.exchange_ms),
+    })
+}
+
+/// Serves a connection to its end. A stop lets it end what it has begun, and so does idleness; a
+/// client that takes nothing is left at once.
+async fn drained<C, E>(
+    connection: C,
+    shut: fn(Pin<&mut C>),
+    vitals: &Vitals,
+    stop: watch::Receiver<bool>,
+) where
     C: Future<Output = Result<(), E>>,
     E: std::fmt::Display,
 {
     let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stopped(stop) => {
-            shut(connection.as_mut());
-            connection.await
+    let mut stop = std::pin::pin!(stopped(stop));
+    let mut stopping = false;
+    let mut closing = None;
+    loop {
+        let look = match vitals.state() {
+            State::Stuck => {
+                tracing::debug!(
+                    "a client took nothing of its answer in time, or an exchange had no end"
+                );
+                return;
+            }
+            State::Idle => {
+                let until = *closing.get_or_insert_with(|| {
+                    shut(connection.as_mut());
+                    Instant::now() + vitals.patience().send
+                });
+                if until <= Instant::now() {
+                    tracing::debug!("a client did not close its connection in time");
+                    return;
+                }
+                until
+            }
+            State::Well(look) => look,
+        };
+        tokio::select! {
+            ended = connection.as_mut() => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection ended");
+                }
+                return;
+            }
+            () = tokio::time::sleep_until(look) => {}
+            () = &mut stop, if !stopping => {
+                shut(connection.as_mut());
+                stopping = true;
+            }
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended");
     }
 }
 

@@ -24,6 +24,7 @@ pub struct Metrics {
     unknown: Family<UpstreamLabels, Counter>,
     alarms: Family<AlarmLabels, Counter>,
     events: Family<EventLabels, Counter>,
+    turned_away: Family<LimitLabels, Counter>,
     /// Client connections that are open.
     pub(crate) connections: Gauge,
     /// Exchanges that were admitted and not answered.
@@ -62,6 +63,11 @@ struct UpstreamLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct LimitLabels {
+    limit: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct AlarmLabels {
     alarm: &'static str,
 }
@@ -91,6 +97,11 @@ impl Metrics {
         );
         registry.register("alarms", "What a person has to look at", metrics.alarms.clone());
         registry.register("trigger_events", "Events for triggers", metrics.events.clone());
+        registry.register(
+            "turned_away",
+            "Connections closed unread, by the limit that was met",
+            metrics.turned_away.clone(),
+        );
         registry.register("connections", "Open client connections", metrics.connections.clone());
         registry.register("in_flight", "Unfinished exchanges", metrics.in_flight.clone());
         registry.register("follow_ups", "Work after an answer", metrics.follow_ups.clone());
@@ -129,6 +140,11 @@ impl Metrics {
     /// Something happened that a person has to look at.
     pub(crate) fn alarm(&self, alarm: &'static str) {
         self.alarms.get_or_create(&AlarmLabels { alarm }).inc();
+    }
+
+    /// A connection was one too many for `limit`.
+    pub(crate) fn turned_away(&self, limit: &'static str) {
+        self.turned_away.get_or_create(&LimitLabels { limit }).inc();
     }
 
     pub(crate) fn unknown_operation(&self, upstream: &str) {

@@ -5,13 +5,12 @@
 //! admitted a mutation runs detached from its client, who may hang up without stopping it half
 //! way. Everything else streams.
 
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{Request, Response, header};
+use http::{Method, Request, Response, header};
 use hyper::body::{Body as _, Incoming};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -19,12 +18,15 @@ use uuid::Uuid;
 use super::body::{Body, Collected, Watched};
 use super::forward::{Forward, Head};
 use super::identify::Caller;
+use super::passage::{Arrival, Passage};
 use super::route::Route;
 use super::visit::Visit;
+use super::wire::Refusal;
 use super::worker::Worker;
-use super::{authority, chosen, cors, headers, hooks, respond, upgrade};
+use super::{authority, chosen, cors, headers, hooks, respond, target, upgrade};
 use crate::change::call::retained;
 use crate::change::{Call, Exchange, Principal};
+use crate::config::raw::AmbiguousPaths;
 use crate::contract::{BodyView, Unread};
 use crate::dialect::Dialect;
 use crate::error::{Blame, Code, Failure};
@@ -33,14 +35,14 @@ use crate::limits::CHANGE_BODY_BYTES;
 /// One request in, one response out. Never fails: what goes wrong is said in the client's dialect.
 pub(crate) async fn exchange(
     worker: Rc<Worker>,
-    peer: IpAddr,
+    arrival: Arrival,
     mut request: Request<Incoming>,
 ) -> Response<Body> {
     let started = Instant::now();
     let id = Uuid::now_v7();
 
     // Events for triggers are recgate's own to answer, and go no further.
-    if hooks::are_meant(target(&request)) {
+    if hooks::are_meant(raw_target(&request)) {
         return hooks::receive(worker, id, request).await;
     }
     // Which upstream, and so which API and which dialect.
@@ -48,21 +50,21 @@ pub(crate) async fn exchange(
         Ok(route) => route,
         Err(failure) => {
             worker.site.metrics.failed(failure.code);
-            // Whose API was meant, as far as the path alone tells.
-            let meant = worker.site.routes.find("", target(&request));
-            let dialect = meant.map_or(Dialect::Problem, |it| it.upstream.config.dialect);
-            return respond::failure(&failure, dialect, id);
+            return respond::failure(&failure, dialect_of(&worker, raw_target(&request)), id);
         }
     };
     // Who is calling, and so what was promised.
     let caller = Caller {
         headers: request.headers(),
-        address: Some(peer),
+        address: Some(arrival.peer),
         upstream: &route.upstream.config.name,
     };
     let promised = worker.site.clients.identify(&caller);
     let promised = chosen::take(promised, request.headers_mut(), &route.upstream);
-    let visit = Rc::new(Visit::new(worker, id, promised, &route, request.method().clone()));
+    let (version, trusted) = (request.version(), &worker.site.trusted_peers);
+    let passage = Passage::of(request.headers_mut(), version, arrival, trusted, id);
+    let method = request.method().clone();
+    let visit = Rc::new(Visit::new(worker, id, promised, passage, &route, method));
     let origin = cors::origin(request.headers());
 
     let preflight = cors::preflight(visit.upstream(), request.method(), request.headers());
@@ -94,6 +96,10 @@ pub(crate) async fn exchange(
 
 /// From a request that has a place to go to its answer.
 async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Response<Body> {
+    let place = match visit.worker.site.load.take(visit.weight()).await {
+        Ok(place) => place,
+        Err(failure) => return visit.refuse(&failure),
+    };
     let (parts, body) = request.into_parts();
     let head = head(parts, route.target);
     let forward = |author| Forward {
@@ -173,14 +179,15 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
                 let result = changes.carry(Rc::clone(&exchange), call, Rc::new(change)).await;
                 visit.adapted(result, &exchange)
             } else {
+                changes.passes(&call, &exchange);
                 let signing_in = visit.signing_in(&call);
                 let result = client.whole(call).await;
                 visit.learn(signing_in, &result);
-                visit.answer(result)
+                visit.ending(visit.answer(result), &exchange)
             }
         }
     };
-    let counted = visit.worker.admitted();
+    let counted = visit.worker.admitted(place);
     if visit.judge.method.is_safe() {
         let response = admitted.await;
         drop(counted);
@@ -190,17 +197,44 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
     }
 }
 
+/// The answer to a request that was refused on the wire, in the words of whose API was meant.
+pub(crate) fn refused(worker: &Worker, refusal: &Refusal) -> Response<Body> {
+    let id = Uuid::now_v7();
+    worker.site.metrics.failed(refusal.failure.code);
+    let target = refusal.target.as_deref().unwrap_or("/");
+    respond::failure(&refusal.failure, dialect_of(worker, target), id)
+}
+
 fn route(worker: &Worker, request: &Request<Incoming>) -> Result<Route, Failure> {
+    // What they ask of a server, a gateway before one cannot say (RFC 9110 §9.3.6, §9.3.8).
+    if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+        return Err(Failure::new(Code::RequestMethod, "CONNECT and TRACE are not carried"));
+    }
     let host = authority::of(request)?;
-    worker
+    let expects = request.headers().get_all(header::EXPECT).iter();
+    if expects.into_iter().any(|it| !it.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        return Err(Failure::new(Code::RequestExpectation, "an expectation nobody here can meet"));
+    }
+    let target = raw_target(request);
+    let route = worker
         .site
         .routes
-        .find(&host, target(request))
-        .ok_or_else(|| Failure::new(Code::NoRoute, "no upstream serves this path"))
+        .find(&host, target)
+        .ok_or_else(|| Failure::new(Code::NoRoute, "no upstream serves this path"))?;
+    if route.upstream.config.ambiguous_paths == AmbiguousPaths::Refuse {
+        target::check(target.split_once('?').map_or(target, |(path, _)| path))?;
+    }
+    Ok(route)
+}
+
+/// Whose words a failure takes that came before the route, as far as the path alone tells.
+fn dialect_of(worker: &Worker, target: &str) -> Dialect {
+    let meant = worker.site.routes.find("", target);
+    meant.map_or(Dialect::Problem, |it| it.upstream.config.dialect)
 }
 
 /// Raw path and query, as they came.
-fn target(request: &Request<Incoming>) -> &str {
+fn raw_target(request: &Request<Incoming>) -> &str {
     request.uri().path_and_query().map_or("/", |target| target.as_str())
 }
 

@@ -1,13 +1,16 @@
 //! The one place where a failure becomes an answer, and where answers get recgate's headers.
 
-use http::{HeaderValue, Response, header};
+use http::{HeaderName, HeaderValue, Response, header};
 use uuid::Uuid;
 
 use super::body::Body;
 pub(crate) use crate::change::exchange::ERROR;
 use crate::change::{Answer, Payload};
 use crate::dialect::Dialect;
-use crate::error::{Blame, Failure};
+use crate::error::{Blame, Code, Failure};
+
+/// RFC 9209.
+const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
 /// A failure as the client's API would say it.
 pub(crate) fn failure(failure: &Failure, dialect: Dialect, exchange: Uuid) -> Response<Body> {
@@ -22,10 +25,33 @@ pub(crate) fn failure(failure: &Failure, dialect: Dialect, exchange: Uuid) -> Re
     *response.status_mut() = rendered.status;
     *response.headers_mut() = rendered.headers;
     response.headers_mut().insert(ERROR, HeaderValue::from_static(code));
+    if let Ok(status) = HeaderValue::try_from(proxy_status(failure.code)) {
+        response.headers_mut().insert(PROXY_STATUS, status);
+    }
     if let Some(wait) = failure.retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, wait.as_secs().into());
     }
     response
+}
+
+/// What `Proxy-Status` says of a failure: the registry's closest error type, and the code (RFC 9209
+/// §2, §2.3).
+fn proxy_status(code: Code) -> String {
+    let kind = match code {
+        Code::NoRoute => "destination_not_found",
+        Code::UpstreamUnreachable => "destination_unavailable",
+        Code::UpstreamBroke => "connection_terminated",
+        Code::UpstreamTimeout => "http_response_timeout",
+        Code::ResponseContract | Code::AnswerContract | Code::OutcomeUnknown => {
+            "http_protocol_error"
+        }
+        Code::Overloaded | Code::NotEntitled | Code::CompensationUnready | Code::Superseded => {
+            "http_request_denied"
+        }
+        code if code.blame() == Blame::Client => "http_request_error",
+        _ => "proxy_internal_error",
+    };
+    format!("recgate; error={kind}; details=\"{}\"", code.as_str())
 }
 
 /// An answer as a response.

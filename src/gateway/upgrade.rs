@@ -12,6 +12,7 @@ use hyper_util::rt::TokioIo;
 
 use super::body::{Body, Collected, Watched};
 use super::headers;
+use super::passage::InName;
 use super::route::Route;
 use super::visit::Visit;
 use crate::error::{Code, Failure};
@@ -49,6 +50,7 @@ pub(crate) async fn tunnel(
     if let Ok(host) = HeaderValue::from_str(server.authority.as_str()) {
         parts.headers.insert(header::HOST, host);
     }
+    visit.passage.tell(&mut parts.headers, InName::Client);
     let body = match Body::Client(Watched::new(body)).collect_up_to(limits.body_bytes).await {
         Ok(Collected::Whole(bytes)) => Body::whole(bytes),
         Ok(Collected::Longer(body)) => body,

@@ -12,6 +12,8 @@ use uuid::Uuid;
 use super::body::Body;
 use super::chosen::{AS_OF, Chosen, Promised};
 use super::judge::{Dates, Judge, view};
+use super::load::Weight;
+use super::passage::Passage;
 use super::respond;
 use super::route::{Leg, Route};
 use super::sign_in::{self, Learnt};
@@ -33,6 +35,7 @@ pub(crate) struct Visit {
     pub(crate) terms: Arc<Terms>,
     pub(crate) leg: Leg,
     pub(crate) judge: Judge,
+    pub(crate) passage: Passage,
     chosen: Chosen,
 }
 
@@ -43,6 +46,7 @@ impl Visit {
         worker: Rc<Worker>,
         id: Uuid,
         promised: Promised,
+        passage: Passage,
         route: &Route,
         method: Method,
     ) -> Self {
@@ -57,7 +61,7 @@ impl Visit {
             Arc::clone(&worker.site.metrics),
         );
         let judge = Judge::new(upstream, method, route.path().to_owned(), dates, watch);
-        Self { worker, id, terms, leg: route.leg, judge, chosen }
+        Self { worker, id, terms, leg: route.leg, judge, passage, chosen }
     }
 
     /// Where it goes.
@@ -68,6 +72,11 @@ impl Visit {
     /// Whose words a failure takes.
     pub(crate) fn dialect(&self) -> Dialect {
         self.upstream().config.dialect
+    }
+
+    /// What this request may be when places are short.
+    pub(crate) fn weight(&self) -> Weight {
+        if self.judge.may_be_urgent() { Weight::Pause } else { Weight::Other }
     }
 
     /// Whether the request's body is read: a contract or a change speaks of it, or it may be a
@@ -183,6 +192,15 @@ impl Visit {
             self.count_change(&name, &value);
             response.headers_mut().append(name, value);
         }
+        self.ending(response, exchange)
+    }
+
+    /// The answer with what its legacy operation has to say of its end.
+    pub(crate) fn ending(
+        &self,
+        mut response: Response<Body>,
+        exchange: &Exchange,
+    ) -> Response<Body> {
         for change in exchange.take_legacy() {
             let told = self.worker.site.deprecations.iter().find(|it| it.change == change);
             if let Some(deprecation) = told {

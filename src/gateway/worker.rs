@@ -18,8 +18,10 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::body::Body;
+use super::door::Door;
 use super::hooks::Hooks;
 use super::identify::Clients;
+use super::load::{Load, Place};
 use super::metrics::Metrics;
 use super::pool::{Bounds, Pool};
 use super::respond;
@@ -27,6 +29,7 @@ use super::route::{Leg, Routes};
 use super::upstream::Upstream;
 use crate::change::Journal;
 use crate::config::deprecation::Deprecation;
+use crate::config::network::Network;
 use crate::config::raw::Limits;
 use crate::dialect::Dialect;
 use crate::error::{Code, Failure};
@@ -46,6 +49,9 @@ pub(crate) struct Site {
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) deprecations: Vec<Deprecation>,
     pub(crate) hooks: Hooks,
+    pub(crate) trusted_peers: Vec<Network>,
+    pub(crate) door: Arc<Door>,
+    pub(crate) load: Load,
 }
 
 /// One thread.
@@ -58,6 +64,12 @@ pub(crate) struct Worker {
 
 /// Connections by upstream and leg.
 type Pools = HashMap<(Arc<str>, Leg), Rc<Pool>>;
+
+/// An exchange from its admission on: counted, and in its place, while it lives.
+pub(crate) struct Admitted {
+    _counted: Counted,
+    _place: Place,
+}
 
 /// Counts in a gauge while it lives.
 pub(crate) struct Counted(Gauge);
@@ -86,8 +98,8 @@ impl Worker {
     }
 
     /// Counts an exchange from its admission on; a drain waits for it.
-    pub(crate) fn admitted(&self) -> Counted {
-        Counted::new(&self.site.metrics.in_flight)
+    pub(crate) fn admitted(&self, place: Place) -> Admitted {
+        Admitted { _counted: Counted::new(&self.site.metrics.in_flight), _place: place }
     }
 
     /// Whether nothing that was admitted is left.
@@ -99,13 +111,13 @@ impl Worker {
     pub(crate) async fn detach(
         &self,
         work: impl Future<Output = Response<Body>> + 'static,
-        counted: Counted,
+        admitted: Admitted,
         exchange: Uuid,
         dialect: Dialect,
     ) -> Response<Body> {
         let task = self.tasks.spawn_local(async move {
             let response = work.await;
-            drop(counted);
+            drop(admitted);
             response
         });
         match task.await {

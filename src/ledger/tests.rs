@@ -22,6 +22,7 @@ use super::{Event, Ledger, Use};
 use crate::change::Journal;
 use crate::change::journal::{
     Action, Event as Happened, Intent, IntentId, Outcome, Plan, Record, Settled, Standing,
+    Unwritten,
 };
 
 /// The databases.
@@ -30,6 +31,13 @@ pub(super) enum On {
     Memory,
     Sqlite,
     Postgres,
+}
+
+impl Ledger {
+    /// An intent without a turn.
+    async fn intent(&self, intent: Intent) -> Result<IntentId, Unwritten> {
+        self.begin(intent, None).await.map(|begun| begun.id)
+    }
 }
 
 /// Settings of a new, empty ledger.
@@ -352,4 +360,42 @@ async fn a_file_has_one_gateway_and_its_key_beside_it() {
     // A new key would break every chain without a word.
     let lost = Ledger::open(settings).await.err().unwrap();
     assert!(lost.to_string().contains("put the key back"), "{lost}");
+}
+
+#[tokio::test]
+async fn what_the_writer_never_got_is_counted() {
+    let ledger = Ledger::open(Settings::memory()).await.unwrap();
+    let mut registry = prometheus_client::registry::Registry::default();
+    ledger.register(&mut registry);
+    ledger.record(record("c1"));
+    assert_eq!(ledger.lost(), 0);
+    ledger.close().await;
+    ledger.record(record("c2"));
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    assert!(text.contains("recgate_ledger_lost_total 1\n"), "{text}");
+}
+
+/// Counts are written by the same hand as signs of life.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn signs_of_life_are_given_under_any_load() {
+    let settings = new(On::Sqlite).await;
+    let ledger = Ledger::open(settings.clone()).await.unwrap();
+    let (client, key) = ("crm".to_owned(), "{}".to_owned());
+    ledger.count(Use { client, key, detail: json!({}), at: Timestamp::now() });
+    // More at once than one turn of the writer takes, so that something always waits.
+    let load: Vec<_> = (0..4 * crate::limits::LEDGER_BATCH_COMMANDS)
+        .map(|_| {
+            let ledger = ledger.clone();
+            tokio::spawn(async move { while ledger.pending(1).await.is_ok() {} })
+        })
+        .collect();
+    let seen = async {
+        while super::inventory_of(&settings).await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let seen = tokio::time::timeout(std::time::Duration::from_secs(20), seen).await;
+    load.iter().for_each(tokio::task::JoinHandle::abort);
+    seen.expect("a writer under load counts nothing and gives no sign of life");
 }

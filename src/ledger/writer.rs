@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::batch::{self, Chain, Done};
 use super::command::{Command, Use, What, Write};
 use super::key::Key;
+use super::prune::{Pruned, Rest};
 use super::record::Head;
 use super::settings::{Place, Settings};
 use super::store::{Backend, Purpose, Store, StoreError, sqlite};
@@ -133,14 +134,16 @@ impl Writer {
         loop {
             let turn = tokio::select! {
                 biased;
-                command = commands.recv() => match command {
-                    Some(first) => self.turn(first, &mut commands).await,
-                    None => Turn::Over,
-                },
+                // First: commands may wait without end, and a writer that gives no sign of life is
+                // taken for dead. It is due once a second, so commands do not wait for it.
                 _ = beat.tick() => {
                     self.housekeeping().await;
                     Turn::Next
                 }
+                command = commands.recv() => match command {
+                    Some(first) => self.turn(first, &mut commands).await,
+                    None => Turn::Over,
+                },
             };
             if matches!(turn, Turn::Over) {
                 break;
@@ -267,7 +270,7 @@ impl Writer {
                 hand_over(reply, flat(timeout(LIMIT, read::pending(store, most)).await))
             }
             Command::Prune(before, reply) => {
-                hand_over(reply, prune::prune(store, chain, before).await)
+                hand_over(reply, prune::prune_all(store, chain, before).await)
             }
             Command::Shelf(ask) => match timeout(LIMIT, ask.answer(store, chain)).await {
                 Ok(failed) => failed,
@@ -310,8 +313,12 @@ impl Writer {
             }
         };
         if let Some(before) = before {
-            self.pruned = Instant::now();
-            if let Err(error) = prune::prune(store, chain, before).await {
+            let pruned = prune::prune(store, chain, before).await;
+            // What is left goes with the next signs of life, one transaction each.
+            if !matches!(pruned, Ok(Pruned { rest: Rest::Perhaps, removed: 1.. })) {
+                self.pruned = Instant::now();
+            }
+            if let Err(error) = pruned {
                 self.lose(&error).await;
             }
         }

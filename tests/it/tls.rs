@@ -85,9 +85,9 @@ async fn an_upstream_is_met_over_tls_and_only_if_it_is_trusted() {
 
     let trusting = Recgate::with_config(&at("localhost", &ca)).await;
     for _ in 0..2 {
-        let answer = client.get(trusting.url("/a%2fb?")).send().await.unwrap();
+        let answer = client.get(trusting.url("/a%20b?")).send().await.unwrap();
         assert_eq!(answer.status(), 200);
-        let wanted = format!("GET /a%2fb? HTTP/1.1 localhost:{}", upstream.address.port());
+        let wanted = format!("GET /a%20b? HTTP/1.1 localhost:{}", upstream.address.port());
         assert_eq!(answer.text().await.unwrap(), wanted);
     }
 

@@ -110,6 +110,7 @@ impl Checking<'_> {
                 query: raw.unknown_query.max(raw.undeclared),
                 rest: raw.undeclared,
             },
+            ambiguous_paths: raw.ambiguous_paths,
             overrides: raw.check_overrides.clone(),
             service: self.account(&format!("{key}.service"), raw.service.as_ref()),
             recovery: self.account(&format!("{key}.recovery"), raw.recovery.as_ref()),

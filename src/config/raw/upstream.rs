@@ -50,6 +50,9 @@ pub struct Upstream {
     /// Preflights answered here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cors: Option<Cors>,
+    /// What is done with a path that servers read differently.
+    #[serde(default)]
+    pub ambiguous_paths: AmbiguousPaths,
     /// Modes by hop.
     #[serde(default)]
     pub checks: Checks,
@@ -68,6 +71,17 @@ pub struct Upstream {
     /// The one that finishes what was left open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery: Option<RawAccount>,
+}
+
+/// `upstream.ambiguous_paths`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AmbiguousPaths {
+    /// Answered with 400.
+    #[default]
+    Refuse,
+    /// Sent as they came.
+    Pass,
 }
 
 /// `upstream.vendor`

@@ -105,7 +105,9 @@ impl Message {
 
     /// A response's status, 0 for a request.
     pub(crate) fn status(&self) -> u16 {
-        let code = self.start.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3));
+        let rest = self.start.strip_prefix("HTTP/1.1 ");
+        let rest = rest.or_else(|| self.start.strip_prefix("HTTP/1.0 "));
+        let code = rest.and_then(|rest| rest.get(..3));
         code.and_then(|code| code.parse().ok()).unwrap_or(0)
     }
 

@@ -1,0 +1,284 @@
+//! What one server tells the next about a request's way: `Via` (RFC 9110 §7.6.3), `Forwarded` (RFC
+//! 7239) with its older spellings `X-Forwarded-*`, and `traceparent` (W3C Trace Context).
+//!
+//! Who a request came from is what its connection shows. What a stranger says about it is taken off
+//! and told anew; a peer that the operator trusts (`gateway.trusted_peers`) is believed, and its
+//! list goes on. Calls that a change makes are the client's in this, too, unless the gateway's own
+//! account makes them: then only `Via` and `traceparent` are told.
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
+use uuid::Uuid;
+
+use crate::change::call::retained;
+use crate::config::network::Network;
+
+const FORWARDED: HeaderName = header::FORWARDED;
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// Every header by which a request's origin is told.
+const ORIGIN: &[&str] = &[
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-proto",
+    "x-forwarded-scheme",
+    "x-forwarded-server",
+    "x-forwarded-ssl",
+    "x-real-ip",
+];
+
+/// How a connection reached the gateway.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) peer: IpAddr,
+    pub(crate) scheme: Scheme,
+}
+
+/// Clear or TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Http,
+    Https,
+}
+
+/// What is told of one request.
+pub(crate) struct Passage {
+    via: HeaderValue,
+    trace: Option<HeaderValue>,
+    origin: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// In whose name a call goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InName {
+    /// The client's.
+    Client,
+    /// The gateway's own account's.
+    Gateway,
+}
+
+// === impl Passage ===
+
+impl Passage {
+    /// What to tell of a request that has just come. Takes off `headers` what is told anew.
+    pub(crate) fn of(
+        headers: &mut HeaderMap,
+        version: Version,
+        arrival: Arrival,
+        trusted: &[Network],
+        exchange: Uuid,
+    ) -> Self {
+        let trusts = trusted.iter().any(|network| network.contains(arrival.peer));
+        let origin = origin(headers, arrival, trusts);
+        if headers.keys().any(tells_origin) {
+            *headers = retained(std::mem::take(headers), |name| !tells_origin(name));
+        }
+        let valid = headers.get(TRACE_PARENT).is_some_and(is_trace_parent);
+        let trace = if valid { None } else { HeaderValue::try_from(trace_parent(exchange)).ok() };
+        let via = match version {
+            Version::HTTP_2 => HeaderValue::from_static("2 recgate"),
+            Version::HTTP_10 => HeaderValue::from_static("1.0 recgate"),
+            _ => HeaderValue::from_static("1.1 recgate"),
+        };
+        Self { via, trace, origin }
+    }
+
+    /// Of a call that no client asked for.
+    pub(crate) fn own(exchange: Uuid) -> Self {
+        Self {
+            via: HeaderValue::from_static("1.1 recgate"),
+            trace: HeaderValue::try_from(trace_parent(exchange)).ok(),
+            origin: Vec::new(),
+        }
+    }
+
+    /// Tells it, behind everything else.
+    pub(crate) fn tell(&self, headers: &mut HeaderMap, name: InName) {
+        headers.append(header::VIA, self.via.clone());
+        if let Some(trace) = &self.trace {
+            headers.insert(TRACE_PARENT, trace.clone());
+        }
+        if name == InName::Client {
+            for (name, value) in &self.origin {
+                headers.insert(name.clone(), value.clone());
+            }
+        }
+    }
+}
+
+fn tells_origin(name: &HeaderName) -> bool {
+    ORIGIN.contains(&name.as_str())
+}
+
+fn origin(headers: &HeaderMap, arrival: Arrival, trusts: bool) -> Vec<(HeaderName, HeaderValue)> {
+    let peer = arrival.peer.to_canonical();
+    let proto = match arrival.scheme {
+        Scheme::Http => "http",
+        Scheme::Https => "https",
+    };
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let node = match peer {
+        IpAddr::V4(peer) => format!("for={peer}"),
+        IpAddr::V6(peer) => format!("for=\"[{peer}]\""),
+    };
+    // A host was judged to be an authority, which holds no quote.
+    let element = format!("{node};host=\"{host}\";proto={proto}");
+    let said = |name: &HeaderName| {
+        let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+        let values: Vec<&str> = values.filter(|value| !value.trim().is_empty()).collect();
+        (trusts && !values.is_empty()).then(|| values.join(", "))
+    };
+    let extended = |name: HeaderName, own: String| {
+        let text = said(&name).map_or_else(|| own.clone(), |said| format!("{said}, {own}"));
+        (name, text)
+    };
+    // The outermost host and scheme are what a client sees.
+    let kept = |name: HeaderName, own: &str| {
+        let text = said(&name).unwrap_or_else(|| own.to_owned());
+        (name, text)
+    };
+    [
+        extended(FORWARDED, element),
+        extended(FORWARDED_FOR, peer.to_string()),
+        kept(FORWARDED_HOST, host),
+        kept(FORWARDED_PROTO, proto),
+    ]
+    .into_iter()
+    .filter_map(|(name, text)| Some((name, HeaderValue::try_from(text).ok()?)))
+    .collect()
+}
+
+/// Whether a value is a `traceparent` of version 00 or of one that begins alike.
+fn is_trace_parent(value: &HeaderValue) -> bool {
+    let Ok(text) = value.to_str() else { return false };
+    let lower_hex = |text: &str, length: usize| {
+        text.len() == length && text.bytes().all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let any = |text: &str| text.bytes().any(|byte| byte != b'0');
+    let mut parts = text.split('-');
+    let (Some(version), Some(trace), Some(parent), Some(flags)) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return false;
+    };
+    lower_hex(version, 2)
+        && version != "ff"
+        && (version != "00" || parts.next().is_none())
+        && lower_hex(trace, 32)
+        && any(trace)
+        && lower_hex(parent, 16)
+        && any(parent)
+        && lower_hex(flags, 2)
+}
+
+/// A new trace whose id is the exchange's, so that logs on both sides can be joined. Not sampled:
+/// the gateway records no spans.
+fn trace_parent(exchange: Uuid) -> String {
+    // The last half of a UUID version 7 is random.
+    let (_, parent) = exchange.as_u64_pair();
+    format!("00-{}-{parent:016x}-00", exchange.simple())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use http::{HeaderMap, HeaderValue, Version};
+    use rstest::rstest;
+    use uuid::Uuid;
+
+    use super::{Arrival, InName, Passage, Scheme, is_trace_parent};
+
+    fn told(lines: &[(&'static str, &'static str)], peer: &str, trusted: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.append("host", HeaderValue::from_static("recgate.example:8443"));
+        for (name, value) in lines {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        let arrival = Arrival { peer: peer.parse().unwrap(), scheme: Scheme::Https };
+        let trusted: Vec<_> = trusted.iter().map(|it| it.parse().unwrap()).collect();
+        let passage =
+            Passage::of(&mut headers, Version::HTTP_11, arrival, &trusted, Uuid::from_u128(7));
+        passage.tell(&mut headers, InName::Client);
+        headers
+    }
+
+    #[test]
+    fn what_a_stranger_says_is_told_anew() {
+        let said = [
+            ("x-forwarded-for", "10.0.0.1"),
+            ("forwarded", "for=10.0.0.1;proto=ftp"),
+            ("x-real-ip", "10.0.0.1"),
+            ("x-forwarded-proto", "ftp"),
+        ];
+        let headers = told(&said, "203.0.113.9", &["10.0.0.0/8"]);
+        assert_eq!(headers["x-forwarded-for"], "203.0.113.9");
+        assert_eq!(headers["x-forwarded-proto"], "https");
+        assert_eq!(headers["x-forwarded-host"], "recgate.example:8443");
+        assert_eq!(
+            headers["forwarded"],
+            "for=203.0.113.9;host=\"recgate.example:8443\";proto=https"
+        );
+        assert_eq!(headers.get("x-real-ip"), None);
+        assert_eq!(headers.get_all("forwarded").iter().count(), 1);
+    }
+
+    #[test]
+    fn a_trusted_peers_list_goes_on() {
+        let said = [
+            ("x-forwarded-for", "198.51.100.1"),
+            ("x-forwarded-for", "198.51.100.2"),
+            ("x-forwarded-host", "api.example"),
+            ("forwarded", "for=198.51.100.1"),
+        ];
+        let headers = told(&said, "::ffff:10.1.2.3", &["10.0.0.0/8"]);
+        assert_eq!(headers["x-forwarded-for"], "198.51.100.1, 198.51.100.2, 10.1.2.3");
+        assert_eq!(headers["x-forwarded-host"], "api.example");
+        assert_eq!(headers["x-forwarded-proto"], "https");
+        let forwarded = headers["forwarded"].to_str().unwrap();
+        assert!(forwarded.starts_with("for=198.51.100.1, for=10.1.2.3;host="), "{forwarded}");
+    }
+
+    #[test]
+    fn an_ipv6_peer_is_quoted() {
+        let headers = told(&[], "2001:db8::1", &[]);
+        assert!(headers["forwarded"].to_str().unwrap().starts_with("for=\"[2001:db8::1]\";"));
+        assert_eq!(headers["x-forwarded-for"], "2001:db8::1");
+    }
+
+    #[test]
+    fn a_via_stands_behind_those_before_it() {
+        let headers = told(&[("via", "1.0 fred")], "203.0.113.9", &[]);
+        let via: Vec<_> = headers.get_all("via").iter().collect();
+        assert_eq!(via, ["1.0 fred", "1.1 recgate"]);
+    }
+
+    #[test]
+    fn a_trace_is_kept_or_begun() {
+        let given = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let kept = told(&[("traceparent", given)], "203.0.113.9", &[]);
+        assert_eq!(kept["traceparent"], given);
+        let begun = told(&[("traceparent", "00-nonsense")], "203.0.113.9", &[]);
+        assert!(is_trace_parent(&begun["traceparent"]), "{:?}", begun["traceparent"]);
+        assert_eq!(begun.get_all("traceparent").iter().count(), 1);
+    }
+
+    #[rstest]
+    #[case::next_version("cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-what", true)]
+    #[case::longer("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-what", false)]
+    #[case::upper_case("00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01", false)]
+    #[case::no_trace("00-00000000000000000000000000000000-b7ad6b7169203331-01", false)]
+    #[case::no_parent("00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01", false)]
+    #[case::no_version("ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", false)]
+    #[case::empty("", false)]
+    fn a_trace_parent_is_known(#[case] value: &'static str, #[case] valid: bool) {
+        assert_eq!(is_trace_parent(&HeaderValue::from_static(value)), valid);
+    }
+}

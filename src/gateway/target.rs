@@ -1,0 +1,123 @@
+//! A path that every server reads alike, or none.
+//!
+//! The path that is matched is the path that is sent. That is worth something only where the server
+//! behind finds the same segments in it: an encoded slash, a dot segment, a control character or
+//! broken UTF-8 is read differently by different servers, and so a path with one is refused (RFC
+//! 3986 §6.2.2.3, §7.3; Unicode 3.1 on overlong forms). Nothing is decoded or normalised for the
+//! way. A query is never looked at: values may hold anything.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+use crate::error::{Code, Failure};
+
+/// Refuses a raw path without its query that could be read in two ways.
+pub(crate) fn check(path: &str) -> Result<(), Failure> {
+    match fault(path) {
+        None => Ok(()),
+        Some(why) => Err(Failure::new(Code::RequestPath, why)),
+    }
+}
+
+fn fault(path: &str) -> Option<&'static str> {
+    if !path.bytes().any(|byte| matches!(byte, b'%' | b'\\' | b'.')) {
+        return None;
+    }
+    if path.contains('\\') {
+        return Some("a backslash in the path");
+    }
+    if !encodings_are_whole(path) {
+        return Some("a percent sign in the path without two digits after it");
+    }
+    let Ok(once) = percent_decode_str(path).decode_utf8() else {
+        return Some("the path does not decode to UTF-8");
+    };
+    let slashes = |text: &str| text.bytes().filter(|byte| *byte == b'/').count();
+    if slashes(&once) != slashes(path) {
+        return Some("an encoded slash in the path");
+    }
+    if once.contains('\\') {
+        return Some("an encoded backslash in the path");
+    }
+    if once.chars().any(char::is_control) {
+        return Some("an encoded control character in the path");
+    }
+    if has_dots(&once) {
+        return Some("a dot segment in the path");
+    }
+    // For servers that decode what is decoded already.
+    let twice: Cow<'_, str> = percent_decode_str(&once).decode_utf8_lossy();
+    if slashes(&twice) != slashes(path) || twice.contains(['\\', '\0']) || has_dots(&twice) {
+        return Some("a slash, a dot segment or a control character in the path, encoded twice");
+    }
+    None
+}
+
+/// Whether every percent sign has its two hexadecimal digits.
+fn encodings_are_whole(path: &str) -> bool {
+    path.split('%').skip(1).all(|after| {
+        let digits = after.as_bytes();
+        digits.len() >= 2 && digits[..2].iter().all(u8::is_ascii_hexdigit)
+    })
+}
+
+/// Whether a segment is `.` or `..`, parameters behind it or not (`..;v=1`, as servlets read it).
+fn has_dots(path: &str) -> bool {
+    path.split('/').any(|segment| {
+        let segment = segment.split_once(';').map_or(segment, |(name, _)| name);
+        matches!(segment.trim(), "." | "..")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use rstest::rstest;
+
+    use super::fault;
+
+    #[rstest]
+    #[case::plain("/api/v2/recordings/a-b_c~d.e")]
+    #[case::dots_in_names("/a..b/...c/.d/e.")]
+    #[case::encoded_unreserved("/%7Euser/%61")]
+    #[case::encoded_reserved("/ana%40example.com/a%3Ab%20c")]
+    #[case::utf8("/%E2%82%AC")]
+    #[case::a_percent_sign("/100%25")]
+    #[case::twice_encoded_letter("/%2541")]
+    #[case::empty_segments("/a//b/")]
+    #[case::parameters("/semi;v=1;w/x")]
+    fn is_read_alike(#[case] path: &str) {
+        assert_eq!(fault(path), None, "{path}");
+    }
+
+    #[rstest]
+    #[case::slash("/a%2Fb")]
+    #[case::slash_in_lower_case("/a%2fb")]
+    #[case::slash_twice("/a%252fb")]
+    #[case::backslash("/a\\b")]
+    #[case::encoded_backslash("/a%5cb")]
+    #[case::up("/a/../b")]
+    #[case::here("/a/./b")]
+    #[case::up_at_the_end("/a/..")]
+    #[case::encoded_up("/a/%2e%2e/b")]
+    #[case::half_encoded_up("/a/.%2E/b")]
+    #[case::up_encoded_twice("/a/%252e%252e/b")]
+    #[case::up_with_parameters("/a/..;v=1/b")]
+    #[case::nul("/a%00b")]
+    #[case::line_feed("/a%0ab")]
+    #[case::delete("/a%7fb")]
+    #[case::c1_control("/a%C2%85b")]
+    #[case::overlong_slash("/a%c0%afb")]
+    #[case::overlong_dot("/a/%c0%ae%c0%ae/b")]
+    #[case::surrogate("/%ed%a0%80")]
+    #[case::latin_1("/%ff")]
+    #[case::no_digits("/a%zz")]
+    #[case::cut("/a%2")]
+    #[case::bare("/a%")]
+    #[case::unicode_style("/a%u002f")]
+    fn is_refused(#[case] path: &str) {
+        assert!(fault(path).is_some(), "{path}");
+    }
+}

@@ -1,0 +1,392 @@
+//! Signs of life of one client connection, and what is done without them.
+//!
+//! hyper has deadlines for a head and none for a client that does not take its answer, nor for an
+//! HTTP/2 connection on which nothing is asked. Both are kept here: bytes that cannot be written
+//! and parts of an answer that are not fetched for `limits.send_ms` end the connection, and so does
+//! an exchange that takes longer than `limits.exchange_ms`; one without an exchange for
+//! `limits.head_ms` is closed in order.
+//!
+//! An answer over HTTP/2 is handed over in small pieces ([`PIECE_BYTES`]): given at once, all of it
+//! would wait in the connection's memory for a client that opens no window.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+use super::body::Body;
+
+/// Bytes of an answer that HTTP/2 is given at once: one frame of the default size (RFC 9113 §4.2).
+const PIECE_BYTES: usize = 16 * 1024;
+
+/// No moment.
+const NEVER: u64 = u64::MAX;
+
+/// One connection's.
+pub(crate) struct Vitals {
+    started: Instant,
+    patience: Patience,
+    /// Milliseconds after `started` since when nothing can be written.
+    blocked: AtomicU64,
+    answers: Mutex<Answers>,
+}
+
+/// How long a client may let the gateway wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// For taking the next part of an answer.
+    pub(crate) send: Duration,
+    /// For the next request.
+    pub(crate) idle: Duration,
+    /// For one exchange, from the end of its head to the last byte of its answer.
+    pub(crate) exchange: Duration,
+}
+
+/// The exchanges that are not over.
+#[derive(Debug, Default)]
+struct Answers {
+    /// When each began.
+    open: Vec<(u64, Instant)>,
+    /// When the last of them ended.
+    idle_since: Option<Instant>,
+    /// Parts of answers that were given and not fetched on, by the moment.
+    given: Vec<(u64, Instant)>,
+    next: u64,
+}
+
+/// How a connection does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Well; look again then.
+    Well(Instant),
+    /// Nothing is asked of it.
+    Idle,
+    /// Its client takes nothing, or an exchange has no end.
+    Stuck,
+}
+
+/// What the pieces of an answer are cut to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pieces {
+    /// As they come.
+    Whole,
+    /// For HTTP/2.
+    Small,
+}
+
+/// One exchange that is not over.
+pub(crate) struct Open {
+    vitals: Arc<Vitals>,
+    name: u64,
+}
+
+/// An answer's body on its way to the client.
+pub(crate) struct Delivered {
+    body: Body,
+    /// What is left of the last piece.
+    left: Bytes,
+    pieces: Pieces,
+    /// The name under which the client has a part of it.
+    given: Option<u64>,
+    open: Open,
+}
+
+/// A stream whose standing still is noted.
+pub(crate) struct Noted<S> {
+    stream: S,
+    vitals: Arc<Vitals>,
+}
+
+// === impl Vitals ===
+
+impl Vitals {
+    pub(crate) fn new(patience: Patience) -> Arc<Self> {
+        let started = Instant::now();
+        let answers = Answers { idle_since: Some(started), ..Answers::default() };
+        let blocked = AtomicU64::new(NEVER);
+        Arc::new(Self { started, patience, blocked, answers: Mutex::new(answers) })
+    }
+
+    /// An exchange begins; it ends when what is returned is dropped.
+    pub(crate) fn begin(self: &Arc<Self>) -> Open {
+        let name = self.with(|answers| {
+            let name = answers.name();
+            answers.open.push((name, Instant::now()));
+            answers.idle_since = None;
+            name
+        });
+        Open { vitals: Arc::clone(self), name }
+    }
+
+    pub(crate) const fn patience(&self) -> Patience {
+        self.patience
+    }
+
+    /// How it does now.
+    pub(crate) fn state(&self) -> State {
+        let now = Instant::now();
+        let blocked = match self.blocked.load(Ordering::Relaxed) {
+            NEVER => None,
+            after => Some(self.started + Duration::from_millis(after)),
+        };
+        let (waiting, begun, idle) = self.with(|answers| {
+            let oldest = |of: &[(u64, Instant)]| of.iter().map(|(_, since)| *since).min();
+            let waiting = oldest(&answers.given).into_iter().chain(blocked).min();
+            (waiting, oldest(&answers.open), answers.idle_since)
+        });
+        let untaken_at = waiting.map(|since| since + self.patience.send);
+        let endless_at = begun.map(|since| since + self.patience.exchange);
+        let stuck_at = untaken_at.into_iter().chain(endless_at).min();
+        let idle_at = idle.map(|since| since + self.patience.idle);
+        match (stuck_at, idle_at) {
+            (Some(at), _) if at <= now => State::Stuck,
+            (_, Some(at)) if at <= now => State::Idle,
+            (stuck_at, idle_at) => {
+                // What has not begun yet cannot be late before a whole patience has gone.
+                let soonest = now + self.patience.send.min(self.patience.idle);
+                State::Well(stuck_at.into_iter().chain(idle_at).fold(soonest, Instant::min))
+            }
+        }
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&mut Answers) -> T) -> T {
+        look(&mut self.answers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn note_write<T>(&self, polled: &Poll<io::Result<T>>) {
+        match polled {
+            Poll::Ready(_) => self.blocked.store(NEVER, Ordering::Relaxed),
+            Poll::Pending => {
+                let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(NEVER - 1);
+                // Kept where it stands already: since when, not until when.
+                let _ =
+                    self.blocked.compare_exchange(NEVER, now, Ordering::Relaxed, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+// === impl Answers ===
+
+impl Answers {
+    fn name(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+}
+
+// === impl Open ===
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.vitals.with(|answers| {
+            answers.open.retain(|(it, _)| *it != self.name);
+            if answers.open.is_empty() {
+                answers.idle_since = Some(Instant::now());
+            }
+        });
+    }
+}
+
+// === impl Delivered ===
+
+impl Delivered {
+    pub(crate) fn new(body: Body, pieces: Pieces, open: Open) -> Self {
+        Self { body, left: Bytes::new(), pieces, given: None, open }
+    }
+
+    fn fetched(&mut self) {
+        if let Some(name) = self.given.take() {
+            self.open.vitals.with(|answers| answers.given.retain(|(it, _)| *it != name));
+        }
+    }
+
+    fn piece(&mut self, mut data: Bytes) -> Frame<Bytes> {
+        if self.pieces == Pieces::Small && data.len() > PIECE_BYTES {
+            self.left = data.split_off(PIECE_BYTES);
+        }
+        Frame::data(data)
+    }
+}
+
+impl Drop for Delivered {
+    fn drop(&mut self) {
+        self.fetched();
+    }
+}
+
+impl http_body::Body for Delivered {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let it = &mut *self;
+        it.fetched();
+        let polled = if it.left.is_empty() {
+            match Pin::new(&mut it.body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(match frame.into_data() {
+                    Ok(data) => it.piece(data),
+                    Err(trailers) => trailers,
+                }))),
+                other => other,
+            }
+        } else {
+            let left = std::mem::take(&mut it.left);
+            Poll::Ready(Some(Ok(it.piece(left))))
+        };
+        if matches!(polled, Poll::Ready(Some(Ok(_)))) && !it.is_end_stream() {
+            it.given = Some(it.open.vitals.with(|answers| {
+                let name = answers.name();
+                answers.given.push((name, Instant::now()));
+                name
+            }));
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (left, rest) = (self.left.len() as u64, self.body.size_hint());
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower() + left);
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper + left);
+        }
+        hint
+    }
+}
+
+// === impl Noted ===
+
+impl<S> Noted<S> {
+    pub(crate) const fn new(stream: S, vitals: Arc<Vitals>) -> Self {
+        Self { stream, vitals }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.vitals.note_write(&polled);
+        polled
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.vitals.note_write(&polled);
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.stream).poll_flush(cx);
+        if polled.is_pending() {
+            self.vitals.note_write(&polled);
+        }
+        polled
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use http_body_util::BodyExt;
+    use tokio::time::{Instant, advance};
+
+    use super::{Body, Delivered, PIECE_BYTES, Patience, Pieces, State, Vitals};
+
+    const PATIENCE: Patience = Patience {
+        send: Duration::from_secs(5),
+        idle: Duration::from_mins(1),
+        exchange: Duration::from_hours(2),
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_without_an_exchange_is_idle() {
+        let vitals = Vitals::new(PATIENCE);
+        assert!(matches!(vitals.state(), State::Well(_)));
+        let open = vitals.begin();
+        advance(Duration::from_hours(1)).await;
+        assert!(matches!(vitals.state(), State::Well(_)), "an exchange may take its time");
+        drop(open);
+        advance(Duration::from_secs(59)).await;
+        assert_eq!(vitals.state(), State::Well(Instant::now() + Duration::from_secs(1)));
+        advance(Duration::from_secs(1)).await;
+        assert_eq!(vitals.state(), State::Idle);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_not_fetched_is_stuck() {
+        let vitals = Vitals::new(PATIENCE);
+        let body = Body::whole(Bytes::from(vec![b'x'; PIECE_BYTES * 2 + 1]));
+        let mut slow = Delivered::new(body, Pieces::Small, vitals.begin());
+        assert_eq!(slow.frame().await.unwrap().unwrap().into_data().unwrap().len(), PIECE_BYTES);
+        advance(Duration::from_secs(4)).await;
+        assert!(matches!(vitals.state(), State::Well(_)));
+        // Whoever fetches goes on.
+        assert_eq!(slow.frame().await.unwrap().unwrap().into_data().unwrap().len(), PIECE_BYTES);
+        advance(Duration::from_secs(4)).await;
+        assert!(matches!(vitals.state(), State::Well(_)));
+        advance(Duration::from_secs(1)).await;
+        assert_eq!(vitals.state(), State::Stuck);
+        // The last part is hyper's alone, and what is over is over.
+        assert_eq!(slow.frame().await.unwrap().unwrap().into_data().unwrap().len(), 1);
+        assert!(matches!(vitals.state(), State::Well(_)));
+        drop(slow);
+        advance(Duration::from_mins(1)).await;
+        assert_eq!(vitals.state(), State::Idle);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_the_upstream_keeps_back_is_not_the_clients() {
+        let vitals = Vitals::new(PATIENCE);
+        let open = vitals.begin();
+        advance(Duration::from_secs(7199)).await;
+        assert!(matches!(vitals.state(), State::Well(_)));
+        advance(Duration::from_secs(1)).await;
+        assert_eq!(vitals.state(), State::Stuck, "an exchange may not last for ever");
+        drop(open);
+    }
+}

@@ -1,0 +1,342 @@
+//! A client's HTTP/1 bytes, judged before hyper reads them.
+//!
+//! hyper drops a `Content-Length` beside a `Transfer-Encoding`, takes two equal lengths for one, a
+//! bare line feed for the end of a line, and answers what it refuses without a word. A gateway may
+//! not: the server behind it could read the same bytes otherwise, and a second request would pass
+//! unseen (request smuggling, RFC 9112 §11.2). So every head is judged here (`head`) and every body
+//! followed to its end (`follow`).
+//!
+//! What is refused never reaches hyper. In its place hyper reads a request of this file's own with
+//! a name nobody can guess, which [`Refusals::of`] turns back into the refusal: so the answer takes
+//! the usual way, after those to requests that came before it, and the connection closes.
+
+mod follow;
+mod head;
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use http::Request;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Duration, Sleep};
+use uuid::Uuid;
+
+use self::follow::{Follow, Went};
+use self::head::{Asked, Refused};
+use crate::error::{Code, Failure};
+use crate::limits::{LINGER_BYTES, LINGER_MS};
+
+/// Bytes that are asked of the stream at once while a head is incomplete.
+const READ_BYTES: usize = 4 * 1024;
+
+/// Bytes of empty lines that may stand before a request: two lines (RFC 9112 §2.2).
+const EMPTY_LINES_BYTES: usize = 4;
+
+/// A stream of judged requests.
+pub(crate) struct Wire<S> {
+    stream: S,
+    at: At,
+    /// Read, and not yet given.
+    held: BytesMut,
+    /// How many bytes of `held` may be given.
+    judged: usize,
+    /// How many bytes of an incomplete head hold no end of it.
+    searched: usize,
+    bounds: Bounds,
+    refusals: Arc<Refusals>,
+    linger: Option<Linger>,
+}
+
+/// What a head may have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) bytes: usize,
+    pub(crate) lines: usize,
+}
+
+/// Where on the wire.
+enum At {
+    Head,
+    Body(Follow),
+    /// A refusal has been given; nothing more is.
+    Refused,
+    /// Where a body is not what its framing says.
+    Broken(&'static str),
+}
+
+/// What was refused on one connection, and whether it still speaks HTTP.
+#[derive(Default)]
+pub(crate) struct Refusals {
+    refused: OnceLock<(Uuid, Refused)>,
+    tunnel: AtomicBool,
+}
+
+/// A refused request, as far as it could be read.
+pub(crate) struct Refusal {
+    pub(crate) failure: Failure,
+    /// Its raw target.
+    pub(crate) target: Option<String>,
+}
+
+/// Reading on after the last answer: a connection that is closed over unread bytes is reset, and
+/// the reset may overtake the answer (RFC 9112 §9.6).
+struct Linger {
+    until: Pin<Box<Sleep>>,
+    left: usize,
+}
+
+// === impl Wire ===
+
+impl<S> Wire<S> {
+    pub(crate) fn new(stream: S, bounds: Bounds) -> Self {
+        Self {
+            stream,
+            at: At::Head,
+            held: BytesMut::new(),
+            judged: 0,
+            searched: 0,
+            bounds,
+            refusals: Arc::default(),
+            linger: None,
+        }
+    }
+
+    pub(crate) fn refusals(&self) -> Arc<Refusals> {
+        Arc::clone(&self.refusals)
+    }
+
+    /// How many of `bytes`, which come next, may be given; 0 where a head is not yet whole, or a
+    /// body is broken.
+    fn judge(&mut self, bytes: &[u8]) -> Result<usize, Refused> {
+        let mut given = 0;
+        if matches!(self.at, At::Head) {
+            while bytes[given..].starts_with(b"\r\n") && given < EMPTY_LINES_BYTES {
+                given += 2;
+            }
+            let Some(whole) = self.whole(&bytes[given..])? else { return Ok(0) };
+            let head = &bytes[given..given + whole];
+            let framing = head::judge(head, self.bounds.lines)?;
+            given += whole;
+            self.searched = 0;
+            self.at = Follow::new(framing, self.bounds.bytes).map_or(At::Head, At::Body);
+        }
+        if let At::Body(follow) = &mut self.at {
+            match follow.over(&bytes[given..]) {
+                Ok(Went::On) => given = bytes.len(),
+                Ok(Went::Ended(length)) => {
+                    given += length;
+                    self.at = At::Head;
+                }
+                // Its head may have to go first.
+                Err(why) => self.at = At::Broken(why),
+            }
+        }
+        Ok(given)
+    }
+
+    /// The length of the head that `bytes` begin with, once its end is there.
+    fn whole(&mut self, bytes: &[u8]) -> Result<Option<usize>, Refused> {
+        let refused = |code, why: &'static str| Refused {
+            failure: Failure::new(code, why),
+            target: None,
+            asked: Asked::Other,
+        };
+        let end = loop {
+            let Some(found) = memchr::memchr(b'\n', &bytes[self.searched..]) else { break None };
+            let line_feed = self.searched + found;
+            if line_feed == 0 || bytes[line_feed - 1] != b'\r' {
+                let why = "a line feed without a carriage return";
+                return Err(refused(Code::RequestMalformed, why));
+            }
+            self.searched = line_feed + 1;
+            if bytes[..line_feed].ends_with(b"\r\n\r") || line_feed == 1 {
+                break Some(line_feed + 1);
+            }
+        };
+        let known = end.unwrap_or(bytes.len());
+        if known > self.bounds.bytes {
+            return Err(if memchr::memchr(b'\n', &bytes[..self.bounds.bytes]).is_none() {
+                refused(Code::RequestTargetTooLong, "a request line over limits.header_bytes")
+            } else {
+                refused(Code::RequestHeadTooLarge, "a head over limits.header_bytes")
+            });
+        }
+        Ok(end)
+    }
+
+    /// Puts a request of our own in the place of a refused one.
+    fn refuse(&mut self, refused: Refused) {
+        let name = Uuid::new_v4();
+        let method = if refused.asked == Asked::Head { "HEAD" } else { "GET" };
+        let stand_in =
+            format!("{method} /{name} HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n");
+        self.held.clear();
+        self.held.extend_from_slice(stand_in.as_bytes());
+        self.judged = self.held.len();
+        self.at = At::Refused;
+        // Set once: nothing is read after a refusal.
+        let _ = self.refusals.refused.set((name, refused));
+    }
+
+    /// Gives what may be given.
+    fn give(&mut self, most: usize, buf: &mut ReadBuf<'_>) {
+        let give = most.min(buf.remaining());
+        buf.put_slice(&self.held[..give]);
+        self.held.advance(give);
+        self.judged = self.judged.saturating_sub(give);
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let wire = &mut *self;
+        if wire.refusals.tunnel.load(Ordering::Relaxed) {
+            if wire.held.is_empty() {
+                return Pin::new(&mut wire.stream).poll_read(cx, buf);
+            }
+            wire.give(wire.held.len(), buf);
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            if wire.judged > 0 {
+                wire.give(wire.judged, buf);
+                return Poll::Ready(Ok(()));
+            }
+            match wire.at {
+                // The answer closes the connection; until then there is nothing to read.
+                At::Refused => return Poll::Pending,
+                // The request is under way: its body ends in an error, and its answer closes.
+                At::Broken(why) => {
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, why)));
+                }
+                At::Head | At::Body(_) => {}
+            }
+            if wire.held.is_empty() {
+                // Judged where hyper will read it: most heads come whole, and are not copied.
+                let before = buf.filled().len();
+                ready!(Pin::new(&mut wire.stream).poll_read(cx, buf))?;
+                let new = &buf.filled()[before..];
+                if new.is_empty() {
+                    return Poll::Ready(Ok(()));
+                }
+                match wire.judge(new) {
+                    Ok(judged) => {
+                        wire.held.extend_from_slice(&new[judged..]);
+                        buf.set_filled(before + judged);
+                        if judged > 0 {
+                            return Poll::Ready(Ok(()));
+                        }
+                        if matches!(wire.at, At::Broken(_)) {
+                            continue;
+                        }
+                    }
+                    Err(refused) => {
+                        buf.set_filled(before);
+                        wire.refuse(refused);
+                        continue;
+                    }
+                }
+            } else {
+                let held = std::mem::take(&mut wire.held);
+                let judged = wire.judge(&held);
+                wire.held = held;
+                match judged {
+                    Ok(0) if matches!(wire.at, At::Broken(_)) => continue,
+                    Ok(0) => {}
+                    Ok(judged) => {
+                        wire.judged = judged;
+                        continue;
+                    }
+                    Err(refused) => {
+                        wire.refuse(refused);
+                        continue;
+                    }
+                }
+            }
+            // A head that is not whole.
+            wire.held.reserve(READ_BYTES);
+            let reading =
+                std::pin::pin!(tokio::io::AsyncReadExt::read_buf(&mut wire.stream, &mut wire.held));
+            if ready!(reading.poll(cx))? == 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let wire = &mut *self;
+        if wire.linger.is_none() {
+            ready!(Pin::new(&mut wire.stream).poll_shutdown(cx))?;
+            if matches!(wire.at, At::Head) && wire.held.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            let until = Box::pin(tokio::time::sleep(Duration::from_millis(LINGER_MS)));
+            wire.linger = Some(Linger { until, left: LINGER_BYTES });
+        }
+        let Some(linger) = &mut wire.linger else { return Poll::Ready(Ok(())) };
+        let mut scrap = [std::mem::MaybeUninit::uninit(); READ_BYTES];
+        while linger.left > 0 && linger.until.as_mut().poll(cx).is_pending() {
+            let mut scrap = ReadBuf::uninit(&mut scrap);
+            match ready!(Pin::new(&mut wire.stream).poll_read(cx, &mut scrap)) {
+                Ok(()) if !scrap.filled().is_empty() => {
+                    linger.left = linger.left.saturating_sub(scrap.filled().len());
+                }
+                Ok(()) | Err(_) => break,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+// === impl Refusals ===
+
+impl Refusals {
+    /// What was refused, where `request` stands in its place.
+    pub(crate) fn of<B>(&self, request: &Request<B>) -> Option<Refusal> {
+        let (name, refused) = self.refused.get()?;
+        let path = request.uri().path().strip_prefix('/')?;
+        (path.parse::<Uuid>().ok()? == *name)
+            .then(|| Refusal { failure: refused.failure.clone(), target: refused.target.clone() })
+    }
+
+    /// From here on the bytes are another protocol's.
+    pub(crate) fn tunnel(&self) {
+        self.tunnel.store(true, Ordering::Relaxed);
+    }
+}
