@@ -13,8 +13,10 @@ mod connection;
 mod cors;
 pub mod deliver;
 mod door;
+mod errand;
 mod forward;
 mod headers;
+mod hooks;
 mod identify;
 mod judge;
 mod listen;
@@ -51,6 +53,7 @@ use tokio::task::LocalSet;
 
 use self::alarm::Alarming;
 use self::door::{Door, Most};
+use self::hooks::{Hooks, Unrecorded};
 use self::identify::Clients;
 use self::load::Load;
 use self::metrics::Metrics;
@@ -60,6 +63,7 @@ use self::upstream::{SetupError, Upstream};
 use self::worker::{Site, Worker};
 use crate::change::Journal;
 use crate::config::Config;
+use crate::hook::shelf::Shelf;
 use crate::report::{Coverage, Findings};
 
 /// A gateway that holds its port and is ready to serve.
@@ -115,6 +119,8 @@ pub struct Sinks {
     pub metrics: Arc<Metrics>,
     /// Intents and outcomes.
     pub journal: Arc<dyn Journal>,
+    /// Events and leases.
+    pub shelf: Arc<dyn Shelf>,
 }
 
 // === impl Gateway ===
@@ -143,8 +149,12 @@ impl Gateway {
             .first()
             .map_or(Ok(address), std::net::TcpListener::local_addr)
             .map_err(bind_error)?;
-        let journal =
-            Arc::new(Alarming { journal: sinks.journal, metrics: Arc::clone(&sinks.metrics) });
+        let unrecorded = Unrecorded::new();
+        let journal = Arc::new(Alarming {
+            journal: sinks.journal,
+            metrics: Arc::clone(&sinks.metrics),
+            unrecorded: unrecorded.clone(),
+        });
         let site = Arc::new(Site {
             routes: Routes::new(&upstreams),
             upstreams,
@@ -154,6 +164,7 @@ impl Gateway {
             metrics: sinks.metrics,
             journal,
             deprecations: config.deprecations.clone(),
+            hooks: Hooks::new(&config.triggers, sinks.shelf, unrecorded),
             trusted_peers: config.gateway.trusted_peers.clone(),
             door: Door::new(
                 Most {
@@ -245,6 +256,7 @@ fn event_loop(
         let worker = Rc::new(Worker::new(site, stopping.clone()));
         if recovers == Recovers::Yes {
             tokio::task::spawn_local(recover::watch(Rc::clone(&worker)));
+            tokio::task::spawn_local(hooks::engine::watch(Rc::clone(&worker)));
         }
         let serving = listen::serve(Rc::clone(&worker), listener, tls, stopping.clone());
         let too_long = async {

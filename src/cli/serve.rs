@@ -85,6 +85,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         coverage: coverage.clone(),
         metrics,
         journal: Arc::new(ledger.clone()),
+        shelf: Arc::new(ledger.clone()),
     };
     let gateway = Gateway::bind(&config, mock_address, sinks)?;
     let gateway_address = gateway.address();

@@ -23,7 +23,7 @@ use super::route::Route;
 use super::visit::Visit;
 use super::wire::Refusal;
 use super::worker::Worker;
-use super::{authority, chosen, cors, headers, respond, target, upgrade};
+use super::{authority, chosen, cors, headers, hooks, respond, target, upgrade};
 use crate::change::call::retained;
 use crate::change::{Call, Exchange, Principal};
 use crate::config::raw::AmbiguousPaths;
@@ -41,6 +41,10 @@ pub(crate) async fn exchange(
     let started = Instant::now();
     let id = Uuid::now_v7();
 
+    // Events for triggers are recgate's own to answer, and go no further.
+    if hooks::are_meant(raw_target(&request)) {
+        return hooks::receive(worker, id, request).await;
+    }
     // Which upstream, and so which API and which dialect.
     let route = match route(&worker, &request) {
         Ok(route) => route,

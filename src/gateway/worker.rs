@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use super::body::Body;
 use super::door::Door;
+use super::hooks::Hooks;
 use super::identify::Clients;
 use super::load::{Load, Place};
 use super::metrics::Metrics;
@@ -47,6 +48,7 @@ pub(crate) struct Site {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) deprecations: Vec<Deprecation>,
+    pub(crate) hooks: Hooks,
     pub(crate) trusted_peers: Vec<Network>,
     pub(crate) door: Arc<Door>,
     pub(crate) load: Load,

@@ -117,6 +117,7 @@ impl Lane {
             coverage: Coverage::default(),
             metrics: Metrics::register(&mut Registry::default()),
             journal: Arc::new(ledger.clone()),
+            shelf: Arc::new(ledger.clone()),
         };
         let gateway = Gateway::bind(&config, Some(lane.mock.address), sinks)?;
         let address = gateway.address();
