@@ -56,8 +56,6 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     // Signals first: one that comes during start-up must not kill what has been started.
     let terminated = terminated()?;
 
-    open_files(config.limits.connections);
-
     let mut registry = Registry::default();
     let findings = Findings::default();
     let coverage = Coverage::default();
@@ -104,6 +102,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         readiness: readiness.clone(),
     };
     let admin = tokio::spawn(admin::serve(admin_listener, admin, stop.clone().cancelled_owned()));
+    open_files(config.limits.connections);
     let running = gateway.start().context("gateway threads")?;
     readiness.ready();
     greet(&config, gateway_address, mock_address, admin_address).context("standard output")?;
