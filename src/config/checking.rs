@@ -47,10 +47,12 @@ impl<'a> Checking<'a> {
         };
         self.limits(&raw.limits);
         let trusted_peers = self.trusted_peers(&raw.gateway.trusted_peers);
+        self.tls(raw.gateway.tls.as_ref());
         let ledger = self.ledger(&raw.ledger);
         let upstreams = self.upstreams(&raw.upstream);
         let default_client = self.default_client(&raw.default_client);
         let clients = self.clients(&raw.client, &raw.default_client);
+        self.certificates(&clients, raw.gateway.tls.as_ref());
         self.accounts(&raw.upstream, &default_client, &clients);
         let deprecations = self.deprecations(&raw.deprecation);
         if !self.faults.is_empty() {
@@ -63,6 +65,7 @@ impl<'a> Checking<'a> {
                 threads: if raw.gateway.threads == 0 { cores } else { raw.gateway.threads },
                 trusted_peers,
                 drain: Duration::from_millis(raw.gateway.drain_ms),
+                reload: raw.gateway.reload,
                 tls: raw.gateway.tls,
             },
             admin: raw.admin.listen,
@@ -75,6 +78,13 @@ impl<'a> Checking<'a> {
             clients,
             deprecations,
         })
+    }
+
+    fn tls(&mut self, tls: Option<&raw::Tls>) {
+        if tls.is_some_and(|it| it.client_certificates.is_some() && it.client_ca.is_none()) {
+            let message = "needs client_ca, the authorities that certificates are verified by";
+            self.fault("gateway.tls.client_certificates", message);
+        }
     }
 
     fn trusted_peers(&mut self, written: &[String]) -> Vec<Network> {

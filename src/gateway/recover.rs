@@ -19,7 +19,7 @@ use super::forward::Forward;
 use super::passage::Passage;
 use super::route::{Leg, Route};
 use super::visit::Visit;
-use super::worker::Worker;
+use super::worker::{Current, Worker};
 use crate::change::journal::{OpenIntent, Outcome, settle_at_last};
 use crate::change::terms::Terms;
 use crate::change::{Exchange, Principal};
@@ -29,11 +29,11 @@ use crate::error::Blame;
 const EVERY: Duration = Duration::from_secs(5);
 
 /// Finishes what is open, now and whenever a gateway on the ledger dies, until this one stops.
-pub(crate) async fn watch(worker: Rc<Worker>) {
-    let stopped = worker.stopped();
+pub(crate) async fn watch(current: Rc<Current>) {
+    let stopped = current.worker().stopped();
     let work = async {
         loop {
-            round(&worker).await;
+            round(&current.worker()).await;
             tokio::time::sleep(EVERY).await;
         }
     };
@@ -44,7 +44,7 @@ pub(crate) async fn watch(worker: Rc<Worker>) {
 }
 
 async fn round(worker: &Rc<Worker>) {
-    match worker.site.journal.adopt().await {
+    match worker.site.lasting.journal.adopt().await {
         // Each on its own: one that is tried until it holds must not keep the others waiting.
         Ok(open) => {
             for open in open {
@@ -62,7 +62,7 @@ async fn finish(worker: &Rc<Worker>, open: OpenIntent) {
     let (client, action) = (open.client.clone(), open.plan.action);
     let outcome = outcome(worker, open).await;
     if outcome == Outcome::Unknown {
-        worker.site.metrics.alarm("intent-unknown");
+        worker.site.lasting.metrics.alarm("intent-unknown");
         tracing::error!(
             intent = %intent.0, client, ?action,
             "what became of an intent is unknown: look at the vendor's side"
@@ -70,7 +70,7 @@ async fn finish(worker: &Rc<Worker>, open: OpenIntent) {
     } else {
         tracing::warn!(intent = %intent.0, client, ?action, ?outcome, "an intent left open was ended");
     }
-    let journal = &*worker.site.journal;
+    let journal = &*worker.site.lasting.journal;
     if journal.outcome(intent, outcome.clone()).await.is_err() {
         settle_at_last(journal, intent, outcome).await;
     }
@@ -98,7 +98,7 @@ async fn outcome(worker: &Rc<Worker>, open: OpenIntent) -> Outcome {
         Arc::clone(&upstream.config.name),
         upstream.config.dialect,
         deadline,
-        Arc::clone(&worker.site.journal),
+        Arc::clone(&worker.site.lasting.journal),
     ));
     let route = Route { upstream: Arc::clone(upstream), leg: Leg::Api, target: "/".to_owned() };
     let promised = Promised::plain(terms);

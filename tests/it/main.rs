@@ -22,6 +22,7 @@ mod ledger;
 mod limits;
 mod pass_through;
 mod protection;
+mod reload;
 mod rules;
 mod sagas;
 mod serving;
