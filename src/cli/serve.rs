@@ -33,6 +33,9 @@ use crate::ledger::Ledger;
 use crate::report::{Coverage, Findings};
 use crate::telemetry;
 
+/// Files that are no connections of clients and upstreams: listeners, the ledger, logs.
+const OTHER_FILES: u64 = 256;
+
 /// What `serve` is started with.
 #[derive(Args, Debug)]
 pub(super) struct ServeArguments {
@@ -61,10 +64,27 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<(), Exit> {
     runtime.block_on(serve(config, settings.clone(), dev_tls)).map_err(Exit::from)
 }
 
+/// Raises the process's own limit of open files to what `connections` clients may need: one for each,
+/// and one for each upstream connection in their name.
+fn open_files(connections: usize) {
+    let wanted = (connections as u64).saturating_mul(2).saturating_add(OTHER_FILES);
+    match rlimit::increase_nofile_limit(wanted) {
+        Ok(got) if got < wanted => tracing::warn!(
+            wanted,
+            got,
+            "fewer files may be open than limits.connections needs; raise the hard limit (ulimit -Hn)"
+        ),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, wanted, "the limit of open files was not raised"),
+    }
+}
+
 async fn serve(config: Config, settings: Settings, dev_tls: Option<DevTls>) -> anyhow::Result<()> {
     // Signals first: one that comes during start-up must not kill what has been started.
     let terminated = terminated()?;
     let hangups = signal(SignalKind::hangup()).context("SIGHUP")?;
+
+    open_files(config.limits.connections);
 
     let mut registry = Registry::default();
     let findings = Findings::default();

@@ -192,6 +192,8 @@ fn trace_parent(exchange: Uuid) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use http::{HeaderMap, HeaderValue, Version};
     use rstest::rstest;
     use uuid::Uuid;

@@ -327,6 +327,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use std::time::Duration;
 
     use bytes::Bytes;
@@ -337,8 +339,8 @@ mod tests {
 
     const PATIENCE: Patience = Patience {
         send: Duration::from_secs(5),
-        idle: Duration::from_secs(60),
-        exchange: Duration::from_secs(7200),
+        idle: Duration::from_mins(1),
+        exchange: Duration::from_hours(2),
     };
 
     #[tokio::test(start_paused = true)]
@@ -346,7 +348,7 @@ mod tests {
         let vitals = Vitals::new(PATIENCE);
         assert!(matches!(vitals.state(), State::Well(_)));
         let open = vitals.begin();
-        advance(Duration::from_secs(3600)).await;
+        advance(Duration::from_hours(1)).await;
         assert!(matches!(vitals.state(), State::Well(_)), "an exchange may take its time");
         drop(open);
         advance(Duration::from_secs(59)).await;
@@ -373,7 +375,7 @@ mod tests {
         assert_eq!(slow.frame().await.unwrap().unwrap().into_data().unwrap().len(), 1);
         assert!(matches!(vitals.state(), State::Well(_)));
         drop(slow);
-        advance(Duration::from_secs(60)).await;
+        advance(Duration::from_mins(1)).await;
         assert_eq!(vitals.state(), State::Idle);
     }
 

@@ -172,8 +172,9 @@ async fn a_bomb_is_decoded_up_to_a_limit() {
     let recgate = Recgate::with_config(&text).await;
     let before = recgate.memory("VmRSS");
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    let deep = vec![b'['; 1 << 16];
     for _ in 0..512 {
-        std::io::Write::write_all(&mut gzip, &[b'['; 1 << 16]).unwrap();
+        std::io::Write::write_all(&mut gzip, &deep).unwrap();
     }
     let bomb = Bytes::from(gzip.finish().unwrap());
     let length = format!("Content-Length: {}", bomb.len());

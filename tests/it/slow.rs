@@ -114,7 +114,7 @@ async fn every_slow_client_is_left_at_its_own_deadline() {
         let put = Request::put("http://a.example/x").body(()).unwrap();
         let (answer, mut body) = client.send_request(put, false).unwrap();
         body.send_data("begun".into(), false).unwrap();
-        let status = answer.await.map(|answer| answer.status().as_u16()).unwrap_or(0);
+        let status = answer.await.map_or(0, |answer| answer.status().as_u16());
         assert_eq!(status, 408);
         drop((client, body));
         let _ = connection.await;

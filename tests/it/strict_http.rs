@@ -118,12 +118,13 @@ async fn play(recgate: &Recgate, case: &Case) -> Result<(), String> {
 async fn http_2_is_held_to_the_same_rules() {
     use http::{Method, Request, Version};
 
+    type Line = (&'static str, &'static str);
     let upstream = Upstream::scripted(|_| vec![ok()]).await;
     let recgate = Recgate::with_config(&upstream.config()).await;
     let stream = TcpStream::connect(recgate.address).await.unwrap();
     let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
     tokio::spawn(connection);
-    let cases: [(&str, Method, &str, &[(&str, &str)], u16); 12] = [
+    let cases: [(&str, Method, &str, &[Line], u16); 12] = [
         ("a plain one", Method::GET, "http://a.example/x", &[], 200),
         ("a Host that agrees", Method::GET, "http://a.example/x", &[("host", "a.example")], 200),
         ("a Host at odds", Method::GET, "http://a.example/x", &[("host", "b.example")], 400),

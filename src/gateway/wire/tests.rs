@@ -1,5 +1,7 @@
 //! However the bytes of a request are cut, they are judged alike.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
