@@ -272,7 +272,7 @@ async fn nothing_fails_while_processes_and_configurations_change() {
     }
     let failed = met.failed.lock().unwrap();
     println!(
-        "changes under load: {rounds} SIGTERMs, {rounds} reloads, {} requests answered, {} failed, {} connections refused and tried again",
+        "restarts: {rounds} SIGTERMs, {rounds} reloads, {} requests answered, {} failed, {} connections refused and tried again",
         answered(),
         failed.len(),
         met.refused.load(Ordering::Relaxed)

@@ -75,22 +75,17 @@ impl Reloading {
                 }
             };
             // Taken before the reading: what changes meanwhile has changed.
-            let (stamps, of) = (stamps(this.files()), Arc::clone(&this));
-            let before = self::stamps(certificate_files(&this.control.config()));
-            let read = tokio::task::spawn_blocking(move || of.read(what)).await;
-            if read.is_err() {
+            let before = stamps(this.files());
+            let certificates_before = stamps(certificate_files(&this.control.config()));
+            let of = Arc::clone(&this);
+            if tokio::task::spawn_blocking(move || of.read(what)).await.is_err() {
                 tracing::error!("a reload panicked: everything stays as it was");
                 this.metrics.reloaded(what, Reloaded::Refused);
             }
             if what == Reread::Configuration {
-                whole.read = stamps;
+                whole.were_read(before, this.files());
             }
-            certificates.read = before;
-            // A new configuration may name other files.
-            let named = certificate_files(&this.control.config());
-            if !certificates.read.iter().map(|(path, _)| path).eq(&named) {
-                certificates.have_been_read(named);
-            }
+            certificates.were_read(certificates_before, certificate_files(&this.control.config()));
         }
     }
 
@@ -126,7 +121,9 @@ impl Reloading {
         if let Some(dev_tls) = &self.dev_tls {
             dev_tls.apply(&mut config).map_err(told)?;
         }
+        let connections = config.limits.connections;
         self.control.reload(config).map_err(|error| vec![error.to_string()])?;
+        super::open_files(connections);
         tracing::info!("configuration, contracts and certificates were read again");
         Ok(())
     }
@@ -175,6 +172,16 @@ impl Files {
     fn have_been_read(&mut self, files: Vec<PathBuf>) {
         self.read = stamps(files);
         self.seen.clone_from(&self.read);
+    }
+
+    /// They were read as they were `before`; files that are `named` now and were not then are as
+    /// they are.
+    fn were_read(&mut self, before: Stamps, named: Vec<PathBuf>) {
+        if before.iter().map(|(path, _)| path).eq(&named) {
+            self.read = before;
+        } else {
+            self.have_been_read(named);
+        }
     }
 
     /// Whether they are others than were read, and have stood still since the last look.
