@@ -84,8 +84,6 @@ async fn serve(config: Config, settings: Settings, dev_tls: Option<DevTls>) -> a
     let terminated = terminated()?;
     let hangups = signal(SignalKind::hangup()).context("SIGHUP")?;
 
-    open_files(config.limits.connections);
-
     let mut registry = Registry::default();
     let findings = Findings::default();
     let coverage = Coverage::default();
@@ -108,6 +106,9 @@ async fn serve(config: Config, settings: Settings, dev_tls: Option<DevTls>) -> a
     };
     let gateway = Gateway::bind(&config, mock_address, sinks)?;
     let gateway_address = gateway.address();
+
+    // A start that fails says why, and nothing else.
+    open_files(config.limits.connections);
 
     // Serve.
     let stop = CancellationToken::new();
@@ -192,7 +193,7 @@ fn greet(
     writeln!(out, "ledger   {}", config.ledger.place)?;
     writeln!(out, "admin    http://{admin}")?;
     if let Some(dev_tls) = dev_tls {
-        let file = dev_tls.authority();
+        let file = std::path::absolute(dev_tls.authority())?;
         let file = file.display();
         writeln!(out, "trust    {file}, for this machine alone:")?;
         writeln!(out, "  curl        --cacert {file}")?;

@@ -6,6 +6,8 @@
 //! a subject that could not have been written so. Alternative names count as they stand, without
 //! wildcards.
 
+use std::fmt::Write as _;
+
 use rustls_pki_types::CertificateDer;
 use x509_parser::asn1_rs::ToDer as _;
 use x509_parser::extensions::GeneralName;
@@ -83,14 +85,15 @@ fn subject(name: &X509Name<'_>) -> String {
 fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
     let oid = attribute.attr_type().to_id_string();
     let known = NAMES.iter().find(|(number, _)| *number == oid);
-    match (known, attribute.as_str()) {
-        (Some((_, name)), Ok(value)) => format!("{name}={}", escaped(value)),
-        _ => {
-            let der = attribute.attr_value().to_der_vec().unwrap_or_default();
-            let hex: String = der.iter().map(|byte| format!("{byte:02X}")).collect();
-            format!("{oid}=#{hex}")
-        }
+    if let (Some((_, name)), Ok(value)) = (known, attribute.as_str()) {
+        return format!("{name}={}", escaped(value));
     }
+    let der = attribute.attr_value().to_der_vec().unwrap_or_default();
+    let mut text = format!("{oid}=#");
+    for byte in der {
+        let _ = write!(text, "{byte:02X}");
+    }
+    text
 }
 
 /// A value with what has a meaning escaped (RFC 4514 §2.4).
@@ -111,6 +114,8 @@ fn escaped(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SanType};
     use rstest::rstest;
 

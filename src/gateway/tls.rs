@@ -83,6 +83,8 @@ pub(crate) fn server(files: &Tls) -> Result<Listening, TlsError> {
         .with_single_cert(chain, key)
         .map_err(|error| TlsError::at(&files.certificate, error))?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    // Of what both have, the stronger, whatever an old client would rather.
+    config.ignore_client_order = true;
     Ok(reading.made(config))
 }
 

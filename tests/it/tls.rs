@@ -282,7 +282,8 @@ async fn an_upstream_is_shown_the_gateways_certificate() {
         + &format!("ca_file = \"{}\"\n", authority.file().display());
     let client = http().build().unwrap();
     let shown = authority.crm().keys("client_certificate", "client_key").replace(", ", "\n");
-    for (text, status) in [(text.clone(), 503), (text + &shown, 200)] {
+    // With TLS 1.3 a client learns that its certificate is missed after its first request.
+    for (text, status) in [(text.clone(), 502), (text + &shown, 200)] {
         let recgate = Recgate::with_config(&text).await;
         let answer = client.get(recgate.url("/x")).send().await.unwrap();
         assert_eq!(answer.status(), status, "{text}");

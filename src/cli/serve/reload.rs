@@ -198,6 +198,8 @@ impl Files {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::Files;
 
     #[test]
