@@ -2,6 +2,7 @@
 //! through the gateway.
 
 pub mod clients;
+mod hooks;
 
 use std::future::Future;
 use std::io;
@@ -65,6 +66,7 @@ pub async fn serve(
         .route("/coverage", get(coverage))
         .route("/ledger", get(ledger))
         .route("/clients", get(inventory))
+        .merge(hooks::routes())
         .fallback(unknown)
         .with_state(admin);
     axum::serve(listener, routes).with_graceful_shutdown(stop).await
@@ -72,7 +74,7 @@ pub async fn serve(
 
 async fn index() -> impl IntoResponse {
     Json(
-        json!({ "paths": ["/healthz", "/readyz", "/metrics", "/findings", "/coverage", "/ledger", "/clients"] }),
+        json!({ "paths": ["/healthz", "/readyz", "/metrics", "/findings", "/coverage", "/ledger", "/clients", "/hooks/deliveries"] }),
     )
 }
 
@@ -141,7 +143,7 @@ async fn unknown() -> Response {
     problem(
         StatusCode::NOT_FOUND,
         "not.found",
-        "The admin side has /healthz, /readyz, /metrics, /findings, /coverage, /ledger and /clients.",
+        "The admin side has /healthz, /readyz, /metrics, /findings, /coverage, /ledger, /clients and /hooks/deliveries.",
     )
 }
 

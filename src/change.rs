@@ -8,6 +8,7 @@
 //! This room knows contracts, dialects, [`Next`] and a [`Journal`]. It knows no socket and no
 //! database, so every change is tested with a scripted `Next` on a paused clock.
 
+pub mod announced;
 pub mod call;
 pub mod deletion_protection;
 pub mod exchange;
@@ -29,6 +30,7 @@ use futures_util::future::LocalBoxFuture;
 use http::Method;
 use jiff::civil::Date;
 
+use announced::Announced;
 pub use call::{Answer, Call, Payload, Principal};
 pub use exchange::Exchange;
 pub use journal::Journal;
@@ -82,6 +84,13 @@ pub trait Change: Send + Sync {
     /// What the terms of a client make of this change: keys and values as the configuration spells
     /// them.
     fn settings(&self, terms: &Terms) -> Vec<(&'static str, String)>;
+
+    /// Takes note of a call that this change watches and has nothing to do for.
+    fn passes(&self, _: &Call, _: &Exchange) {}
+
+    /// What may differ for a client on these terms from what the vendor answered on the day that
+    /// the client was written for. Asked of calls that this change watches.
+    fn announces(&self, call: &Call, terms: &Terms) -> Vec<Announced>;
 
     /// Ends what an intent of this change left open when a gateway ended in between: by the
     /// recovery account, only towards protected or paused. What cannot be finished that way is

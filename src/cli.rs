@@ -3,12 +3,16 @@
 //! Data goes to standard output, logs and errors to standard error. Exit codes: 0 done, 1 the
 //! command found or met something wrong, 2 the arguments or the configuration cannot be used.
 
+mod asking;
 mod changes;
 mod check;
 mod clients;
 mod config;
+mod deliveries;
+mod hook;
 mod ledger;
 mod mock;
+mod rehearse;
 mod serve;
 mod spec;
 
@@ -29,9 +33,11 @@ use crate::config::{Config, ConfigError, Layers};
   recgate serve --set gateway.listen=0.0.0.0:80   the same on another address
   recgate serve --config my.toml                  with your own upstreams and clients
   recgate check traffic.har                       recorded traffic against the contracts
+  recgate rehearse protection                     what becomes of calls when the vendor changes, and through recgate
   recgate changes                                 what happened to the APIs, and what applies to whom
   recgate clients                                 who still lives on the old API
   recgate ledger verify                           what was done to recordings: is it all there?
+  recgate hook deliveries --state dead            which subscribers were not told
   recgate spec lint openapi.yaml                  what a contract says, and what is not understood
   recgate config check my.toml                    what is wrong with it, and where
   recgate config default > my.toml                the manual, to start from"
@@ -49,6 +55,8 @@ enum Command {
     Mock(Settings),
     /// Check recorded traffic (HAR files) against the contracts, offline.
     Check(check::CheckArguments),
+    /// Run calls in three lanes: before a change, after it, and after it through recgate.
+    Rehearse(rehearse::RehearseArguments),
     /// Check or print the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -59,6 +67,9 @@ enum Command {
     /// Look at the ledger, export it, and prove that nobody has changed it.
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
+    /// Look at deliveries to subscriptions, and send them again.
+    #[command(subcommand)]
+    Hook(hook::HookCommand),
     /// Look into OpenAPI documents.
     #[command(subcommand)]
     Spec(spec::SpecCommand),
@@ -100,14 +111,18 @@ pub fn run() -> ExitCode {
         Command::Serve(settings) => serve::run(&settings),
         Command::Mock(settings) => mock::run(&settings),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Rehearse(arguments) => rehearse::run(&arguments),
         Command::Changes(arguments) => changes::run(&arguments),
         Command::Clients(arguments) => clients::run(&arguments),
         Command::Config(command) => config::run(&command),
         Command::Ledger(command) => ledger::run(&command),
+        Command::Hook(command) => hook::run(&command),
         Command::Spec(command) => spec::run(&command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever read has seen enough, as `head` has: nothing is wrong.
+        Err(Exit::Other(error)) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             for line in error.to_string().lines() {
                 eprintln!("recgate: {line}");
@@ -118,6 +133,15 @@ pub fn run() -> ExitCode {
             }
         }
     }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let io = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        let json = cause.downcast_ref::<serde_json::Error>();
+        let kind = io.or_else(|| json.and_then(serde_json::Error::io_error_kind));
+        kind == Some(std::io::ErrorKind::BrokenPipe)
+    })
 }
 
 // === impl Settings ===

@@ -13,6 +13,7 @@ pub mod layers;
 pub mod ledger;
 pub mod network;
 pub mod raw;
+pub mod subscription;
 #[cfg(test)]
 mod tests;
 

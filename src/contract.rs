@@ -78,6 +78,8 @@ pub struct Contract {
     router: Router<Vec<Route>>,
     /// What its documents say that was not understood.
     notes: Vec<Note>,
+    /// What their structure says that nobody can have meant.
+    oddities: Vec<Note>,
     /// What was understood, by document.
     summaries: Vec<Summary>,
     /// The schemas that messages are judged by.

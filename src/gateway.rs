@@ -12,6 +12,7 @@ mod certificate;
 mod chosen;
 mod connection;
 mod cors;
+pub mod deliver;
 mod door;
 mod forward;
 mod headers;

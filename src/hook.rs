@@ -1,6 +1,7 @@
 //! Outside events in, outcomes out, both signed.
 //!
-//! Triggers (a CRM, a billing screen) and subscriptions speak Standard Webhooks. What stands here
-//! is what both need first: [`signature`], over raw bytes, before anything is parsed.
+//! Triggers (a CRM, a billing screen) and subscriptions speak Standard Webhooks. What both need is
+//! [`signature`], over raw bytes, before anything is parsed; [`delivery`] is the way out.
 
+pub mod delivery;
 pub mod signature;

@@ -46,7 +46,14 @@ pub struct Fault {
     pub offset: usize,
     /// An RFC 6901 pointer to the value, or the member, that was being read.
     pub pointer: String,
+    /// Which of its tokens are indices.
+    pub indices: Indices,
 }
+
+/// Which tokens of an RFC 6901 pointer are indices of arrays: `7` may be a member's name as well.
+/// Tokens beyond the 128th are taken for names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Indices(u128);
 
 /// What makes bytes not strict JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -184,6 +191,53 @@ pub fn unescape_token(token: &str) -> Cow<'_, str> {
     }
 }
 
+// === impl Indices ===
+
+impl Indices {
+    /// Those of a pointer into a value.
+    #[must_use]
+    pub fn of(pointer: &str, value: &Node<'_>) -> Self {
+        let mut indices = 0;
+        let mut here = Some(value);
+        for (number, token) in pointer.split('/').skip(1).take(128).enumerate() {
+            here = match here {
+                Some(Node::Array(elements)) => {
+                    indices |= 1 << number;
+                    token.parse::<usize>().ok().and_then(|index| elements.get(index))
+                }
+                Some(Node::Object(_)) => here.and_then(|it| it.get(&unescape_token(token))),
+                _ => None,
+            };
+        }
+        Self(indices)
+    }
+
+    /// The same with a token more in front: an array's index or a member's name.
+    #[must_use]
+    pub(crate) const fn under_index(self) -> Self {
+        Self(self.0 << 1 | 1)
+    }
+
+    /// The same with a member's name more in front.
+    #[must_use]
+    pub(crate) const fn under_name(self) -> Self {
+        Self(self.0 << 1)
+    }
+
+    /// The same behind a pointer of names.
+    #[must_use]
+    pub(crate) fn behind(self, pointer: &str) -> Self {
+        let tokens = pointer.matches('/').count();
+        Self(u32::try_from(tokens).ok().and_then(|it| self.0.checked_shl(it)).unwrap_or(0))
+    }
+
+    /// Whether the token of this number, from 0, is an index.
+    #[must_use]
+    pub const fn has(self, token: usize) -> bool {
+        token < 128 && self.0 >> token & 1 == 1
+    }
+}
+
 // === impl FaultKind ===
 
 impl FaultKind {
@@ -198,6 +252,20 @@ impl FaultKind {
             Self::LoneSurrogate => "json.lone-surrogate",
             Self::TooDeep => "json.too-deep",
             Self::Syntax => "json.syntax",
+        }
+    }
+
+    /// The rule that is broken, as a word.
+    #[must_use]
+    pub const fn keyword(self) -> &'static str {
+        match self {
+            Self::DuplicateKey => "duplicate-key",
+            Self::InvalidUtf8 => "utf-8",
+            Self::ByteOrderMark => "byte-order-mark",
+            Self::TrailingData => "trailing-data",
+            Self::LoneSurrogate => "lone-surrogate",
+            Self::TooDeep => "depth",
+            Self::Syntax => "syntax",
         }
     }
 

@@ -20,7 +20,9 @@ mod adopt;
 mod batch;
 mod body;
 mod command;
+mod deliveries;
 mod enlist;
+mod fan;
 #[cfg(test)]
 mod faults;
 mod inventory;
@@ -31,40 +33,50 @@ pub mod record;
 pub mod search;
 pub mod settings;
 mod store;
+mod told;
 pub mod verify;
 mod writer;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::future::LocalBoxFuture;
 use jiff::Timestamp;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use uuid::Uuid;
 
 pub use self::body::Claim;
 use self::body::IntentBody;
 use self::command::{Command, What, Write};
-pub use self::command::{Counted, Event, Queued, Use};
+pub use self::command::{Counted, Event, Use};
+pub use self::deliveries::{
+    Backlog, Delivery, Filter as DeliveryFilter, Gone, Redrive, Shown as Deliveries,
+    State as DeliveryState, of as deliveries_of, redrive_in,
+};
+use self::fan::Fan;
+pub use self::fan::Subscriber;
 pub use self::inventory::of as inventory_of;
 use self::key::KeyError;
 use self::record::Record as Kept;
 use self::settings::Settings;
 pub use self::store::StoreError;
+use self::told::Told;
 use crate::change::Journal;
 use crate::change::inventory::Usage;
 use crate::change::journal::{
     Begun, Intent, IntentId, Later, OpenIntent, Outcome, Record, Settled, Unwritten,
 };
+use crate::hook::delivery::{Report, Turn, Want};
 use crate::limits::{LEDGER_ENTRIES, LEDGER_EVENT_BYTES, LEDGER_EVENTS, LEDGER_QUEUE};
 
 /// An open ledger. Clones are the same ledger.
 #[derive(Clone)]
 pub struct Ledger {
     commands: mpsc::Sender<Command>,
-    lost: Arc<AtomicU64>,
+    lost: Counter,
     /// Whether other gateways may write to the same database.
     shared: bool,
 }
@@ -100,7 +112,7 @@ impl Ledger {
             faults::Faults::default(),
         )
         .await?;
-        Ok(Self { commands, lost: Arc::default(), shared })
+        Ok(Self { commands, lost: Counter::default(), shared })
     }
 
     /// The same, with a store that can be made to fail.
@@ -109,7 +121,7 @@ impl Ledger {
         let (commands, waiting) = mpsc::channel(LEDGER_QUEUE);
         let shared = settings.place.is_shared();
         writer::start(settings, waiting, faults).await?;
-        Ok(Self { commands, lost: Arc::default(), shared })
+        Ok(Self { commands, lost: Counter::default(), shared })
     }
 
     /// What became of an intent, with the events that tell it. Resolves when both are durable.
@@ -137,16 +149,16 @@ impl Ledger {
         record: &Record,
         events: Vec<Event>,
     ) -> LocalBoxFuture<'static, Result<(), Unwritten>> {
-        let text = note(record);
+        let (text, told) = (note(record), Told::of_record(record));
         self.ask(|reply| {
-            Command::Write(Write { what: What::Note(text, reply), events: bounded(events) })
+            Command::Write(Write { what: What::Note(text, told, reply), events: bounded(events) })
         })
     }
 
     /// Counts a use in the inventory: merged, and written within a second or two.
     pub fn count(&self, once: Use) {
         if self.commands.try_send(Command::Count(once)).is_err() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.lost.inc();
         }
     }
 
@@ -162,12 +174,56 @@ impl Ledger {
         self.ask_anywhere(Command::Inventory)
     }
 
-    /// Events that wait to be delivered, oldest first.
-    pub fn pending(
+    /// Who gets which events, from now on. Rings where deliveries were written. Claims that an
+    /// earlier process held on a ledger of its own end.
+    pub async fn subscribe(&self, subscribers: Vec<Subscriber>) -> Result<Arc<Notify>, Unwritten> {
+        let written = Arc::new(Notify::new());
+        let fan = Fan { subscribers, written: Arc::clone(&written), ..Fan::default() };
+        self.ask_anywhere(|reply| Command::Subscribe(fan, reply)).await?;
+        Ok(written)
+    }
+
+    /// Tells subscribers of an event that has no record: only once, whatever is restarted, where a
+    /// text says what once means. Never waits; what cannot be taken is said in the log.
+    pub fn tell(&self, event: Event, once: Option<String>) {
+        let write = Write { what: What::Tell(once), events: bounded(vec![event]) };
+        if self.commands.try_send(Command::Write(write)).is_err() {
+            self.lost.inc();
+            tracing::error!("an event is lost: the ledger's writer does not keep up");
+        }
+    }
+
+    /// Writes down what became of deliveries, and claims others.
+    pub fn deliver(
         &self,
-        most: usize,
-    ) -> impl Future<Output = Result<Vec<Queued>, Unwritten>> + Send + 'static {
-        self.ask_anywhere(move |reply| Command::Pending(most, reply))
+        reports: Vec<Report>,
+        wants: Vec<Want>,
+    ) -> impl Future<Output = Result<Turn, Unwritten>> + Send + 'static {
+        self.ask_anywhere(|reply| Command::Deliver(reports, wants, reply))
+    }
+
+    /// The newest deliveries that match, newest first.
+    pub fn deliveries(
+        &self,
+        filter: DeliveryFilter,
+    ) -> impl Future<Output = Result<Deliveries, Unwritten>> + Send + 'static {
+        self.ask_anywhere(|reply| Command::Deliveries(filter, reply))
+    }
+
+    /// Sends deliveries again. Gives how many.
+    pub fn redrive(
+        &self,
+        what: Redrive,
+    ) -> impl Future<Output = Result<u64, Unwritten>> + Send + 'static {
+        self.ask_anywhere(|reply| Command::Redrive(what, reply))
+    }
+
+    /// What waits to be delivered, by subscription, and how many deliveries were too many since
+    /// this was asked the last time.
+    pub fn backlog(
+        &self,
+    ) -> impl Future<Output = Result<(Vec<Backlog>, u64), Unwritten>> + Send + 'static {
+        self.ask_anywhere(Command::Backlog)
     }
 
     /// Removes what was written before a time; a checkpoint tells. Gives the number of records.
@@ -181,7 +237,14 @@ impl Ledger {
     /// Records and uses that could not even be handed to the writer.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Relaxed)
+        self.lost.get()
+    }
+
+    /// Counts what was lost among other metrics, as `recgate_ledger_lost`.
+    pub fn register(&self, registry: &mut Registry) {
+        let help = "Records and uses that could not be handed to the ledger's writer";
+        let registry = registry.sub_registry_with_prefix("recgate");
+        registry.register("ledger_lost", help, self.lost.clone());
     }
 
     /// Writes that this gateway ends, and closes the ledger. Later commands are refused.
@@ -274,9 +337,12 @@ impl Journal for Ledger {
 
     fn record(&self, record: Record) {
         let (reply, _) = oneshot::channel();
-        let write = Write { what: What::Note(note(&record), reply), events: Vec::new() };
+        let write = Write {
+            what: What::Note(note(&record), Told::of_record(&record), reply),
+            events: Vec::new(),
+        };
         if self.commands.try_send(Command::Write(write)).is_err() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.lost.inc();
             tracing::error!(
                 exchange = %record.exchange, event = ?record.event,
                 "a record is lost: the ledger's writer does not keep up"

@@ -18,11 +18,12 @@
 //! | [`json`] | strict JSON on a borrowed tree | nobody |
 //! | [`dialect`] | error shapes of the vendors | nobody |
 //! | [`change`] | one module a vendor announcement | [`contract`], [`dialect`], [`error`], [`json`] |
-//! | [`gateway`] | listens, identifies, checks, calls, answers | all but [`mock`] and [`cli`] |
+//! | [`gateway`] | listens, identifies, checks, calls, answers | all but [`mock`], [`rehearse`] and [`cli`] |
 //! | [`mock`] | a stateful vendor to rehearse against | [`dialect`] |
-//! | [`ledger`] | intents and outcomes, durable and chained | [`change::journal`] |
+//! | [`ledger`] | intents and outcomes, durable and chained | [`change::journal`], [`hook::delivery`] |
 //! | [`report`] | findings, each kind once | [`contract`], [`error`] |
-//! | [`hook`] | signed events in and out | nobody |
+//! | [`rehearse`] | calls in three lanes: before, after, through recgate | [`gateway`], [`mock`] and below |
+//! | [`hook`] | signed events in and out | the networks of [`config`] |
 //! | [`admin`] | the operator's side | [`ledger`], [`report`] |
 //! | [`config`] | file, variables and flags, checked | the settings of the rooms |
 //! | [`cli`] | starts things | everybody |
@@ -45,5 +46,6 @@ pub mod json;
 pub mod ledger;
 pub mod limits;
 pub mod mock;
+pub mod rehearse;
 pub mod report;
 pub mod telemetry;

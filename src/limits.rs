@@ -80,6 +80,42 @@ pub const LEDGER_EVENTS: usize = 128;
 /// Bytes of one event's JSON.
 pub const LEDGER_EVENT_BYTES: usize = 16 * 1024;
 
+/// Deliveries of one subscription that may wait; what comes beyond is dropped, with an alarm.
+pub const DELIVERIES_WAITING: u64 = 100_000;
+
+/// Deliveries of one subscription that one gateway sends at once.
+pub const DELIVERIES_AT_ONCE: usize = 16;
+
+/// Deliveries that one look into the ledger examines, for one subscription.
+pub const DELIVERIES_EXAMINED: usize = 200;
+
+/// Deliveries that one look at them shows.
+pub const DELIVERIES_SHOWN: usize = 1_000;
+
+/// Dead deliveries that one command brings back.
+pub const DELIVERIES_REDRIVEN: usize = 10_000;
+
+/// Bytes of the head of an answer to a delivery.
+pub const DELIVERY_HEAD_BYTES: usize = 16 * 1024;
+
+/// Bytes of the body of an answer to a delivery that are read before the connection is closed; none are kept.
+pub const DELIVERY_ANSWER_BYTES: usize = 64 * 1024;
+
+/// The longest `Retry-After` that is believed, in milliseconds.
+pub const DELIVERY_RETRY_AFTER_MS: u64 = 24 * 3_600_000;
+
+/// What a claim outlives the longest try of its delivery by, in milliseconds.
+pub const DELIVERY_CLAIM_MS: u64 = 10_000;
+
+/// Steps that `hooks.retry_schedule` may have.
+pub const DELIVERY_STEPS: usize = 100;
+
+/// Addresses of one name that a delivery tries.
+pub const DELIVERY_ADDRESSES: usize = 4;
+
+/// Events about broken contracts that one gateway tells in a minute; more are only counted.
+pub const VIOLATIONS_A_MINUTE: u32 = 60;
+
 /// Heads of other writers' chains that a start of the ledger writes down, the newest first.
 pub const LEDGER_HEADS: usize = 1_000;
 
@@ -91,6 +127,9 @@ pub const LEDGER_ANCHOR_BYTES: u64 = 1024 * 1024;
 
 /// Time between two looks for records that are older than `ledger.keep_days`, in milliseconds.
 pub const LEDGER_PRUNE_MS: u64 = 3_600_000;
+
+/// Records that one transaction of the ledger removes: what is written waits for it.
+pub const LEDGER_PRUNE_RECORDS: u64 = 5_000;
 
 /// Ids that one entry of the ledger names: as many as a deletion-protection call may.
 pub const LEDGER_SUBJECTS: usize = 100;
@@ -123,6 +162,9 @@ pub const AMBIGUITY_STEPS: usize = 500_000;
 /// Events of a YAML document, what its aliases repeat included.
 pub const YAML_EVENTS: usize = 2_000_000;
 
+/// Events that the aliases of a YAML document may repeat: many times what documents of the field do.
+pub const YAML_ALIAS_EVENTS: usize = 100_000;
+
 /// Stack of the thread that reads a YAML document.
 pub const YAML_STACK_BYTES: usize = 16 * 1024 * 1024;
 
@@ -131,6 +173,14 @@ pub const REFERENCE_HOPS: usize = 32;
 
 /// Schemas that one checked edge (a body, a parameter) may reach before it is `unverifiable`.
 pub const SCHEMAS_PER_EDGE: usize = 10_000;
+
+/// Schemas that edges must reach in common before they share a validator: less is compiled again for
+/// each, and only when it is needed.
+pub const SCHEMAS_SHARED: usize = 16;
+
+/// Circles of schemas that are linked to one another for which is weighed what edges share; of more
+/// than these, all edges share one validator.
+pub const CIRCLES_WEIGHED: usize = 8_000;
 
 /// Schemas that may be held against one and the same value of a message, combined by `allOf` and its
 /// kin, before their edge is `unverifiable`.
@@ -239,3 +289,12 @@ pub const CHUNK_EXTENSION_BYTES: usize = 4 * 1024;
 pub const LINGER_MS: u64 = 2_000;
 /// The bytes.
 pub const LINGER_BYTES: usize = 1024 * 1024;
+
+/// Bytes of a scenario's file.
+pub const SCENARIO_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Calls of one rehearsal: what came of each is held until it is written down.
+pub const REHEARSE_CALLS: usize = 10_000;
+
+/// Bytes of an answer in a rehearsal's lane.
+pub const REHEARSE_ANSWER_BYTES: usize = 16 * 1024 * 1024;

@@ -185,6 +185,18 @@ impl Mock {
         Ok(Self { lane: exchange::Lane::new(Vendor::new(config)?) })
     }
 
+    /// Whether its world has a principal with this token.
+    #[must_use]
+    pub fn knows(&self, token: &str) -> bool {
+        self.lane.knows(token)
+    }
+
+    /// The secret of the OAuth client with this id, where its world has one.
+    #[must_use]
+    pub fn secret_of(&self, client: &str) -> Option<String> {
+        self.lane.secret_of(client)
+    }
+
     /// Takes the port.
     ///
     /// # Errors

@@ -9,12 +9,14 @@
 //! asked for, is not a success: its outcome is unknown, and that is said loudly. An apply is never
 //! undone. More than 100 ids are never split in silence: the upstream refuses them.
 
+mod announced;
 mod compensation;
 mod failures;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,7 +28,9 @@ use jiff::civil::{Date, date};
 use percent_encoding::percent_decode_str;
 
 use failures::{Asked, Told};
+use turns::Turns;
 
+use super::announced::Announced;
 use super::call::canonical;
 use super::exchange::PARTIAL;
 use super::inventory::{PARTIAL_RESULT, SHIELDED, Sdk};
@@ -50,9 +54,11 @@ static WEM_1493: Announcement = Announcement {
     legacy: Some("PUT /api/v2/recordings/deletionprotection"),
 };
 
-/// The change. It keeps no state.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct DeletionProtection;
+/// The change, with the turns of releases that may have to be undone.
+#[derive(Clone, Debug, Default)]
+pub struct DeletionProtection {
+    turns: Turns,
+}
 
 /// Which way a request moves protection. Releasing is the dangerous one: a deletion date that has
 /// passed applies at once.
@@ -82,7 +88,7 @@ impl Change for DeletionProtection {
 
     fn concerns(&self, call: &Call, exchange: &Exchange) -> bool {
         self.watches(&call.method, &canonical(call.path()))
-            && Direction::of(call).policy(exchange) != Policy::Passthrough
+            && Direction::of(call).policy(&exchange.terms) != Policy::Passthrough
     }
 
     fn carry(
@@ -91,11 +97,19 @@ impl Change for DeletionProtection {
         call: Call,
         next: Rc<dyn Next>,
     ) -> LocalBoxFuture<'static, Result<Answer, Failure>> {
-        Box::pin(counted(exchange, call, next))
+        Box::pin(counted(self.turns.clone(), exchange, call, next))
     }
 
     fn settings(&self, terms: &Terms) -> Vec<(&'static str, String)> {
         vec![("apply", terms::word(terms.apply)), ("revoke", terms::word(terms.revoke))]
+    }
+
+    fn passes(&self, _: &Call, exchange: &Exchange) {
+        exchange.legacy(&WEM_1493);
+    }
+
+    fn announces(&self, call: &Call, terms: &Terms) -> Vec<Announced> {
+        announced::of(call, terms)
     }
 
     fn recover(
@@ -111,22 +125,28 @@ impl Change for DeletionProtection {
 /// Carries a request and counts it, where its client lives on the answers of before. A client of
 /// `uniform` knows the new ones.
 async fn counted(
+    turns: Turns,
     exchange: Rc<Exchange>,
     call: Call,
     next: Rc<dyn Next>,
 ) -> Result<Answer, Failure> {
     let (direction, sdk) = (Direction::of(&call), Sdk::of(&call.headers));
-    if direction.policy(&exchange) == Policy::Uniform {
-        return carry(exchange, call, next).await;
-    }
     exchange.legacy(&WEM_1493);
-    let result = carry(Rc::clone(&exchange), call, next).await;
+    if direction.policy(&exchange.terms) == Policy::Uniform {
+        return carry(turns, exchange, call, next).await;
+    }
+    let result = carry(turns, Rc::clone(&exchange), call, next).await;
     let partial = if exchange.has_noted(&PARTIAL) { SHIELDED } else { "none" };
     exchange.used(&WEM_1493, sdk, vec![("action", direction.mark()), (PARTIAL_RESULT, partial)]);
     result
 }
 
-async fn carry(exchange: Rc<Exchange>, call: Call, next: Rc<dyn Next>) -> Result<Answer, Failure> {
+async fn carry(
+    turns: Turns,
+    exchange: Rc<Exchange>,
+    call: Call,
+    next: Rc<dyn Next>,
+) -> Result<Answer, Failure> {
     let direction = Direction::of(&call);
     if direction == Direction::Unclear && exchange.terms.revoke == Policy::Compensate {
         let why = "whether this applies or revokes protection depends on the reader";
@@ -138,17 +158,17 @@ async fn carry(exchange: Rc<Exchange>, call: Call, next: Rc<dyn Next>) -> Result
             return Err(Failure::new(Code::RequestAmbiguous, "duplicate keys in the request"));
         }
         // Whoever reads more loosely could carry it out, and nobody would know what to undo.
-        Err(failures::Unread::Other) if direction.policy(&exchange) == Policy::Compensate => {
+        Err(failures::Unread::Other) if direction.policy(&exchange.terms) == Policy::Compensate => {
             let why = "a revoke that must be undone where it fails, in a body that cannot be read";
             return Err(Failure::new(Code::RequestAmbiguous, why));
         }
         // The upstream refuses it in its own words.
         Err(failures::Unread::Other) => Asked::default(),
     };
-    let policy = direction.policy(&exchange);
+    let policy = direction.policy(&exchange.terms);
     // A body that names nothing is the upstream's to refuse.
     if policy == Policy::Compensate && !asked.ids().is_empty() {
-        return compensation::carry(exchange, call, asked, next).await;
+        return compensation::carry(&turns, exchange, call, asked, next).await;
     }
     let plan = Plan {
         action: direction.action(),
@@ -171,7 +191,13 @@ async fn carry(exchange: Rc<Exchange>, call: Call, next: Rc<dyn Next>) -> Result
             return Err(failure);
         }
     };
-    let told = Told::of(&answer, &asked);
+    let told = match Told::of(&answer, &asked) {
+        // Who gets the list itself can read it as it is.
+        Told::Failed(failed) if policy != Policy::Uniform && asked.leaves_open(&failed) => {
+            Told::Unreadable("a conversation that was given twice and failed once")
+        }
+        told => told,
+    };
     exchange.settle(&intent, told.outcome(&answer));
     match told {
         Told::Refused => Ok(answer),
@@ -300,8 +326,7 @@ impl Direction {
         }
     }
 
-    fn policy(self, exchange: &Exchange) -> Policy {
-        let terms = &exchange.terms;
+    fn policy(self, terms: &Terms) -> Policy {
         match self {
             Self::Apply => terms.apply,
             Self::Revoke => terms.revoke,

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::inventory::{Sdk, Usage};
 use super::journal::{
     self, Action, Begun, Event, Intent, IntentId, Journal, OpenIntent, Outcome, Place, Plan,
-    Record, Settled,
+    Record, Settled, Unwritten,
 };
 use super::terms::Terms;
 use super::{Announcement, Answer, Call};
@@ -55,6 +55,9 @@ pub struct Exchange {
 /// An intent that was written, or the pause that could not wait for it.
 #[must_use]
 pub struct Written(Option<Begun>);
+
+/// An outcome on its way into the journal.
+type Settling = LocalBoxFuture<'static, Result<Settled, Unwritten>>;
 
 // === impl Written ===
 
@@ -229,8 +232,7 @@ impl Exchange {
     /// outcome is what a recovery looks for. Where the ledger cannot take it, it is tried again
     /// until it can: while an intent is open others wait for it.
     pub fn settle(&self, intent: &Written, outcome: Outcome) {
-        let Some(id) = intent.0.as_ref().map(|begun| begun.id) else { return };
-        let mut settled = self.journal.outcome(id, outcome.clone());
+        let Some((id, mut settled)) = self.outcome(intent, &outcome) else { return };
         let at_once = (&mut settled).now_or_never();
         if let Some(Ok(settled)) = at_once {
             return tell(self.id, settled);
@@ -252,9 +254,8 @@ impl Exchange {
     /// nothing, a note for the answer says so, and the tries go on behind it. For what comes after
     /// the answer, too: nobody takes what that would leave for afterwards.
     pub async fn settle_first(&self, intent: &Written, outcome: Outcome) -> Option<Settled> {
-        let id = intent.0.as_ref().map(|begun| begun.id)?;
-        let settled = self.journal.outcome(id, outcome.clone()).await;
-        if let Ok(settled) = settled {
+        let (id, settled) = self.outcome(intent, &outcome)?;
+        if let Ok(settled) = settled.await {
             tell(self.id, settled);
             return Some(settled);
         }
@@ -264,6 +265,12 @@ impl Exchange {
             journal::settle_at_last(&*journal, id, outcome).await;
         });
         None
+    }
+
+    /// Hands the outcome of an intent to the journal; nothing where a pause went without one.
+    fn outcome(&self, intent: &Written, outcome: &Outcome) -> Option<(IntentId, Settling)> {
+        let id = intent.0.as_ref()?.id;
+        Some((id, self.journal.outcome(id, outcome.clone())))
     }
 
     /// Writes down an event.

@@ -30,12 +30,6 @@ pub trait Journal: Send + Sync {
         conversation: Option<String>,
     ) -> LocalBoxFuture<'static, Result<Begun, Unwritten>>;
 
-    /// The same without a turn.
-    fn intent(&self, intent: Intent) -> LocalBoxFuture<'static, Result<IntentId, Unwritten>> {
-        let begun = self.begin(intent, None);
-        Box::pin(async move { begun.await.map(|begun| begun.id) })
-    }
-
     /// The intents that are open on a conversation of an upstream, by fencing number.
     fn open_on(
         &self,

@@ -7,9 +7,11 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 use http::Method;
 
+use super::announced::Announced;
 use super::call::canonical;
 use super::deletion_protection::DeletionProtection;
 use super::secure_pause::SecurePause;
+use super::terms::Terms;
 use super::webex_delete::WebexDelete;
 use super::{Answer, Call, Change, Exchange, Next};
 use crate::dialect::Dialect;
@@ -39,7 +41,7 @@ impl Registry {
     pub fn of(dialect: Dialect, pause_watch: Duration) -> Self {
         let changes: Vec<Arc<dyn Change>> = match dialect {
             Dialect::Genesys => {
-                vec![Arc::new(SecurePause::new(pause_watch)), Arc::new(DeletionProtection)]
+                vec![Arc::new(SecurePause::new(pause_watch)), Arc::<DeletionProtection>::default()]
             }
             Dialect::Webex => vec![Arc::new(WebexDelete)],
             Dialect::Problem => Vec::new(),
@@ -100,6 +102,21 @@ impl Registry {
     #[must_use]
     pub fn is_urgent(&self, call: &Call) -> bool {
         self.changes.iter().any(|change| change.is_urgent(call))
+    }
+
+    /// Lets every change that watches this call take note that it passes untouched.
+    pub fn passes(&self, call: &Call, exchange: &Exchange) {
+        let path = canonical(call.path());
+        let watching = self.changes.iter().filter(|change| change.watches(&call.method, &path));
+        watching.for_each(|change| change.passes(call, exchange));
+    }
+
+    /// What the terms of a client announce of this call, by every change that watches it.
+    #[must_use]
+    pub fn announces(&self, call: &Call, terms: &Terms) -> Vec<Announced> {
+        let path = canonical(call.path());
+        let watching = self.changes.iter().filter(|change| change.watches(&call.method, &path));
+        watching.flat_map(|change| change.announces(call, terms)).collect()
     }
 
     /// Sends a call through every change that it concerns, oldest first, and then upstream.

@@ -9,6 +9,7 @@
 //! succeeded is never answered with an error, `securePause` is never invented, and a pause is
 //! never reported done before the upstream accepted it.
 
+mod announced;
 mod answer;
 #[cfg(test)]
 mod authority_tests;
@@ -39,6 +40,7 @@ use flow::Flow;
 use queue::Queues;
 use refusals::Refusals;
 
+use super::announced::Announced;
 use super::exchange::caller_hash;
 use super::journal::{OpenIntent, Outcome};
 use super::terms;
@@ -153,6 +155,17 @@ impl Change for SecurePause {
             ("answer", terms::word(terms.answer)),
             ("confirm", confirm),
         ]
+    }
+
+    fn passes(&self, call: &Call, exchange: &Exchange) {
+        if let Some(mixed) = command::Mixed::of(call) {
+            exchange.legacy(&WEM_449);
+            usage::count_mixed(call, &mixed, exchange);
+        }
+    }
+
+    fn announces(&self, call: &Call, terms: &terms::Terms) -> Vec<Announced> {
+        announced::of(call, terms)
     }
 
     fn recover(

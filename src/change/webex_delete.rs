@@ -22,6 +22,7 @@ use http::{HeaderValue, Method, header};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
+use super::announced::{Announced, Aspect, Sign};
 use super::call::canonical;
 use super::journal::{Action, Outcome, Plan};
 use super::retry::{self, Broken, Patience, Unsigned};
@@ -98,6 +99,30 @@ impl Change for WebexDelete {
 
     fn settings(&self, terms: &Terms) -> Vec<(&'static str, String)> {
         vec![("webex_query_body", terms::word(terms.webex_query_body))]
+    }
+
+    fn announces(&self, _: &Call, terms: &Terms) -> Vec<Announced> {
+        let answer = [Aspect::Status, Aspect::Verdict, Aspect::Body, Aspect::World];
+        let rule = |code, why| {
+            Announced::new(WEBEX_DELETE.id, "always", why)
+                .where_seen(Sign::Error(code))
+                .differing(&answer)
+                .differing(&[Aspect::Header("recgate-error")])
+        };
+        let mut all = vec![
+            rule(Code::RequestRule, "a documented limit is kept before anything is sent"),
+            rule(Code::RequestAmbiguous, "a body that can be read in two ways is not sent"),
+        ];
+        if terms.webex_query_body == QueryBody::Carry {
+            let why = "reason and comment given in the query are carried into the body";
+            all.push(
+                Announced::new(WEBEX_DELETE.id, "webex_query_body = \"carry\"", why)
+                    .where_seen(Sign::Adapted)
+                    .differing(&answer)
+                    .differing(&[Aspect::Header("recgate-changes")]),
+            );
+        }
+        all
     }
 
     fn carry(

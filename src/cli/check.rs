@@ -8,6 +8,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 
 use super::{Exit, Settings};
@@ -41,7 +42,7 @@ pub(super) struct CheckArguments {
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Fail with less than so many of 100 declared answers seen, of the contracts that the traffic
-    /// concerns.
+    /// concerns; also where these declare none.
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     fail_under: Option<f64>,
 }
@@ -103,9 +104,16 @@ fn verdict(outcome: &Outcome, fail_under: Option<f64>) -> Result<(), Exit> {
     if violating > 0 {
         wrong.push(format!("{violating} of {} exchanges break a contract", outcome.entries));
     }
-    let percent = outcome.coverage.totals.percent;
-    if let Some(wanted) = fail_under.filter(|wanted| percent < *wanted) {
-        wrong.push(format!("coverage is {percent:.2} %, under {wanted} %"));
+    let totals = outcome.coverage.totals;
+    if let Some(wanted) = fail_under {
+        if totals.declared == 0 {
+            wrong.push(
+                "there is no coverage: the contracts that the traffic concerns declare no answers"
+                    .to_owned(),
+            );
+        } else if totals.percent < wanted {
+            wrong.push(format!("coverage is {:.2} %, under {wanted} %", totals.percent));
+        }
     }
     if wrong.is_empty() { Ok(()) } else { Err(Exit::Wrong(wrong.join("\n"))) }
 }
@@ -114,7 +122,10 @@ fn put(output: Option<&Path>, text: &str) -> Result<(), Exit> {
     match output {
         Some(path) => std::fs::write(path, text)
             .map_err(|error| unusable(format!("{}: {error}", path.display()))),
-        None => std::io::stdout().write_all(text.as_bytes()).map_err(unusable),
+        None => std::io::stdout()
+            .write_all(text.as_bytes())
+            .context("standard output")
+            .map_err(Exit::from),
     }
 }
 

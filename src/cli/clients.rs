@@ -2,24 +2,15 @@
 //! a running gateway's admin side.
 
 use std::io::Write;
-use std::time::Duration;
 
 use anyhow::Context;
-use bytes::Bytes;
 use clap::{Args, ValueEnum};
-use http::{Request, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use http::{Method, Uri};
 
-use super::{Exit, Settings, serve};
+use super::{Exit, Settings, asking, serve};
 use crate::admin::clients::{Client, Inventory};
 use crate::ledger;
 use crate::ledger::settings::Place;
-use crate::limits::ADMIN_ANSWER_BYTES;
-
-/// How long an admin side may take.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
@@ -48,7 +39,7 @@ enum Format {
 pub(super) fn run(arguments: &ClientsArguments) -> Result<(), Exit> {
     let runtime = serve::runtime()?;
     let inventory = if let Some(admin) = &arguments.admin {
-        runtime.block_on(ask(admin))?
+        runtime.block_on(asking::ask(admin, &Method::GET, "/clients"))?
     } else {
         let config = arguments.settings.load()?;
         if config.ledger.place == Place::Memory {
@@ -110,33 +101,4 @@ fn head(out: &mut impl Write, client: &Client) -> std::io::Result<()> {
 
 fn day(time: jiff::Timestamp) -> String {
     time.strftime("%Y-%m-%d %H:%M").to_string()
-}
-
-/// `/clients` of an admin side, which speaks in clear.
-async fn ask(admin: &Uri) -> Result<Inventory, Exit> {
-    let unusable = |why: String| Exit::Unusable(format!("--admin {admin}: {why}"));
-    let authority = admin.authority().filter(|_| admin.scheme_str() == Some("http"));
-    let Some(authority) = authority else {
-        return Err(unusable("must be http:// and an address".to_owned()));
-    };
-    let asking = async {
-        let port = authority.port_u16().unwrap_or(80);
-        let host = authority.host().trim_matches(['[', ']']);
-        let stream = TcpStream::connect((host, port)).await?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(async move { drop(connection.await) });
-        let request = Request::get("/clients").header(header::HOST, authority.as_str());
-        let answer = sender.send_request(request.body(Empty::<Bytes>::new())?).await?;
-        let status = answer.status();
-        if status != StatusCode::OK {
-            anyhow::bail!("answered {}", status.as_u16());
-        }
-        let body = Limited::new(answer.into_body(), ADMIN_ANSWER_BYTES).collect().await;
-        let body = body.map_err(anyhow::Error::from_boxed)?.to_bytes();
-        serde_json::from_slice(&body).context("is no inventory")
-    };
-    let asked = tokio::time::timeout(PATIENCE, asking).await;
-    let asked = asked.map_err(|_| unusable("no answer in time".to_owned()))?;
-    asked.map_err(|error| unusable(format!("{error:#}")))
 }

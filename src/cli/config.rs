@@ -8,7 +8,7 @@ use clap::Subcommand;
 
 use super::{Exit, Settings, mock};
 use crate::config::BUILT_IN;
-use crate::gateway::{tls, upstream};
+use crate::gateway::{deliver, tls, upstream};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
@@ -38,6 +38,9 @@ pub(super) fn run(command: &ConfigCommand) -> Result<(), Exit> {
             }
             if let Some(files) = &config.gateway.tls {
                 tls::check(files).map_err(anyhow::Error::from)?;
+            }
+            for subscription in &config.subscriptions {
+                deliver::check(subscription).map_err(anyhow::Error::from)?;
             }
             mock::prepare(&config)?;
             let raw = layers.raw().map_err(|error| Exit::Config(vec![error]))?;

@@ -104,6 +104,12 @@ fn records(
     out.flush().context("standard output").map_err(Exit::from)
 }
 
+fn counted(count: impl std::fmt::Display, what: &str) -> String {
+    let count = count.to_string();
+    let s = if count == "1" { "" } else { "s" };
+    format!("{count} {what}{s}")
+}
+
 fn verify(arguments: &Verify) -> Result<(), Exit> {
     let config = load(&arguments.settings)?;
     let anchor = arguments.anchor.as_deref().map(read_anchor).transpose()?;
@@ -118,7 +124,8 @@ fn verify(arguments: &Verify) -> Result<(), Exit> {
             0 => String::new(),
             through => format!(", 1 to {through} removed by age"),
         };
-        writeln!(out, "{writer}  {} records{removed}", chain.records).context("standard output")?;
+        writeln!(out, "{writer}  {}{removed}", counted(chain.records, "record"))
+            .context("standard output")?;
     }
     if let Some(broken) = verdict.broken {
         let place = match broken.seq {
@@ -132,8 +139,9 @@ fn verify(arguments: &Verify) -> Result<(), Exit> {
         return Err(Exit::Wrong(format!("the ledger is broken: {place}: {}{more}", broken.why)));
     }
     let chains = verdict.chains.len();
-    writeln!(out, "{total} records in {chains} chains are what was written")
-        .context("standard output")?;
+    let (records, chains) = (counted(total, "record"), counted(chains, "chain"));
+    let are = if total == 1 { "is" } else { "are" };
+    writeln!(out, "{records} in {chains} {are} what was written").context("standard output")?;
     if let Some(path) = &arguments.write_anchor {
         let text = serde_json::to_string_pretty(&Anchor::of(&verdict)).context("the anchor")?;
         std::fs::write(path, text + "\n")

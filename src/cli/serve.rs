@@ -27,6 +27,7 @@ use super::{Exit, Settings, mock};
 use crate::admin::{self, Admin, Readiness};
 use crate::config::Config;
 use crate::dialect::Dialect;
+use crate::gateway::deliver::Deliveries;
 use crate::gateway::metrics::Metrics;
 use crate::gateway::{Drained, Gateway, Sinks};
 use crate::ledger::Ledger;
@@ -97,7 +98,15 @@ async fn serve(config: Config, settings: Settings, dev_tls: Option<DevTls>) -> a
     let admin_address = admin_listener.local_addr().context("admin.listen")?;
     // After the ports: a start that fails for one of them makes no ledger.
     let ledger = Ledger::open(config.ledger.clone()).await.context("ledger")?;
+    ledger.register(&mut registry);
     let metrics = Metrics::register(&mut registry);
+    let deliveries = Deliveries::new(
+        &config.subscriptions,
+        config.schedule.clone(),
+        ledger.clone(),
+        findings.clone(),
+        Arc::clone(&metrics),
+    )?;
     let sinks = Sinks {
         findings: findings.clone(),
         coverage: coverage.clone(),
@@ -110,8 +119,10 @@ async fn serve(config: Config, settings: Settings, dev_tls: Option<DevTls>) -> a
     // A start that fails says why, and nothing else.
     open_files(config.limits.connections);
 
-    // Serve.
+    // Serve. What is told from the first exchange on is told to whom.
     let stop = CancellationToken::new();
+    let deliveries = deliveries.subscribe().await?;
+    let deliveries = tokio::spawn(deliveries.run(stop.clone()));
     let mock = mock.map(|mock| tokio::spawn(mock.serve(stop.clone().cancelled_owned())));
     let readiness = Readiness::default();
     let admin = Admin {
@@ -148,6 +159,7 @@ async fn serve(config: Config, settings: Settings, dev_tls: Option<DevTls>) -> a
     if let Some(mock) = mock {
         mock.await.context("mock vendor")?.context("mock vendor")?;
     }
+    deliveries.await.context("deliveries")?;
     // Last: until here there may be outcomes to be written.
     ledger.close().await;
     match drained {

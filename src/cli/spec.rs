@@ -153,6 +153,7 @@ impl Said {
         };
         let head = timeline.at(ContractDate::Latest);
         let mut notes: Vec<Note> = timeline.notes().cloned().collect();
+        notes.extend(head.oddities().iter().cloned());
         notes.extend(head.unverifiable_schemas());
         let before = |date: Date| {
             // The day before is the last of the old contract.

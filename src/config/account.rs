@@ -87,6 +87,12 @@ impl RawAccount {
 // === impl Secret ===
 
 impl Secret {
+    /// A secret.
+    #[must_use]
+    pub fn new(secret: impl Into<String>) -> Self {
+        Self(secret.into())
+    }
+
     /// The secret itself.
     #[must_use]
     pub fn expose(&self) -> &str {

@@ -19,6 +19,8 @@ use super::raw::{self, ContractChoice, Mode};
 use crate::change::terms::Terms;
 use crate::contract::{ContractDate, Strictness};
 use crate::dialect::Dialect;
+use crate::hook::delivery::schedule::Schedule;
+use crate::hook::delivery::subscription::Subscription;
 use crate::mock::Unpublished;
 use crate::report::Hop;
 
@@ -45,6 +47,10 @@ pub struct Config {
     pub clients: Vec<(KnownBy, Arc<Terms>)>,
     /// Legacy operations whose answers say so.
     pub deprecations: Vec<Deprecation>,
+    /// When deliveries are tried again.
+    pub schedule: Schedule,
+    /// Who is told of outcomes.
+    pub subscriptions: Vec<Subscription>,
 }
 
 /// The client side.

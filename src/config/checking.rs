@@ -55,6 +55,8 @@ impl<'a> Checking<'a> {
         self.certificates(&clients, raw.gateway.tls.as_ref());
         self.accounts(&raw.upstream, &default_client, &clients);
         let deprecations = self.deprecations(&raw.deprecation);
+        let schedule = self.schedule(&raw.hooks);
+        let subscriptions = self.subscriptions(&raw.subscription);
         if !self.faults.is_empty() {
             return Err(self.faults);
         }
@@ -77,6 +79,8 @@ impl<'a> Checking<'a> {
             default_client,
             clients,
             deprecations,
+            schedule,
+            subscriptions,
         })
     }
 

@@ -45,6 +45,10 @@ pub struct Raw {
     pub client: Vec<Client>,
     /// Legacy operations whose answers say so.
     pub deprecation: Vec<super::deprecation::RawDeprecation>,
+    /// How deliveries are tried.
+    pub hooks: super::subscription::Hooks,
+    /// Who is told of outcomes.
+    pub subscription: Vec<super::subscription::RawSubscription>,
 }
 
 /// `[gateway]`

@@ -1,8 +1,8 @@
 //! Bodies: which media type was declared for what was sent, and does the body keep its schema.
 //!
 //! JSON (`application/json`, `+json`), forms, multipart and text are read, and their schemas judge
-//! them; a compressed body is decoded for that. Other declared media types are `unverifiable`:
-//! `no-schema`, `binary`, or `media-type` for text with a structure that is not read (XML, YAML).
+//! them; a compressed body is decoded for that. JSON without a schema is read all the same: whether
+//! it is JSON at all needs none. Other declared media types are `unverifiable`: `no-schema`, `binary`, or `media-type` for text with a structure that is not read (XML, YAML).
 //! The body's bytes are only looked at, never changed.
 
 use std::sync::{Arc, OnceLock};
@@ -21,7 +21,7 @@ use super::{
     schema::{Direction, Schema, Schemas},
     verdict::Report,
 };
-use crate::json::{self, Fault, Node};
+use crate::json::{self, Fault, FaultKind, Indices, Node};
 
 /// The declared media types of a body.
 #[derive(Debug)]
@@ -128,6 +128,7 @@ impl Content {
             pointer: String::new(),
             spec_pointer: self.pointer.clone(),
             position: None,
+            indices: Indices::default(),
             keyword: "content".to_owned(),
             expected: format!("the content type {}", names.join(" or ")),
         }
@@ -139,9 +140,10 @@ impl Content {
 impl Entry {
     /// Whether a body of this form is judged by more than its media type.
     fn is_read_as(&self, form: Form) -> bool {
-        self.schema.is_some()
-            && form.is_read()
-            && (form != Form::Text || self.shape().types.has(Types::SCALAR))
+        if self.schema.is_none() {
+            return form == Form::Json;
+        }
+        form.is_read() && (form != Form::Text || self.shape().types.has(Types::SCALAR))
     }
 
     /// The shape of its schema, gathered when it is first needed.
@@ -209,6 +211,9 @@ impl Entry {
 
     fn check_json(&self, bytes: &[u8], report: &mut Report) {
         match (json::parse(bytes), &self.schema) {
+            (Err(fault), _) if fault.kind == FaultKind::TooDeep => {
+                report.unverifiable(Reason::Depth);
+            }
             (Err(fault), _) => report.finding(self.fault("", &fault)),
             (Ok(node), Some(schema)) => schema.check(&node, Location::Body, "", report),
             (Ok(_), None) => report.unverifiable(Reason::NoSchema),
@@ -256,6 +261,10 @@ impl Entry {
         for form_body::Unread { field, why } in unread {
             let pointer = format!("/{}", json::escape_token(field));
             let (code, expected) = match why {
+                Why::Json(fault) if fault.kind == FaultKind::TooDeep => {
+                    report.unverifiable(Reason::Depth);
+                    continue;
+                }
                 Why::Json(fault) => {
                     report.finding(self.fault(&pointer, fault));
                     continue;
@@ -274,7 +283,10 @@ impl Entry {
 
     fn fault(&self, place: &str, fault: &Fault) -> Finding {
         let expected = format!("{} (at byte {})", fault.kind.expected(), fault.offset);
-        self.finding(fault.kind.code(), &format!("{place}{}", fault.pointer), &expected)
+        let pointer = format!("{place}{}", fault.pointer);
+        let finding = self.finding(fault.kind.code(), &pointer, &expected);
+        let indices = fault.indices.behind(place);
+        Finding { keyword: fault.kind.keyword().to_owned(), indices, ..finding }
     }
 
     fn finding(&self, code: &'static str, pointer: &str, expected: &str) -> Finding {
@@ -284,6 +296,7 @@ impl Entry {
             pointer: pointer.to_owned(),
             spec_pointer: self.pointer.clone(),
             position: None,
+            indices: Indices::default(),
             keyword: "content".to_owned(),
             expected: expected.to_owned(),
         }

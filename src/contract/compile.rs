@@ -72,9 +72,11 @@ impl Contract {
                         "schema.pattern",
                         "it reaches a `pattern` that cannot be compiled and is not checked",
                     ),
-                    _ => {
-                        ("schema.unverifiable", "it cannot be compiled, or costs more than it may")
-                    }
+                    Reason::Cost => (
+                        "schema.cost",
+                        "it combines more schemas for one value, or reaches more, than is allowed",
+                    ),
+                    _ => ("schema.unverifiable", "it cannot be compiled"),
                 };
                 let hint = "values that nothing else speaks against are `unverifiable`";
                 Note::warning(edge.error(message).coded(code), hint)
@@ -84,6 +86,13 @@ impl Contract {
         let mut seen = HashSet::new();
         notes.retain(|note| seen.insert(note.identity()));
         notes
+    }
+
+    /// What the structure of its documents says that nobody can have meant, and that keeps nothing
+    /// from being judged.
+    #[must_use]
+    pub fn oddities(&self) -> &[Note] {
+        &self.oddities
     }
 
     fn read(&mut self, document: &Arc<Document>) -> Result<(), DocumentError> {
@@ -125,6 +134,7 @@ impl Contract {
             reading.notes.push(Note::remark(note.coded("document.webhooks")));
         }
         lint::forms(&reading.root, &mut reading.notes);
+        lint::structure(&reading.root, &mut self.oddities);
         self.summaries.push(Summary::of(document, reading.operations, reading.unreadable));
         self.notes.append(&mut reading.notes);
         self.edges.extend(reading.schemas.into_edges());
@@ -167,6 +177,7 @@ impl Contract {
             )
             // Last, so that what the engine reads itself is said in its own words.
             .and_then(|operation| form::check(&at).map(|()| operation));
+            form::unread(&at, &mut reading.notes);
             let operation = read.unwrap_or_else(|error| {
                 reading.unreadable += 1;
                 let hint = "its messages are `unverifiable(operation)` until this is mended";
@@ -247,6 +258,14 @@ fn refused_version(root: &At<'_>) -> DocumentError {
     let error = match (root.text("openapi"), root.text("swagger")) {
         (Some(_), _) => root.error("`openapi` must be 3.0.x or 3.1.x: no other version is read"),
         (None, Some(_)) => root.error("`swagger` must be \"2.0\": no other version is read"),
+        (None, None) if root.get("openapi").is_some_and(|it| it.value.is_number()) => {
+            let at = root.document.at("/openapi").unwrap_or_else(|| root.clone());
+            at.error("`openapi` is a number, and must be a string: put it in quotes (\"3.0.3\")")
+        }
+        (None, None) if root.get("swagger").is_some_and(|it| it.value.is_number()) => {
+            let at = root.document.at("/swagger").unwrap_or_else(|| root.clone());
+            at.error("`swagger` is a number, and must be a string: put it in quotes (\"2.0\")")
+        }
         (None, None) => {
             root.error("`openapi` is missing, a string such as \"3.0.3\" (or `swagger: \"2.0\"`)")
         }

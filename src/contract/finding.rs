@@ -8,6 +8,8 @@ use std::{fmt, sync::Arc};
 
 use serde::Serialize;
 
+use crate::json::Indices;
+
 /// One broken rule of the contract.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
@@ -18,6 +20,9 @@ pub struct Finding {
     /// An RFC 6901 pointer into the message body, or the parameter's name (with a pointer into its
     /// value behind it where that is an array: `ids/0`).
     pub pointer: String,
+    /// Which tokens of that pointer are indices of arrays: those do not make another kind.
+    #[serde(skip)]
+    pub indices: Indices,
     /// An RFC 6901 pointer into the file in which the broken rule was written.
     pub spec_pointer: String,
     /// Where that is. Whoever makes a finding leaves it open: it is filled in once, when the

@@ -7,6 +7,7 @@
 
 mod forms;
 mod parameters;
+mod structure;
 
 use serde::Serialize;
 
@@ -17,6 +18,7 @@ use super::{
 
 pub(super) use forms::forms;
 pub(super) use parameters::parameters;
+pub(super) use structure::structure;
 
 /// One thing that was not understood, or not as it was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -26,7 +26,7 @@ use super::{
     schema::Schema,
     verdict::Report,
 };
-use crate::json::{self, Node};
+use crate::json::{self, FaultKind, Indices, Node};
 use reader::{Fault, Part};
 
 /// What the contract says of a multipart body.
@@ -196,10 +196,14 @@ impl Multipart<'_> {
         if form == Form::Json {
             return match json::parse(part.body) {
                 Ok(node) => Held::Json(node),
+                Err(fault) if fault.kind == FaultKind::TooDeep => opaque(Reason::Depth),
                 Err(fault) => {
                     let expected = format!("{} (at byte {})", fault.kind.expected(), fault.offset);
-                    let place = format!("{place}{}", fault.pointer);
-                    report.finding(self.finding(fault.kind.code(), &place, &expected));
+                    let pointer = format!("{place}{}", fault.pointer);
+                    let finding = self.finding(fault.kind.code(), &pointer, &expected);
+                    let indices = indices(place, fault.indices);
+                    let keyword = fault.kind.keyword().to_owned();
+                    report.finding(Finding { indices, keyword, ..finding });
                     Held::Opaque
                 }
             };
@@ -272,9 +276,19 @@ impl Multipart<'_> {
             pointer: pointer.to_owned(),
             spec_pointer: self.pointer.to_owned(),
             position: None,
+            indices: indices(pointer, Indices::default()),
             keyword: "content".to_owned(),
             expected: expected.to_owned(),
         }
+    }
+}
+
+/// The indices of a pointer into a part, whose place is its name, and its number in a list.
+fn indices(place: &str, inside: Indices) -> Indices {
+    match place.matches('/').count() {
+        0 => inside,
+        1 => inside.under_name(),
+        _ => inside.under_index().under_name(),
     }
 }
 

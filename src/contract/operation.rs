@@ -21,6 +21,7 @@ use super::{
     security::Security,
     verdict::Report,
 };
+use crate::json::Indices;
 use responses::Responses;
 
 /// A method on a path template, with its checks.
@@ -306,6 +307,7 @@ impl Operation {
                     pointer: String::new(),
                     spec_pointer: self.responses.pointer.clone(),
                     position: None,
+                    indices: Indices::default(),
                     keyword: String::new(),
                     expected: "no body with this method and status (RFC 9110 §6.4.1)".to_owned(),
                 });
@@ -345,6 +347,7 @@ fn missing_body(spec_pointer: &str, keyword: &str) -> Finding {
         pointer: String::new(),
         spec_pointer: spec_pointer.to_owned(),
         position: None,
+        indices: Indices::default(),
         keyword: keyword.to_owned(),
         expected: "a body".to_owned(),
     }
@@ -361,6 +364,7 @@ fn undeclared_body(spec_pointer: &str, keyword: &str, report: &mut Report) {
         pointer: String::new(),
         spec_pointer: spec_pointer.to_owned(),
         position: None,
+        indices: Indices::default(),
         keyword: keyword.to_owned(),
         expected: "no body: none is declared".to_owned(),
     });

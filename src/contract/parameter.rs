@@ -30,7 +30,7 @@ use super::{
     schema::{Direction, Schema, Schemas},
     verdict::Report,
 };
-use crate::json::{self, Node};
+use crate::json::{self, FaultKind, Indices, Node};
 use decoding::{Decoding, Plus, escapes};
 use shape::Shape;
 use style::{Layout, Misread, Parts, Style};
@@ -250,10 +250,15 @@ impl Parameter {
     fn check_content(&self, text: &str, form: Form, schema: Option<&Schema>, report: &mut Report) {
         match (form, schema) {
             (Form::Json, schema) => match (json::parse(text.as_bytes()), schema) {
+                (Err(fault), _) if fault.kind == FaultKind::TooDeep => {
+                    report.unverifiable(Reason::Depth);
+                }
                 (Err(fault), _) => {
                     let expected = format!("{} (at byte {})", fault.kind.expected(), fault.offset);
                     let mut finding = self.finding(fault.kind.code(), "", &expected);
                     finding.pointer.push_str(&fault.pointer);
+                    finding.indices = fault.indices;
+                    fault.kind.keyword().clone_into(&mut finding.keyword);
                     report.finding(finding);
                 }
                 (Ok(node), Some(schema)) => schema.check(&node, self.location, &self.name, report),
@@ -349,6 +354,7 @@ impl Parameter {
             pointer: self.name.clone(),
             spec_pointer: format!("{}{slash}{keyword}", self.pointer),
             position: None,
+            indices: Indices::default(),
             keyword: keyword.to_owned(),
             expected: expected.to_owned(),
         }

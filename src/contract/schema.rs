@@ -2,16 +2,21 @@
 //!
 //! An edge is a place where an operation holds a schema against a message: a body, a parameter, a
 //! header. Its schema is lowered to JSON Schema 2020-12 for one direction ([`lower`]) and compiled
-//! once, with everything it reaches; edges that lead to the same schema share one validator. A
-//! document's other schemas are never compiled.
+//! once, with everything it reaches; edges that lead to the same schema share one validator, and so
+//! do those that reach the same large part of a document ([`links`]). A document's other schemas are
+//! never compiled.
 //!
 //! What cannot be compiled is never a pass: a pattern that the linear engine refuses is left out
 //! and the verdict is `unverifiable(pattern)` at best, a schema as a whole `unverifiable(schema)`.
 
+mod applicators;
+mod choice;
+mod circle;
 mod cost;
 mod expected;
 mod format;
 mod keyword;
+mod links;
 mod lower;
 mod names;
 mod pattern;
@@ -19,23 +24,28 @@ mod tell;
 mod visits;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::{Arc, OnceLock},
 };
 
-use jsonschema::{Registry, Retrieve, ValidationOptions, Validator};
+use jsonschema::{Retrieve, ValidationOptions};
 
 use super::{
     Finding, Location, Reason, Undeclared,
-    document::{At, Document, DocumentError},
+    document::{At, DocumentError},
     verdict::Report,
 };
-use crate::json::{Borrowed, Node};
+use crate::json::{Borrowed, Indices, Node};
 use crate::limits;
+use circle::{Circle, Ground, Judge};
+use links::Links;
 use lower::{Dialect, Extras};
-use names::{BASE, Names};
+use names::Names;
 use tell::Teller;
 
+pub(crate) use applicators::{LISTS, MAPS, SINGLE};
+#[cfg(test)]
+pub(crate) use circle::COMPILED;
 pub(crate) use format::is_known as is_known_format;
 pub(crate) use lower::Direction;
 
@@ -44,33 +54,24 @@ type Options<'i> = ValidationOptions<'i, Arc<dyn Retrieve>, Borrowed>;
 /// The schema of an edge, for one direction.
 #[derive(Debug)]
 pub(crate) struct Schema {
-    document: Arc<Document>,
-    /// Of a 3.1 document.
-    names: Option<Arc<Names>>,
+    ground: Ground,
     /// Where the schema stands in the source, references followed.
     pointer: String,
-    direction: Direction,
-    compiled: OnceLock<Result<Compiled, Reason>>,
+    /// Those that it is compiled with, and its number among them; set once all edges are known.
+    circle: OnceLock<(Arc<Circle>, usize)>,
+    compiled: OnceLock<Result<Judge, Reason>>,
     /// The same with undeclared properties as faults, for strict mode.
-    strict: OnceLock<Result<Compiled, Reason>>,
+    strict: OnceLock<Result<Judge, Reason>>,
 }
 
 /// The schemas of a document's edges, each once.
 #[derive(Debug, Default)]
 pub(crate) struct Schemas {
-    edges: HashMap<(String, Direction), Arc<Schema>>,
-    /// Pointers whose references are known to lead somewhere.
-    sound: HashSet<String>,
+    /// With the number that the links know an edge by.
+    edges: BTreeMap<(String, Direction), (Arc<Schema>, usize)>,
+    links: Links,
     /// The names in the document, if it is one of 3.1.
     names: Option<Arc<Names>>,
-}
-
-#[derive(Debug)]
-struct Compiled {
-    validator: Validator<Borrowed>,
-    origins: lower::Origins,
-    /// A pattern of it cannot be compiled.
-    lacks_pattern: bool,
 }
 
 // === impl Schemas ===
@@ -90,26 +91,42 @@ impl Schemas {
                 at.clone()
             }
         };
-        lower::check_references(&at, self.names.as_deref(), &mut self.sound)?;
+        let number = lower::check_references(&at, self.names.as_deref(), &mut self.links)?;
         let key = (at.pointer.clone(), direction);
-        let edge = self.edges.entry(key).or_insert_with(|| {
-            Arc::new(Schema {
-                document: Arc::clone(at.document),
-                names: self.names.clone(),
+        let (edge, _) = self.edges.entry(key).or_insert_with(|| {
+            let ground =
+                Ground { document: Arc::clone(at.document), names: self.names.clone(), direction };
+            let schema = Schema {
+                ground,
                 pointer: at.pointer.clone(),
-                direction,
+                circle: OnceLock::new(),
                 compiled: OnceLock::new(),
                 strict: OnceLock::new(),
-            })
+            };
+            (Arc::new(schema), number)
         });
         Ok(Arc::clone(edge))
     }
-}
 
-impl Schemas {
-    /// Every edge, once.
+    /// Every edge, once, each knowing those it is compiled with.
     pub(crate) fn into_edges(self) -> impl Iterator<Item = Arc<Schema>> {
-        self.edges.into_values()
+        let numbers: Vec<usize> = self.edges.values().map(|it| it.1).collect();
+        let mut circles: HashMap<_, Vec<&Arc<Schema>>> = HashMap::new();
+        for ((edge, _), hub) in self.edges.values().zip(self.links.hubs(&numbers)) {
+            let Some(hub) = hub else { continue };
+            let names = self.names.as_ref();
+            let is_outside = names.is_none_or(|it| it.is_outside(&edge.pointer));
+            circles.entry((hub, edge.ground.direction, is_outside)).or_default().push(edge);
+        }
+        for members in circles.into_values().filter(|it| it.len() > 1) {
+            let pointers = members.iter().map(|it| it.pointer.clone()).collect();
+            let circle = Arc::new(Circle::new(members[0].ground.clone(), pointers));
+            for (number, edge) in members.into_iter().enumerate() {
+                // It was made here, and nobody else sets it.
+                let _ = edge.circle.set((Arc::clone(&circle), number));
+            }
+        }
+        self.edges.into_values().map(|it| it.0)
     }
 }
 
@@ -120,25 +137,25 @@ impl Schema {
     pub(crate) fn shortfall(&self) -> Option<Reason> {
         match self.compiled(Extras::Allowed) {
             Err(reason) => Some(reason),
-            Ok(compiled) if compiled.lacks_pattern => Some(Reason::Pattern),
+            Ok(judge) if judge.lacks_pattern() => Some(Reason::Pattern),
             Ok(_) => None,
         }
     }
 
     /// An error about this schema.
     pub(crate) fn error(&self, message: impl Into<String>) -> DocumentError {
-        self.document.error(&self.pointer, message)
+        self.ground.document.error(&self.pointer, message)
     }
 
     /// The schema as the document has it.
     pub(crate) fn source(&self) -> Option<At<'_>> {
-        self.document.at(&self.pointer)
+        self.ground.document.at(&self.pointer)
     }
 
     /// Whether nothing speaks against a value; only [`Self::check`] tells whether that is enough.
     pub(crate) fn accepts(&self, node: &Node<'_>) -> bool {
         visits::allow(limits::SCHEMA_VISITS);
-        self.compiled(Extras::Allowed).is_ok_and(|it| it.validator.is_valid(node))
+        self.compiled(Extras::Allowed).is_ok_and(|it| it.is_valid(node))
     }
 
     /// Checks a value. `name` goes before the pointers of its findings: a parameter's name, or
@@ -173,15 +190,15 @@ impl Schema {
         report: &mut Report,
         mut tell: impl FnMut(&mut Report, Finding),
     ) {
-        let compiled = match self.compiled(extras) {
-            Ok(compiled) => compiled,
+        let judge = match self.compiled(extras) {
+            Ok(judge) => judge,
             Err(reason) => return report.unverifiable(reason),
         };
         report.checked();
         pattern::gave_up();
         visits::allow(limits::SCHEMA_VISITS);
         // Errors cost allocations even where there are none; most messages conform.
-        let is_valid = compiled.validator.is_valid(node);
+        let is_valid = judge.is_valid(node);
         let mut is_unsure = pattern::gave_up();
         if visits::are_spent() {
             return report.unverifiable(Reason::Size);
@@ -190,11 +207,10 @@ impl Schema {
             return;
         }
         visits::allow(limits::SCHEMA_VISITS_TOLD);
-        // The library gathers every error before it gives one away, some 800 bytes each.
         let errors: Vec<_> = if node.is_larger_than(limits::VALUES_TOLD) {
-            compiled.validator.validate(node).err().into_iter().collect()
+            judge.first_error(node).into_iter().collect()
         } else {
-            compiled.validator.iter_errors(node).collect()
+            judge.errors(node)
         };
         is_unsure |= pattern::gave_up();
         if is_unsure {
@@ -206,8 +222,8 @@ impl Schema {
             }
             return;
         }
-        let names = self.names.as_deref();
-        let teller = Teller { compiled, names, location, name, is_unsure };
+        let names = self.ground.names.as_deref();
+        let teller = Teller { compiled: &judge.compiled, node, names, location, name, is_unsure };
         for finding in teller.findings(errors.into_iter(), report) {
             tell(report, finding);
         }
@@ -221,66 +237,24 @@ impl Schema {
             pointer: name.to_owned(),
             spec_pointer: self.pointer.clone(),
             position: None,
+            indices: Indices::default(),
             keyword: String::new(),
             expected: "a value of this schema (which rule is broken costs too much to tell)"
                 .to_owned(),
         }
     }
 
-    fn compiled(&self, extras: Extras) -> Result<&Compiled, Reason> {
+    fn compiled(&self, extras: Extras) -> Result<&Judge, Reason> {
         let compiled = match extras {
             Extras::Allowed => &self.compiled,
             Extras::Faults => &self.strict,
         };
-        compiled.get_or_init(|| self.compile(extras)).as_ref().map_err(|reason| *reason)
-    }
-
-    fn compile(&self, extras: Extras) -> Result<Compiled, Reason> {
-        let at = match &self.names {
-            // The names' own document, so that both lead to the same places.
-            Some(names) => names.at(&self.pointer),
-            None => self.source(),
+        let compile = || {
+            let shared = self.circle.get().and_then(|(circle, edge)| circle.judge(*edge, extras));
+            shared.map_or_else(|| self.ground.alone(&self.pointer, extras), Ok)
         };
-        let at = at.ok_or(Reason::Schema)?;
-        let lowered = lower::lower(&at, self.names.as_deref(), self.direction, extras)?;
-        let validator = build(&lowered, self.names.is_some()).ok_or(Reason::Schema)?;
-        Ok(Compiled { validator, origins: lowered.origins, lacks_pattern: lowered.lacks_pattern })
+        compiled.get_or_init(compile).as_ref().map_err(|reason| *reason)
     }
-}
-
-#[cfg(test)]
-thread_local! {
-    /// Validators that this thread compiled, those of single patterns included.
-    pub(crate) static COMPILED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
-}
-
-/// Compiles a lowered schema.
-fn build(lowered: &lower::Lowered, has_names: bool) -> Option<Validator<Borrowed>> {
-    #[cfg(test)]
-    COMPILED.set(COMPILED.get() + 1);
-    let engine = if lowered.backtracks_on_names {
-        pattern::Engine::Backtracking
-    } else {
-        pattern::Engine::Linear
-    };
-    let mut options = jsonschema::options_for::<Borrowed>()
-        .with_draft(jsonschema::Draft::Draft202012)
-        .offline()
-        .should_validate_formats(true)
-        .should_ignore_unknown_formats(true);
-    if has_names {
-        options = options.with_base_uri(BASE);
-    }
-    let options = keyword::register(pattern::with_engine(options, engine));
-    if lowered.meta_schemas.is_empty() {
-        return options.build(&lowered.schema).ok();
-    }
-    let mut registry = Registry::new();
-    for (uri, text) in &lowered.meta_schemas {
-        registry = registry.add(uri.as_str(), text).ok()?;
-    }
-    let registry = registry.prepare().ok()?;
-    options.with_registry(&registry).build(&lowered.schema).ok()
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@
 
 use http::{HeaderMap, header};
 
+use crate::json::Indices;
+
 use super::{
     Finding, Location, Reason,
     document::{At, DocumentError},
@@ -117,6 +119,7 @@ impl Security {
             pointer: pointer.to_owned(),
             spec_pointer: self.pointer.clone(),
             position: None,
+            indices: Indices::default(),
             keyword: "security".to_owned(),
             expected: alternatives.join(", or "),
         });

@@ -18,6 +18,7 @@ use super::{
 
 mod costs;
 mod documents;
+mod lint;
 
 // === golden cases ===
 
@@ -425,7 +426,7 @@ fn yaml_words_stay_words_and_status_keys_become_names() {
 // === what must be collected ===
 
 #[test]
-fn only_a_body_with_a_schema_that_is_read_is_collected() {
+fn only_a_body_that_is_read_is_collected() {
     let text = "openapi: 3.0.3\npaths:\n  /x:\n    put:\n      requestBody:\n        content:\n          \
         application/json: {schema: {type: object}}\n          video/mp4: {}\n      responses:\n        \
         '200':\n          description: d\n          content:\n            \
@@ -439,7 +440,7 @@ fn only_a_body_with_a_schema_that_is_read_is_collected() {
     assert!(put.reads_request_body() && !post.reads_request_body());
     for (status, media, collected) in [
         (200, Some("application/json; charset=utf-8"), true),
-        (200, Some("application/geo+json"), false),
+        (200, Some("application/geo+json"), true),
         (200, Some("application/problem+json"), true),
         (200, Some("video/mp4"), false),
         (200, None, false),

@@ -17,7 +17,7 @@ use super::{
 };
 
 /// The contracts of one API, by date.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Timeline {
     head: Arc<Contract>,
     /// Newest first: the contract that holds before this day.

@@ -9,7 +9,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use super::{Finding, Undeclared, document::Document};
-use crate::limits;
+use crate::{json::Indices, limits};
 
 /// What a check of one message concluded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,6 +33,8 @@ pub enum Reason {
     Binary,
     /// The body is larger than the limit for checking.
     Size,
+    /// The body's arrays and objects nest deeper than [`crate::limits::JSON_DEPTH`].
+    Depth,
     /// The body was sent on without being collected.
     Streamed,
     /// The recording of the exchange does not have the body.
@@ -41,6 +43,8 @@ pub enum Reason {
     Pattern,
     /// A schema of the contract cannot be compiled.
     Schema,
+    /// A schema of the contract holds more against one value, or reaches more, than is compiled.
+    Cost,
     /// The contract's operation cannot be read.
     Operation,
     /// A parameter is serialised in a style that is not decoded yet.
@@ -124,10 +128,12 @@ impl Reason {
             Self::NoSchema => "no-schema",
             Self::Binary => "binary",
             Self::Size => "size",
+            Self::Depth => "depth",
             Self::Streamed => "streamed",
             Self::NotRecorded => "not-recorded",
             Self::Pattern => "pattern",
             Self::Schema => "schema",
+            Self::Cost => "cost",
             Self::Operation => "operation",
             Self::Style => "style",
             Self::MediaType => "media-type",
@@ -273,6 +279,7 @@ impl Report {
                 pointer: String::new(),
                 spec_pointer: String::new(),
                 position: None,
+                indices: Indices::default(),
                 keyword: String::new(),
                 expected: format!("{} more findings are not shown", self.more + 1),
             };

@@ -17,7 +17,7 @@ use crate::contract::{
 };
 use crate::error::Blame;
 use crate::report::Hop;
-use crate::report::coverage::Table;
+use crate::report::coverage::{Table, unknown_name};
 
 /// What holds for one exchange, and the watch over it.
 pub(crate) struct Judge {
@@ -58,6 +58,15 @@ impl Judge {
             .and_then(|contract| upstream.coverage.iter().find(|table| table.is_of(contract)))
             .map(Arc::clone);
         Self { upstream, method, path, watch, promised, kept, table }
+    }
+
+    /// The operation for a log: its template, or of an unknown one the shape of its path. The path
+    /// itself may hold what is nobody's business.
+    pub(crate) fn shown(&self) -> String {
+        match self.promised_operation() {
+            Some(matched) => format!("{} {}", self.method, matched.operation.template()),
+            None => unknown_name(&self.method, &self.path),
+        }
     }
 
     /// Whether client and upstream keep the very same contract: then a message that nobody

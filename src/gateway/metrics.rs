@@ -23,6 +23,9 @@ pub struct Metrics {
     changes: Family<ChangeLabels, Counter>,
     unknown: Family<UpstreamLabels, Counter>,
     alarms: Family<AlarmLabels, Counter>,
+    deliveries: Family<DeliveryLabels, Counter>,
+    delivery_backlog: Family<SubscriptionLabels, Gauge>,
+    delivery_oldest: Family<SubscriptionLabels, Gauge>,
     turned_away: Family<LimitLabels, Counter>,
     reloads: Family<ReloadLabels, Counter>,
     /// Client connections that are open.
@@ -96,6 +99,17 @@ struct AlarmLabels {
     alarm: &'static str,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct DeliveryLabels {
+    subscription: String,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct SubscriptionLabels {
+    subscription: String,
+}
+
 // === impl Metrics ===
 
 impl Metrics {
@@ -114,6 +128,21 @@ impl Metrics {
             metrics.unknown.clone(),
         );
         registry.register("alarms", "What a person has to look at", metrics.alarms.clone());
+        registry.register(
+            "deliveries",
+            "Tries of deliveries by what they came to",
+            metrics.deliveries.clone(),
+        );
+        registry.register(
+            "delivery_backlog",
+            "Deliveries that wait",
+            metrics.delivery_backlog.clone(),
+        );
+        registry.register(
+            "delivery_oldest_seconds",
+            "Age of the oldest delivery that waits",
+            metrics.delivery_oldest.clone(),
+        );
         registry.register(
             "turned_away",
             "Connections closed unread, by the limit that was met",
@@ -153,6 +182,19 @@ impl Metrics {
     /// Something happened that a person has to look at.
     pub(crate) fn alarm(&self, alarm: &'static str) {
         self.alarms.get_or_create(&AlarmLabels { alarm }).inc();
+    }
+
+    /// A try of a delivery has ended.
+    pub(crate) fn delivery(&self, subscription: &str, result: &'static str) {
+        let labels = DeliveryLabels { subscription: subscription.to_owned(), result };
+        self.deliveries.get_or_create(&labels).inc();
+    }
+
+    /// What waits for a subscription, and the age of the oldest in seconds.
+    pub(crate) fn waiting(&self, subscription: &str, count: i64, oldest: i64) {
+        let labels = SubscriptionLabels { subscription: subscription.to_owned() };
+        self.delivery_backlog.get_or_create(&labels).set(count);
+        self.delivery_oldest.get_or_create(&labels).set(oldest);
     }
 
     /// A connection was one too many for `limit`.

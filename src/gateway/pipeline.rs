@@ -109,10 +109,11 @@ async fn walk(
     tracing::info!(
         target: "recgate::access",
         exchange = %id, client = %visit.terms.client, %upstream,
-        method = %visit.judge.method, path = visit.judge.path, status = response.status().as_u16(),
+        operation = %visit.judge.shown(), status = response.status().as_u16(),
         ms = started.elapsed().as_millis(),
         "answered"
     );
+    tracing::debug!(target: "recgate::access", exchange = %id, path = visit.judge.path, "raw path");
     response
 }
 
@@ -201,10 +202,11 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
                 let result = changes.carry(Rc::clone(&exchange), call, Rc::new(change)).await;
                 visit.adapted(result, &exchange)
             } else {
+                changes.passes(&call, &exchange);
                 let signing_in = visit.signing_in(&call);
                 let result = client.whole(call).await;
                 visit.learn(signing_in, &result);
-                visit.answer(result)
+                visit.ending(visit.answer(result), &exchange)
             }
         }
     };

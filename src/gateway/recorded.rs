@@ -9,6 +9,8 @@
 //! Nothing is refused: `enforce` only decides live. An answer with `Recgate-Error` is a gateway's
 //! own; no contract speaks of it.
 
+pub mod placed;
+
 use std::sync::Arc;
 
 use http::{HeaderMap, Method, StatusCode};
@@ -28,6 +30,7 @@ use crate::change::exchange::CHANGES;
 use crate::change::secure_pause::SecurePause;
 use crate::config::Config;
 use crate::config::checked::Address;
+use crate::config::deprecation::Deprecation;
 use crate::config::raw::Limits;
 use crate::contract::{BodyView, ContractDate, ResponseView, Unread};
 use crate::error::{Blame, Code};
@@ -43,6 +46,7 @@ pub struct Examiner {
     only: Option<Arc<Upstream>>,
     as_of: Option<ContractDate>,
     clients: Clients,
+    deprecations: Vec<Deprecation>,
     limits: Limits,
     findings: Findings,
     metrics: Arc<Metrics>,
@@ -106,6 +110,7 @@ impl Examiner {
             upstreams,
             as_of,
             clients: Clients::new(config),
+            deprecations: config.deprecations.clone(),
             limits: config.limits.clone(),
             findings,
             metrics: Metrics::register(&mut Registry::default()),
@@ -276,7 +281,9 @@ fn without_own(got: &HeaderMap) -> HeaderMap {
     retained(got, |name| !name.as_str().starts_with("recgate-"))
 }
 
-/// Whether an error tells what the upstream did, and so was judged on hop 4.
+/// Whether an error is a change's answer in the place of the upstream's, and so was judged on hop 4.
 fn is_outcome(code: &http::HeaderValue) -> bool {
-    [Code::PartialResult, Code::AllFailed].iter().any(|it| *code == it.as_str())
+    [Code::PartialResult, Code::AllFailed, Code::RolledBack, Code::NotEntitled]
+        .iter()
+        .any(|it| *code == it.as_str())
 }

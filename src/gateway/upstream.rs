@@ -1,7 +1,7 @@
 //! An upstream, ready to be called: its contract by date, its changes, its servers.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::account::Account;
@@ -276,10 +276,18 @@ fn timeline_after(
 
 /// The contract of an upstream, by date; `None` where it has none.
 pub fn timeline(config: &checked::Upstream) -> Result<Option<Timeline>, SetupError> {
+    static GENESYS: OnceLock<Timeline> = OnceLock::new();
+    static WEBEX: OnceLock<Timeline> = OnceLock::new();
+    let unreadable =
+        |error| SetupError::Contract { upstream: Arc::clone(&config.name), error: Box::new(error) };
     let (inputs, overlays, uris) = match &config.contract {
         ContractChoice::BuiltIn(BuiltIn::None) => return Ok(None),
-        ContractChoice::BuiltIn(BuiltIn::Genesys) => genesys(),
-        ContractChoice::BuiltIn(BuiltIn::Webex) => webex(),
+        ContractChoice::BuiltIn(BuiltIn::Genesys) => {
+            return once(&GENESYS, genesys).map(Some).map_err(unreadable);
+        }
+        ContractChoice::BuiltIn(BuiltIn::Webex) => {
+            return once(&WEBEX, webex).map(Some).map_err(unreadable);
+        }
         ContractChoice::Files(files) => {
             let open = |path: &PathBuf| {
                 Input::open(path).map_err(|error| SetupError::File {
@@ -301,10 +309,20 @@ pub fn timeline(config: &checked::Upstream) -> Result<Option<Timeline>, SetupErr
             )
         }
     };
-    Timeline::read(&inputs, &overlays, &uris)
-        .map(Some)
-        .map_err(Box::new)
-        .map_err(|error| SetupError::Contract { upstream: Arc::clone(&config.name), error })
+    Timeline::read(&inputs, &overlays, &uris).map(Some).map_err(unreadable)
+}
+
+/// A built-in contract, read once a process: it is the same for every gateway of it.
+fn once(
+    known: &'static OnceLock<Timeline>,
+    sources: fn() -> Sources,
+) -> Result<Timeline, DocumentError> {
+    if let Some(timeline) = known.get() {
+        return Ok(timeline.clone());
+    }
+    let (inputs, overlays, uris) = sources();
+    let timeline = Timeline::read(&inputs, &overlays, &uris)?;
+    Ok(known.get_or_init(|| timeline).clone())
 }
 
 type Sources = (Vec<Input>, Vec<DatedOverlay>, UriTable);

@@ -192,6 +192,15 @@ impl Visit {
             self.count_change(&name, &value);
             response.headers_mut().append(name, value);
         }
+        self.ending(response, exchange)
+    }
+
+    /// The answer with what its legacy operation has to say of its end.
+    pub(crate) fn ending(
+        &self,
+        mut response: Response<Body>,
+        exchange: &Exchange,
+    ) -> Response<Body> {
         for change in exchange.take_legacy() {
             let told = self.worker.site.config.deprecations.iter().find(|it| it.change == change);
             if let Some(deprecation) = told {

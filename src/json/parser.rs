@@ -6,14 +6,17 @@
 
 use std::{borrow::Cow, collections::HashSet};
 
-use super::{Fault, FaultKind, Node, escape_token, steps};
+use super::{Fault, FaultKind, Indices, Node, escape_token, steps};
 use crate::limits::JSON_DEPTH;
 
 /// Up to here a linear scan finds a duplicate name faster than a set does.
 const LINEAR_MEMBERS: usize = 32;
 
 pub(super) fn parse(bytes: &[u8]) -> Result<Node<'_>, Fault> {
-    let fault = |kind, offset| Fault { kind, offset, pointer: String::new() };
+    let fault = |kind, offset| {
+        let (pointer, indices) = (String::new(), Indices::default());
+        Fault { kind, offset, pointer, indices }
+    };
     if bytes.starts_with(b"\xEF\xBB\xBF") {
         return Err(fault(FaultKind::ByteOrderMark, 0));
     }
@@ -112,7 +115,7 @@ impl<'a> Parser<'a> {
         }
         loop {
             let index = self.elements.len() - start;
-            let element = self.value(depth).map_err(|fault| fault.inside(&index.to_string()))?;
+            let element = self.value(depth).map_err(|fault| fault.at_index(index))?;
             self.elements.push(element);
             self.white_space();
             if self.take(b']') {
@@ -294,7 +297,8 @@ impl<'a> Parser<'a> {
     #[allow(clippy::unnecessary_box_returns, reason = "a fault is boxed from the start")]
     #[cold]
     fn fault(&self, kind: FaultKind) -> Box<Fault> {
-        Box::new(Fault { kind, offset: self.at, pointer: String::new() })
+        let (pointer, indices) = (String::new(), Indices::default());
+        Box::new(Fault { kind, offset: self.at, pointer, indices })
     }
 }
 
@@ -327,8 +331,17 @@ impl<'a> Names<'a> {
 impl Fault {
     /// The same fault, seen from the value around it.
     #[allow(clippy::unnecessary_box_returns, reason = "a fault is boxed from the start")]
-    fn inside(mut self: Box<Self>, token: &str) -> Box<Self> {
-        self.pointer.insert_str(0, &format!("/{}", escape_token(token)));
+    fn inside(mut self: Box<Self>, name: &str) -> Box<Self> {
+        self.pointer.insert_str(0, &format!("/{}", escape_token(name)));
+        self.indices = self.indices.under_name();
+        self
+    }
+
+    /// The same, seen from the array around it.
+    #[allow(clippy::unnecessary_box_returns, reason = "a fault is boxed from the start")]
+    fn at_index(mut self: Box<Self>, index: usize) -> Box<Self> {
+        self.pointer.insert_str(0, &format!("/{index}"));
+        self.indices = self.indices.under_index();
         self
     }
 }

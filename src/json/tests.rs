@@ -11,7 +11,7 @@ use crate::limits::JSON_DEPTH;
 
 #[track_caller]
 fn fault(bytes: &[u8]) -> (FaultKind, usize, String) {
-    let Fault { kind, offset, pointer } = parse(bytes).unwrap_err();
+    let Fault { kind, offset, pointer, .. } = parse(bytes).unwrap_err();
     (kind, offset, pointer)
 }
 

@@ -11,10 +11,12 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::body::{self, IntentBody, OutcomeBody};
-use super::command::{Event, What, Write};
+use super::command::{What, Write};
+use super::fan::Fan;
 use super::key::Key;
 use super::record::{Head, Kind, Record};
 use super::store::{self, Backend, Statement, Store, StoreError, Value};
+use super::told::Told;
 use crate::change::journal::{Begun, IntentId, Later, OpenIntent, Place, Settled, Standing};
 use crate::limits::LEDGER_LATER;
 
@@ -36,13 +38,23 @@ pub(super) enum Done {
     Noted,
 }
 
-/// Writes everything, up to the commit and without it. Gives the chain's new head and one answer a
-/// command.
+/// What a transaction wrote, once it is durable.
+pub(super) struct Written {
+    /// The chain's new head.
+    pub(super) head: Head,
+    /// One answer a command.
+    pub(super) done: Vec<Done>,
+    /// Deliveries that came of it.
+    pub(super) deliveries: usize,
+}
+
+/// Writes everything, up to the commit and without it.
 pub(super) async fn write(
     store: &mut Store,
     chain: &Chain,
     writes: &[Write],
-) -> Result<(Head, Vec<Done>), StoreError> {
+    fan: &mut Fan,
+) -> Result<Written, StoreError> {
     still_alive(store, chain.writer).await?;
     let now = Timestamp::now().as_microsecond();
     let mut fences = take_turns(store, writes, now).await?;
@@ -51,6 +63,7 @@ pub(super) async fn write(
     let mut tail = Tail::new(chain);
     let mut begun: Vec<Row> = Vec::new();
     let mut done = Vec::with_capacity(writes.len());
+    let mut told = Vec::new();
     for write in writes {
         match &write.what {
             What::Begin(intent, _) => {
@@ -64,6 +77,7 @@ pub(super) async fn write(
             }
             What::Settle(id, outcome, _) => {
                 let intent = closed.remove(id);
+                told.extend(intent.as_ref().and_then(|it| Told::of_outcome(it, outcome)));
                 let settled = if intent.is_some() { Settled::Closed } else { Settled::NotOurs };
                 let effect = if intent.is_some() { body::CLOSED } else { body::NOT_OURS };
                 let (client, action, subjects) = match intent {
@@ -81,18 +95,25 @@ pub(super) async fn write(
                 tail.append(now, Kind::Outcome, body::json(&outcome));
                 done.push(Done::Settled(settled));
             }
-            What::Note(text, _) => {
+            What::Note(text, tells, _) => {
                 tail.append(now, Kind::Record, text.clone());
+                told.extend(tells.clone());
                 done.push(Done::Noted);
             }
+            What::Tell(_) => done.push(Done::Noted),
         }
+        let once = match &write.what {
+            What::Tell(once) => once.as_deref(),
+            What::Begin(..) | What::Settle(..) | What::Note(..) => None,
+        };
+        told.extend(write.events.iter().map(|event| Told::of_event(event, once)));
     }
     let head = tail.head;
     insert_records(store, &tail.records).await?;
     insert_intents(store, chain.writer, &begun, now).await?;
-    queue(store, writes.iter().flat_map(|write| &write.events), now).await?;
+    let deliveries = fan.queue(store, told, now).await?;
     name_those_before(store, &begun, &mut done).await?;
-    Ok((head, done))
+    Ok(Written { head, done, deliveries })
 }
 
 /// A sign of life, and the proof that nobody has declared this writer dead: from here to the commit
@@ -168,7 +189,7 @@ async fn close(
         .iter()
         .filter_map(|write| match &write.what {
             What::Settle(id, ..) => Some(Value::from(id.0)),
-            What::Begin(..) | What::Note(..) => None,
+            What::Begin(..) | What::Note(..) | What::Tell(_) => None,
         })
         .collect();
     let mut closed = HashMap::new();
@@ -282,35 +303,6 @@ async fn insert_intents(
                 Value::from(intent.fence.unwrap_or_default()),
                 Value::from("open"),
                 Value::from(now),
-            ]
-        });
-        store.run(insert).await?;
-    }
-    Ok(())
-}
-
-/// Puts events into the outbox, due at once.
-async fn queue<'a>(
-    store: &mut Store,
-    events: impl Iterator<Item = &'a Event>,
-    now: i64,
-) -> Result<(), StoreError> {
-    let events: Vec<&Event> = events.collect();
-    for events in events.chunks(ROWS) {
-        let mut insert = Statement::varying(
-            "INSERT INTO ledger_outbox (id, kind, about, payload, created, due, attempts, state) \
-             VALUES ",
-        );
-        rows(&mut insert, events.iter(), |event| {
-            [
-                Value::from(Uuid::now_v7()),
-                Value::from(body::subject(&event.kind)),
-                Value::from(body::subject(&event.about)),
-                Value::from(event.payload.to_string()),
-                Value::from(now),
-                Value::from(now),
-                Value::from(0_i64),
-                Value::from("pending"),
             ]
         });
         store.run(insert).await?;

@@ -5,8 +5,12 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 
 use super::body::IntentBody;
+use super::deliveries::{Backlog, Filter, Redrive, Shown};
+use super::fan::Fan;
 use super::record::Record;
+use super::told::Told;
 use crate::change::journal::{Begun, IntentId, Later, OpenIntent, Outcome, Settled, Unwritten};
+use crate::hook::delivery::{Report, Turn, Want};
 
 /// Where an answer goes. Nobody may be waiting any more.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, Unwritten>>;
@@ -27,8 +31,16 @@ pub(super) enum Command {
     Newest(usize, Reply<Vec<Record>>),
     /// What was counted.
     Inventory(Reply<Vec<Counted>>),
-    /// What is to be delivered.
-    Pending(usize, Reply<Vec<Queued>>),
+    /// Who gets which events from now on.
+    Subscribe(Fan, Reply<()>),
+    /// What became of deliveries, and who sends which.
+    Deliver(Vec<Report>, Vec<Want>, Reply<Turn>),
+    /// The newest deliveries.
+    Deliveries(Filter, Reply<Shown>),
+    /// Send again.
+    Redrive(Redrive, Reply<u64>),
+    /// What waits, and how much was dropped since this was asked.
+    Backlog(Reply<(Vec<Backlog>, u64)>),
     /// Remove what is older.
     Prune(Timestamp, Reply<u64>),
     /// End in order.
@@ -45,7 +57,10 @@ pub(super) struct Write {
 pub(super) enum What {
     Begin(IntentBody, Reply<Begun>),
     Settle(IntentId, Outcome, Reply<Settled>),
-    Note(String, Reply<()>),
+    /// A record, and what it tells of itself.
+    Note(String, Option<Told>, Reply<()>),
+    /// Events alone; all of them once only, where a text says what once means.
+    Tell(Option<String>),
 }
 
 /// An event for subscriptions, written in the transaction of what it tells.
@@ -55,27 +70,8 @@ pub struct Event {
     pub kind: String,
     /// What deliveries are ordered by: the conversation or the recording.
     pub about: String,
-    /// Its JSON: ids and outcome, no bodies.
+    /// What stands in `data`: ids and outcome, no bodies.
     pub payload: serde_json::Value,
-}
-
-/// An event in the outbox.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Queued {
-    /// Its id, a UUID version 7: the same on every try.
-    pub id: String,
-    /// Its type.
-    pub kind: String,
-    /// What deliveries are ordered by.
-    pub about: String,
-    /// Its JSON, as it will be signed.
-    pub payload: String,
-    /// When it was written.
-    pub created: Timestamp,
-    /// When it is to be tried next.
-    pub due: Timestamp,
-    /// How often it was.
-    pub attempts: u64,
 }
 
 /// One use of something that is counted.
@@ -122,7 +118,8 @@ impl Write {
                 failed.iter().map(String::len).sum::<usize>() + 512
             }
             What::Settle(..) => 512,
-            What::Note(text, _) => text.len() + 256,
+            What::Note(text, ..) => text.len() + 256,
+            What::Tell(_) => 0,
         };
         // An event's size is limited where it is taken in.
         what + self.events.len() * 1024
@@ -133,7 +130,8 @@ impl Write {
         match self.what {
             What::Begin(_, reply) => drop(reply.send(Err(Unwritten))),
             What::Settle(.., reply) => drop(reply.send(Err(Unwritten))),
-            What::Note(_, reply) => drop(reply.send(Err(Unwritten))),
+            What::Note(.., reply) => drop(reply.send(Err(Unwritten))),
+            What::Tell(_) => tracing::error!("events are lost: the ledger cannot be written"),
         }
     }
 }

@@ -3,18 +3,23 @@
 //! They are no record: a process that is killed loses the counts of its last second. What is
 //! counted, and under which keys, is for who counts.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use uuid::Uuid;
 
 use super::OpenError;
 use super::batch::rows;
 use super::command::{Counted, Use};
+use super::fan::Fan;
 use super::settings::Settings;
 use super::store::Purpose;
 use super::store::{self, Statement, Store, StoreError, Value};
+use super::told::{LEGACY_CALL, Told};
 use crate::change::inventory::Usage;
-use crate::limits::LEDGER_DETAIL_BYTES;
+use crate::limits::{LEDGER_DETAIL_BYTES, LEDGER_INVENTORY_PENDING};
 
 /// Rows of one statement.
 const ROWS: usize = 1_000;
@@ -26,6 +31,13 @@ pub(super) struct Uses {
     first: Timestamp,
     last: Timestamp,
     count: u64,
+}
+
+/// What was told of legacy operations on a day: a client's first use of each.
+#[derive(Default)]
+pub(super) struct Calls {
+    day: Option<Date>,
+    told: HashSet<Uuid>,
 }
 
 /// A use of a legacy operation as it is counted: what tells uses apart is the key, the version of
@@ -66,6 +78,8 @@ pub(super) fn add(uses: &mut HashMap<(String, String), Uses>, once: Use) {
 pub(super) async fn flush(
     store: &mut Store,
     uses: &mut HashMap<(String, String), Uses>,
+    fan: &mut Fan,
+    calls: &mut Calls,
 ) -> Result<(), StoreError> {
     if uses.is_empty() {
         return Ok(());
@@ -100,9 +114,32 @@ pub(super) async fn flush(
         );
         store.run(upsert).await?;
     }
+    let told = if fan.is_wanted(LEGACY_CALL) { calls.first_of(&sorted) } else { Vec::new() };
+    let ids: Vec<Uuid> = told.iter().map(|it| it.id).collect();
+    let deliveries = fan.queue(store, told, Timestamp::now().as_microsecond()).await?;
     store.commit().await?;
+    calls.told.extend(ids);
+    if deliveries > 0 {
+        fan.written.notify_one();
+    }
     uses.clear();
     Ok(())
+}
+
+// === impl Calls ===
+
+impl Calls {
+    /// The first uses of their days, as far as is known here; the outbox knows for certain.
+    fn first_of(&mut self, uses: &[(&(String, String), &Uses)]) -> Vec<Told> {
+        let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
+        if self.day != Some(today) || self.told.len() >= LEDGER_INVENTORY_PENDING {
+            *self = Self { day: Some(today), told: HashSet::new() };
+        }
+        let told = uses.iter().filter_map(|((client, key), uses)| {
+            Told::of_use(client, key, uses.last.to_zoned(TimeZone::UTC).date())
+        });
+        told.filter(|it| !self.told.contains(&it.id)).collect()
+    }
 }
 
 /// Everything that was counted, by client and key.

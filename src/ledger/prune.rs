@@ -16,17 +16,51 @@ use super::body::{self, CheckpointBody, Claim};
 use super::read;
 use super::record::{Kind, Record, hex};
 use super::store::{self, Backend, Statement, Store, StoreError};
-use crate::limits::LEDGER_HEADS;
+use crate::limits::{LEDGER_HEADS, LEDGER_PRUNE_RECORDS};
 
 /// Chains that one transaction shortens; the next look shortens more.
 const CHAINS: usize = 100;
 
-/// Removes what was written before a time. Gives the number of records.
-pub(super) async fn prune(
+/// What one transaction removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pruned {
+    /// Records.
+    pub(super) removed: u64,
+    /// Whether there may be more to remove.
+    pub(super) rest: Rest,
+}
+
+/// Whether something old may be left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    Nothing,
+    Perhaps,
+}
+
+/// Removes what was written before a time, in as many transactions as it takes. Gives the number
+/// of records.
+pub(super) async fn prune_all(
     store: &mut Store,
     chain: &mut Chain,
     before: Timestamp,
 ) -> Result<u64, StoreError> {
+    let mut removed = 0;
+    loop {
+        let pruned = prune(store, chain, before).await?;
+        removed += pruned.removed;
+        if pruned.removed == 0 || pruned.rest == Rest::Nothing {
+            return Ok(removed);
+        }
+    }
+}
+
+/// Removes what was written before a time, in one transaction of at most [`LEDGER_PRUNE_RECORDS`]:
+/// nobody who writes waits long for it.
+pub(super) async fn prune(
+    store: &mut Store,
+    chain: &mut Chain,
+    before: Timestamp,
+) -> Result<Pruned, StoreError> {
     store.begin().await?;
     batch::still_alive(store, chain.writer).await?;
     if store.backend == Backend::Postgres {
@@ -37,8 +71,18 @@ pub(super) async fn prune(
     let cutoff = before.as_microsecond();
     let mut floors = floors(store, chain).await?;
     let mut removed = 0;
-    for (writer, first) in old_chains(store, cutoff).await? {
-        let Some(last) = last_to_go(store, chain, writer, first, cutoff).await? else { continue };
+    let old = old_chains(store, cutoff).await?;
+    let mut rest = if old.len() < CHAINS { Rest::Nothing } else { Rest::Perhaps };
+    for (writer, first) in old {
+        let left = LEDGER_PRUNE_RECORDS.saturating_sub(removed);
+        if left == 0 {
+            rest = Rest::Perhaps;
+            break;
+        }
+        let end = first.saturating_add(left);
+        let Some(last) = last_to_go(store, chain, (writer, first), cutoff, end).await? else {
+            continue;
+        };
         let claim = Claim { writer, seq: last.seq, hash: hex(&last.hash) };
         floors.retain(|floor| floor.writer != writer);
         floors.push(claim);
@@ -63,16 +107,25 @@ pub(super) async fn prune(
     if removed > 0 {
         tracing::info!(removed, %before, "old records of the ledger were removed");
     }
-    Ok(removed)
+    if removed >= LEDGER_PRUNE_RECORDS {
+        rest = Rest::Perhaps;
+    }
+    Ok(Pruned { removed, rest })
 }
 
 /// What goes with the records. A turn's row stays while an intent speaks of it.
-const FOLLOWING: [&str; 4] = [
+const FOLLOWING: [&str; 7] = [
     "DELETE FROM ledger_intents WHERE state <> 'open' AND at < $1 AND NOT EXISTS \
      (SELECT 1 FROM ledger_records r WHERE r.writer = ledger_intents.chain AND r.seq = ledger_intents.seq)",
     "DELETE FROM ledger_turns WHERE at < $1 AND NOT EXISTS \
      (SELECT 1 FROM ledger_intents i WHERE i.conversation = ledger_turns.conversation)",
-    "DELETE FROM ledger_outbox WHERE state <> 'pending' AND created < $1",
+    "DELETE FROM ledger_deliveries WHERE state <> 'pending' AND created < $1",
+    // Of subscriptions that no gateway has any more: eight days are longer than any schedule.
+    "DELETE FROM ledger_deliveries WHERE state = 'pending' AND created < $1 - 691200000000",
+    "DELETE FROM ledger_lanes WHERE $1 = $1 AND NOT EXISTS \
+     (SELECT 1 FROM ledger_deliveries d WHERE d.number = ledger_lanes.delivery)",
+    "DELETE FROM ledger_outbox WHERE created < $1 AND NOT EXISTS \
+     (SELECT 1 FROM ledger_deliveries d WHERE d.event = ledger_outbox.id)",
     "DELETE FROM ledger_writers WHERE ended <> 0 AND ended < $1 AND NOT EXISTS \
      (SELECT 1 FROM ledger_records r WHERE r.writer = ledger_writers.id)",
 ];
@@ -114,13 +167,13 @@ async fn old_chains(store: &mut Store, cutoff: i64) -> Result<Vec<(Uuid, u64)>, 
     rows.iter().map(|row| Ok((store::id(row, "writer")?, store::natural(row, "first")?))).collect()
 }
 
-/// The last record of a chain that goes; `None` where all stay.
+/// The last record of a chain that goes, before `end`; `None` where all stay.
 async fn last_to_go(
     store: &mut Store,
     chain: &Chain,
-    writer: Uuid,
-    first: u64,
+    (writer, first): (Uuid, u64),
     cutoff: i64,
+    end: u64,
 ) -> Result<Option<Record>, StoreError> {
     // The first that stays: too young, of an open intent, or the last of a writer that lives.
     let select = Statement::new(
@@ -133,6 +186,7 @@ async fn last_to_go(
     );
     let rows = store.rows(select.with(writer).with(cutoff)).await?;
     let stays = rows.first().map_or(Ok(0), |row| store::natural(row, "stays"))?;
+    let stays = stays.min(end);
     if stays <= first {
         return Ok(None);
     }

@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 
-use super::command::Queued;
 use super::record::Record;
 use super::store::{self, Statement, Store, StoreError};
 
@@ -29,29 +28,6 @@ pub(super) fn record(row: &AnyRow) -> Result<Record, StoreError> {
         previous: store::hash(row, "previous")?,
         hash: store::hash(row, "hash")?,
     })
-}
-
-/// The events that wait to be delivered, oldest first.
-pub(super) async fn pending(store: &mut Store, most: usize) -> Result<Vec<Queued>, StoreError> {
-    let select = Statement::new(
-        "SELECT id, kind, about, payload, created, due, attempts FROM ledger_outbox \
-         WHERE state = 'pending' ORDER BY id LIMIT $1",
-    );
-    let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let rows = store.rows(select.with(most)).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Queued {
-                id: store::text(row, "id")?,
-                kind: store::text(row, "kind")?,
-                about: store::text(row, "about")?,
-                payload: store::text(row, "payload")?,
-                created: store::time(row, "created")?,
-                due: store::time(row, "due")?,
-                attempts: store::natural(row, "attempts")?,
-            })
-        })
-        .collect()
 }
 
 /// Before when a ledger in memory forgets: it keeps its newest records, and at times twice as many.

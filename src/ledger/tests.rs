@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod deliveries;
 mod failing;
 mod killed;
 #[path = "../../tests/it/harness/postgres.rs"]
@@ -17,10 +18,11 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::settings::{KeySource, Place, Settings};
-use super::{Event, Ledger, Use};
+use super::{Ledger, Use};
 use crate::change::Journal;
 use crate::change::journal::{
     Action, Event as Happened, Intent, IntentId, Outcome, Plan, Record, Settled, Standing,
+    Unwritten,
 };
 
 /// The databases.
@@ -29,6 +31,13 @@ pub(super) enum On {
     Memory,
     Sqlite,
     Postgres,
+}
+
+impl Ledger {
+    /// An intent without a turn.
+    async fn intent(&self, intent: Intent) -> Result<IntentId, Unwritten> {
+        self.begin(intent, None).await.map(|begun| begun.id)
+    }
 }
 
 /// Settings of a new, empty ledger.
@@ -91,14 +100,6 @@ pub(super) fn record(subject: &str) -> Record {
         change: "WEM-449",
         event: Happened::FellBack,
         subject: subject.to_owned(),
-    }
-}
-
-fn event(about: &str) -> Event {
-    Event {
-        kind: "recording.paused".to_owned(),
-        about: about.to_owned(),
-        payload: json!({ "conversation": about }),
     }
 }
 
@@ -284,24 +285,6 @@ async fn turns_hold_across_gateways() {
 #[case::sqlite(On::Sqlite)]
 #[case::postgres(On::Postgres)]
 #[tokio::test]
-async fn events_stand_in_the_outbox_with_what_they_tell(#[case] on: On) {
-    let ledger = Ledger::open(new(on).await).await.unwrap();
-    let id = ledger.intent(intent(Action::Pause, "c1")).await.unwrap();
-    ledger.settle(id, Outcome::Done, vec![event("c1"), event("c2")]).await.unwrap();
-    ledger.append(&record("c3"), vec![event("c3")]).await.unwrap();
-    let pending = ledger.pending(10).await.unwrap();
-    let about: Vec<&str> = pending.iter().map(|it| &*it.about).collect();
-    assert_eq!(about, ["c1", "c2", "c3"]);
-    assert_eq!(pending[0].payload, r#"{"conversation":"c1"}"#);
-    assert_eq!(pending[0].attempts, 0);
-    ledger.close().await;
-}
-
-#[rstest]
-#[case::memory(On::Memory)]
-#[case::sqlite(On::Sqlite)]
-#[case::postgres(On::Postgres)]
-#[tokio::test]
 async fn uses_are_counted_and_survive(#[case] on: On) {
     let settings = new(on).await;
     let ledger = Ledger::open(settings.clone()).await.unwrap();
@@ -351,4 +334,42 @@ async fn a_file_has_one_gateway_and_its_key_beside_it() {
     // A new key would break every chain without a word.
     let lost = Ledger::open(settings).await.err().unwrap();
     assert!(lost.to_string().contains("put the key back"), "{lost}");
+}
+
+#[tokio::test]
+async fn what_the_writer_never_got_is_counted() {
+    let ledger = Ledger::open(Settings::memory()).await.unwrap();
+    let mut registry = prometheus_client::registry::Registry::default();
+    ledger.register(&mut registry);
+    ledger.record(record("c1"));
+    assert_eq!(ledger.lost(), 0);
+    ledger.close().await;
+    ledger.record(record("c2"));
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    assert!(text.contains("recgate_ledger_lost_total 1\n"), "{text}");
+}
+
+/// Counts are written by the same hand as signs of life.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn signs_of_life_are_given_under_any_load() {
+    let settings = new(On::Sqlite).await;
+    let ledger = Ledger::open(settings.clone()).await.unwrap();
+    let (client, key) = ("crm".to_owned(), "{}".to_owned());
+    ledger.count(Use { client, key, detail: json!({}), at: Timestamp::now() });
+    // More at once than one turn of the writer takes, so that something always waits.
+    let load: Vec<_> = (0..4 * crate::limits::LEDGER_BATCH_COMMANDS)
+        .map(|_| {
+            let ledger = ledger.clone();
+            tokio::spawn(async move { while ledger.newest().await.is_ok() {} })
+        })
+        .collect();
+    let seen = async {
+        while super::inventory_of(&settings).await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let seen = tokio::time::timeout(std::time::Duration::from_secs(20), seen).await;
+    load.iter().for_each(tokio::task::JoinHandle::abort);
+    seen.expect("a writer under load counts nothing and gives no sign of life");
 }

@@ -17,11 +17,13 @@ use uuid::Uuid;
 
 use super::batch::{self, Chain, Done};
 use super::command::{Command, Use, What, Write};
+use super::fan::Fan;
 use super::key::Key;
+use super::prune::{Pruned, Rest};
 use super::record::Head;
 use super::settings::{Place, Settings};
 use super::store::{Backend, Purpose, Store, StoreError, sqlite};
-use super::{OpenError, adopt, enlist, inventory, prune, read};
+use super::{OpenError, adopt, deliveries, enlist, inventory, prune, read};
 use crate::change::journal::{IntentId, Outcome, Unwritten};
 use crate::change::mark::{self, Mark};
 use crate::limits::{
@@ -40,6 +42,9 @@ pub(super) struct Writer {
     /// Intents whose callers were told that they failed, and that may be in the ledger.
     in_doubt: Vec<IntentId>,
     uses: HashMap<(String, String), inventory::Uses>,
+    /// Who gets which events.
+    fan: Fan,
+    calls: inventory::Calls,
     retry: Instant,
     backoff: Duration,
     pruned: Instant,
@@ -115,6 +120,8 @@ impl Writer {
             store: None,
             in_doubt: Vec::new(),
             uses: HashMap::new(),
+            fan: Fan::default(),
+            calls: inventory::Calls::default(),
             retry: now,
             backoff: Duration::ZERO,
             // The first look for old records comes soon after the start.
@@ -133,14 +140,16 @@ impl Writer {
         loop {
             let turn = tokio::select! {
                 biased;
-                command = commands.recv() => match command {
-                    Some(first) => self.turn(first, &mut commands).await,
-                    None => Turn::Over,
-                },
+                // First: commands may wait without end, and a writer that gives no sign of life is
+                // taken for dead. It is due once a second, so commands do not wait for it.
                 _ = beat.tick() => {
                     self.housekeeping().await;
                     Turn::Next
                 }
+                command = commands.recv() => match command {
+                    Some(first) => self.turn(first, &mut commands).await,
+                    None => Turn::Over,
+                },
             };
             if matches!(turn, Turn::Over) {
                 break;
@@ -193,7 +202,7 @@ impl Writer {
                 Err(Failed::AtCommit(error)) => {
                     self.in_doubt.extend(writes.iter().filter_map(|write| match &write.what {
                         What::Begin(body, _) => Some(body.id),
-                        What::Settle(..) | What::Note(..) => None,
+                        What::Settle(..) | What::Note(..) | What::Tell(_) => None,
                     }));
                     self.lose(&error).await;
                     break;
@@ -209,9 +218,9 @@ impl Writer {
         };
         let written = timeout(LIMIT, async {
             store.begin().await?;
-            batch::write(store, &self.chain, writes).await
+            batch::write(store, &self.chain, writes, &mut self.fan).await
         });
-        let (head, done) = match written.await {
+        let written = match written.await {
             Ok(written) => written.map_err(Failed::Before)?,
             Err(_) => return Err(Failed::Before(StoreError::TooSlow)),
         };
@@ -221,8 +230,11 @@ impl Writer {
             Err(_) => return Err(Failed::AtCommit(StoreError::TooSlow)),
         }
         mark::reached(Mark::LedgerCommitted);
-        self.chain.head = head;
-        Ok(done)
+        self.chain.head = written.head;
+        if written.deliveries > 0 {
+            self.fan.written.notify_one();
+        }
+        Ok(written.done)
     }
 
     async fn other(&mut self, command: Command) -> Turn {
@@ -256,18 +268,43 @@ impl Writer {
                 hand_over(reply, flat(timeout(LIMIT, read::newest(store, most)).await))
             }
             Command::Inventory(reply) => {
-                let flushed = timeout(LIMIT, inventory::flush(store, &mut self.uses)).await;
+                let flush = inventory::flush(store, &mut self.uses, &mut self.fan, &mut self.calls);
+                let flushed = timeout(LIMIT, flush).await;
                 let all = match flat(flushed) {
                     Ok(()) => flat(timeout(LIMIT, inventory::all(store)).await),
                     Err(error) => Err(error),
                 };
                 hand_over(reply, all)
             }
-            Command::Pending(most, reply) => {
-                hand_over(reply, flat(timeout(LIMIT, read::pending(store, most)).await))
+            Command::Subscribe(fan, reply) => {
+                self.fan = fan;
+                // What was claimed was claimed by a process that is gone.
+                let released = async {
+                    match self.settings.place {
+                        Place::Memory | Place::Sqlite(_) => deliveries::release_all(store).await,
+                        Place::Postgres { .. } => Ok(()),
+                    }
+                };
+                hand_over(reply, flat(timeout(LIMIT, released).await))
+            }
+            Command::Deliver(reports, wants, reply) => {
+                let turn = deliveries::turn(store, &reports, &wants);
+                hand_over(reply, flat(timeout(LIMIT, turn).await))
+            }
+            Command::Deliveries(filter, reply) => {
+                hand_over(reply, flat(timeout(LIMIT, deliveries::shown(store, &filter)).await))
+            }
+            Command::Redrive(what, reply) => {
+                let again = flat(timeout(LIMIT, deliveries::redrive(store, &what)).await);
+                self.fan.written.notify_one();
+                hand_over(reply, again)
+            }
+            Command::Backlog(reply) => {
+                let backlog = flat(timeout(LIMIT, deliveries::backlog(store)).await);
+                hand_over(reply, backlog.map(|all| self.fan.counted(all)))
             }
             Command::Prune(before, reply) => {
-                hand_over(reply, prune::prune(store, chain, before).await)
+                hand_over(reply, prune::prune_all(store, chain, before).await)
             }
         };
         if let Some(error) = failed {
@@ -287,7 +324,7 @@ impl Writer {
             if store.backend == Backend::Postgres {
                 batch::still_alive(store, chain.writer).await?;
             }
-            inventory::flush(store, &mut self.uses).await
+            inventory::flush(store, &mut self.uses, &mut self.fan, &mut self.calls).await
         };
         if let Err(error) = flat(timeout(LIMIT, work).await) {
             return self.lose(&error).await;
@@ -306,8 +343,12 @@ impl Writer {
             }
         };
         if let Some(before) = before {
-            self.pruned = Instant::now();
-            if let Err(error) = prune::prune(store, chain, before).await {
+            let pruned = prune::prune(store, chain, before).await;
+            // What is left goes with the next signs of life, one transaction each.
+            if !matches!(pruned, Ok(Pruned { rest: Rest::Perhaps, removed: 1.. })) {
+                self.pruned = Instant::now();
+            }
+            if let Err(error) = pruned {
                 self.lose(&error).await;
             }
         }
@@ -362,9 +403,9 @@ impl Writer {
             let settled = async {
                 store.begin().await?;
                 let writes = enlist::still_open(&mut store, chain.writer, writes).await?;
-                let (head, _) = batch::write(&mut store, &chain, &writes).await?;
+                let written = batch::write(&mut store, &chain, &writes, &mut self.fan).await?;
                 store.commit().await?;
-                Ok(head)
+                Ok(written.head)
             };
             self.chain.head = flat(timeout(LIMIT, settled).await)?;
             self.in_doubt.clear();
@@ -398,7 +439,8 @@ impl Writer {
     async fn end_in_place(&mut self) {
         let Some(mut store) = self.store.take() else { return };
         let ended = async {
-            inventory::flush(&mut store, &mut self.uses).await?;
+            let (fan, calls) = (&mut self.fan, &mut self.calls);
+            inventory::flush(&mut store, &mut self.uses, fan, calls).await?;
             enlist::end(&mut store, &self.chain).await
         };
         if let Err(error) = flat(timeout(LIMIT, ended).await) {
@@ -418,7 +460,8 @@ fn answer(writes: Vec<Write>, done: Vec<Done>) {
         match (write.what, done) {
             (What::Begin(_, reply), Done::Begun(begun)) => drop(reply.send(Ok(begun))),
             (What::Settle(.., reply), Done::Settled(settled)) => drop(reply.send(Ok(settled))),
-            (What::Note(_, reply), Done::Noted) => drop(reply.send(Ok(()))),
+            (What::Note(.., reply), Done::Noted) => drop(reply.send(Ok(()))),
+            (What::Tell(_), Done::Noted) => {}
             // The answers are made one by one from the writes; were they not, silence is no success.
             (what, _) => Write { what, events: Vec::new() }.refuse(),
         }
@@ -433,8 +476,13 @@ fn refuse(command: Command) {
         Command::Since(_, _, reply) => drop(reply.send(Err(Unwritten))),
         Command::Newest(_, reply) => drop(reply.send(Err(Unwritten))),
         Command::Inventory(reply) => drop(reply.send(Err(Unwritten))),
-        Command::Pending(_, reply) => drop(reply.send(Err(Unwritten))),
-        Command::Prune(_, reply) => drop(reply.send(Err(Unwritten))),
+        Command::Subscribe(_, reply) => drop(reply.send(Err(Unwritten))),
+        Command::Deliver(.., reply) => drop(reply.send(Err(Unwritten))),
+        Command::Deliveries(_, reply) => drop(reply.send(Err(Unwritten))),
+        Command::Backlog(reply) => drop(reply.send(Err(Unwritten))),
+        Command::Redrive(_, reply) | Command::Prune(_, reply) => {
+            let _ = reply.send(Err(Unwritten));
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use super::journal::{Body, Journal, Place};
 use super::message::{Answer, Request};
 use super::operation::{self, Found, Operation};
 use super::vendor::{Vendor, rendered};
+use super::world::Kind;
 use crate::dialect::ErrorAnswer;
 
 /// Everything behind the lock.
@@ -68,6 +69,19 @@ impl Lane {
     pub(super) fn new(vendor: Vendor) -> Self {
         let (faults, journal) = (Faults::default(), Journal::default());
         Self(Arc::new(Mutex::new(State { vendor, faults, journal })))
+    }
+
+    /// Whether the world has a principal with this token.
+    pub(super) fn knows(&self, token: &str) -> bool {
+        self.lock().vendor.world.principals.contains_key(token)
+    }
+
+    /// The secret of an OAuth client of the world.
+    pub(super) fn secret_of(&self, client: &str) -> Option<String> {
+        match &self.lock().vendor.world.principals.get(client)?.kind {
+            Kind::Client { secret, .. } => Some(secret.clone()),
+            Kind::User { .. } | Kind::Webex { .. } => None,
+        }
     }
 
     /// Plays one request to its end.

@@ -10,6 +10,7 @@ mod tests;
 use std::fmt;
 
 use http::Method;
+use jiff::civil::{Date, date};
 use percent_encoding::percent_decode_str;
 
 use crate::dialect::Dialect;
@@ -207,6 +208,16 @@ impl Operation {
         match self {
             Self::PatchMedia(medium) => medium.has_patch(),
             _ => true,
+        }
+    }
+
+    /// The first day on which the vendor has it, where that was announced: the PUT came with
+    /// WEM-449. Of the media-agnostic PATCH only the SDK that brought it is known, so it is always
+    /// there.
+    pub(super) const fn since(self) -> Option<Date> {
+        match self {
+            Self::PutRecordingstate(_) => Some(date(2022, 5, 18)),
+            _ => None,
         }
     }
 

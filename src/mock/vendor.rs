@@ -132,7 +132,8 @@ impl Vendor {
             }
             Found::OtherMethods(allowed) => return Ok(other_methods(request, &allowed)),
         };
-        if !operation.is_there() {
+        let too_early = operation.since().is_some_and(|since| self.today() < since);
+        if !operation.is_there() || too_early {
             return Err(not_found());
         }
         if operation.medium().is_some_and(|medium| self.unpublished.gone.contains(&medium)) {

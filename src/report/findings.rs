@@ -13,11 +13,12 @@ mod fingerprint;
 mod tests;
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use jiff::Timestamp;
 use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
 
 pub use fingerprint::Fingerprint;
 
@@ -30,7 +31,24 @@ use crate::limits;
 #[derive(Clone, Debug)]
 pub struct Findings {
     kinds: Cache<Fingerprint, Arc<Entry>>,
+    milestones: Arc<OnceLock<mpsc::Sender<Milestone>>>,
 }
+
+/// A kind was seen for the first time, or the tenth, the hundredth, the thousandth, …
+#[derive(Clone, Debug)]
+pub struct Milestone {
+    /// The digest of the kind.
+    pub fingerprint: Fingerprint,
+    /// What and where.
+    pub kind: Kind,
+    /// How often by now: a power of ten.
+    pub count: u64,
+    /// The exchange.
+    pub exchange: Trace,
+}
+
+/// Milestones that wait to be taken; more are not told.
+const MILESTONES: usize = 256;
 
 /// Where a finding was made.
 #[derive(Clone, Debug)]
@@ -132,18 +150,32 @@ struct Entry {
 
 impl Default for Findings {
     fn default() -> Self {
-        Self { kinds: Cache::builder().max_capacity(limits::FINDING_KINDS).build() }
+        let kinds = Cache::builder().max_capacity(limits::FINDING_KINDS).build();
+        Self { kinds, milestones: Arc::default() }
     }
 }
 
 impl Findings {
     /// Counts a finding, and tells its kind.
-    #[expect(clippy::must_use_candidate, reason = "it is called to count")]
     pub fn add(&self, place: &Place<'_>, finding: &Finding) -> Fingerprint {
         let fingerprint = Fingerprint::of(place, finding);
         let entry = self.kinds.get_with(fingerprint, || Arc::new(Entry::new(place, finding)));
-        entry.count(place);
+        let count = entry.count(place);
+        if let Some(milestones) = self.milestones.get().filter(|_| is_power_of_ten(count)) {
+            let (kind, exchange) = (entry.kind.clone(), place.trace.clone());
+            let milestone = Milestone { fingerprint, kind, count, exchange };
+            if milestones.try_send(milestone).is_err() {
+                tracing::debug!(%fingerprint, count, "a milestone of a finding is not told");
+            }
+        }
         fingerprint
+    }
+
+    /// The milestones from now on, for the one who asks first.
+    #[must_use]
+    pub fn milestones(&self) -> Option<mpsc::Receiver<Milestone>> {
+        let (milestones, coming) = mpsc::channel(MILESTONES);
+        self.milestones.set(milestones).ok().map(|()| coming)
     }
 
     /// Every kind, the most frequent first, then the older.
@@ -178,7 +210,7 @@ impl Entry {
             blame: place.blame,
             code: finding.code,
             location: finding.location,
-            pointer: fingerprint::without_indices(&finding.pointer).collect(),
+            pointer: fingerprint::without_indices(finding).collect(),
             spec_pointer: finding.spec_pointer.clone(),
             position: finding.position.clone(),
             keyword: finding.keyword.clone(),
@@ -193,21 +225,23 @@ impl Entry {
         }
     }
 
-    fn count(&self, place: &Place<'_>) {
-        self.count.fetch_add(1, Ordering::Relaxed);
+    /// Counts one more, and gives how many there are.
+    fn count(&self, place: &Place<'_>) -> u64 {
+        let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
         let ms = place.at.as_millisecond();
         self.first_ms.fetch_min(ms, Ordering::Relaxed);
         self.last_ms.fetch_max(ms, Ordering::Relaxed);
         // Exemplars are a few of many: whoever would have to wait for the list gives none.
         if let Ok(mut exemplars) = self.exemplars.try_lock() {
             if exemplars.last().is_some_and(|last| last.exchange == *place.trace) {
-                return;
+                return count;
             }
             if exemplars.len() == limits::FINDING_EXEMPLARS {
                 exemplars.remove(1);
             }
             exemplars.push(Exemplar { exchange: place.trace.clone(), at: place.at });
         }
+        count
     }
 
     fn shown(&self, fingerprint: Fingerprint) -> Shown {
@@ -223,6 +257,10 @@ impl Entry {
             exemplars: self.exemplars.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
+}
+
+const fn is_power_of_ten(count: u64) -> bool {
+    matches!(count.checked_ilog10(), Some(digits) if 10_u64.pow(digits) == count)
 }
 
 // === impl Filter ===

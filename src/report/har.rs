@@ -11,6 +11,7 @@
 
 mod entry;
 mod stream;
+mod surrogates;
 #[cfg(test)]
 mod tests;
 
@@ -66,7 +67,7 @@ pub enum RecordedBody {
     Empty,
     /// All of it.
     Whole(Vec<u8>),
-    /// There was one, and the recording left it out.
+    /// There was one, and the recording left it out, or tells it by a text that no bytes stand for.
     Missing,
 }
 

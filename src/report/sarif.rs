@@ -43,8 +43,21 @@ struct Log<'o> {
 struct Run<'o> {
     tool: Tool<'o>,
     column_kind: &'static str,
+    original_uri_base_ids: Bases,
     results: Vec<Finding<'o>>,
     properties: RunProperties<'o>,
+}
+
+/// What relative names count from.
+#[derive(Serialize)]
+struct Bases {
+    #[serde(rename = "%SRCROOT%")]
+    root: Base,
+}
+
+#[derive(Serialize)]
+struct Base {
+    description: Text,
 }
 
 #[derive(Serialize)]
@@ -100,8 +113,11 @@ struct PhysicalLocation {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct ArtifactLocation {
     uri: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uri_base_id: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -109,6 +125,7 @@ struct ArtifactLocation {
 struct Region {
     start_line: usize,
     start_column: usize,
+    end_column: usize,
 }
 
 #[derive(Serialize)]
@@ -164,6 +181,11 @@ pub fn write(outcome: &Outcome) -> serde_json::Result<String> {
             },
         },
         column_kind: "unicodeCodePoints",
+        original_uri_base_ids: Bases {
+            root: Base {
+                description: Text { text: "The folder that recgate was started in.".to_owned() },
+            },
+        },
         results: outcome.findings.iter().map(|shown| result(shown, &codes)).collect(),
         properties: RunProperties {
             entries: outcome.entries,
@@ -182,8 +204,12 @@ pub fn write(outcome: &Outcome) -> serde_json::Result<String> {
 fn result<'o>(shown: &'o Shown, codes: &[&str]) -> Finding<'o> {
     let kind = &shown.kind;
     let physical_location = kind.position.as_ref().map(|position| PhysicalLocation {
-        artifact_location: ArtifactLocation { uri: uri(&position.file) },
-        region: Region { start_line: position.line, start_column: position.column },
+        artifact_location: located(&position.file),
+        region: Region {
+            start_line: position.line,
+            start_column: position.column,
+            end_column: position.column + width(&kind.spec_pointer, &position.file),
+        },
     });
     let logical = LogicalLocation {
         name: kind.operation.clone(),
@@ -220,6 +246,24 @@ fn result<'o>(shown: &'o Shown, codes: &[&str]) -> Finding<'o> {
     }
 }
 
+fn located(file: &str) -> ArtifactLocation {
+    let uri = uri(file);
+    let is_relative = !uri.starts_with("file:");
+    ArtifactLocation { uri, uri_base_id: is_relative.then_some("%SRCROOT%") }
+}
+
+/// The columns to mark: those of the rule's name, which is what stands at its place, with the
+/// quotes that JSON puts around it. An element of a list has no name: its first character.
+fn width(spec_pointer: &str, file: &str) -> usize {
+    let name = spec_pointer.rsplit('/').next().unwrap_or_default();
+    if name.is_empty() || name.bytes().all(|it| it.is_ascii_digit()) {
+        return 1;
+    }
+    let extension = std::path::Path::new(file).extension();
+    let quotes = if extension.is_some_and(|it| it.eq_ignore_ascii_case("json")) { 2 } else { 0 };
+    crate::json::unescape_token(name).chars().count() + quotes
+}
+
 /// A file's name as a URI reference. What is compiled in stands in the source tree under the name
 /// that comes before the remark.
 fn uri(file: &str) -> String {
@@ -235,7 +279,26 @@ fn uri(file: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::uri;
+    use super::{located, uri, width};
+
+    #[test]
+    fn a_region_is_the_name_of_the_rule() {
+        for (pointer, file, wanted) in [
+            ("/components/schemas/A/maxLength", "a.yaml", 9),
+            ("/components/schemas/A/maxLength", "a.json", 11),
+            ("/paths/~1a", "a.yaml", 2),
+            ("/oneOf/0", "a.yaml", 1),
+            ("", "a.yaml", 1),
+        ] {
+            assert_eq!(width(pointer, file), wanted, "{pointer} {file}");
+        }
+    }
+
+    #[test]
+    fn a_relative_name_says_what_it_counts_from() {
+        assert_eq!(located("a.yaml").uri_base_id, Some("%SRCROOT%"));
+        assert_eq!(located("/a.yaml").uri_base_id, None);
+    }
 
     #[test]
     fn a_file_is_a_uri_reference() {

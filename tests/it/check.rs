@@ -427,6 +427,11 @@ async fn exit_codes_tell_clean_from_broken_from_unusable() {
     assert_eq!(errors, "recgate: coverage is 33.33 %, under 90 %\n");
     let (code, _, _) = check(&[clean, "--fail-under", "33"]).await;
     assert_eq!(code, Some(0));
+    let nothing = "upstream.notes.contract=none";
+    let (code, _, errors) = check(&[clean, "--set", nothing, "--fail-under", "0"]).await;
+    let declared =
+        "there is no coverage: the contracts that the traffic concerns declare no answers";
+    assert_eq!((code, errors), (Some(1), format!("recgate: {declared}\n")));
 
     let broken = file("broken.har", r#"{"log": {"entries": [{"request": {"method": 1}}]}}"#);
     let broken = broken.display().to_string();

@@ -66,7 +66,7 @@ async fn a_changed_record_and_a_cut_end_are_found() {
     let write = ["ledger", "verify", "--set", &set, "--write-anchor", anchor];
     let written = run_to_end(&write, &[]).await;
     assert_eq!(written.code, Some(0), "{}", written.errors);
-    assert!(written.out.contains("4 records in 1 chains are what was written"), "{}", written.out);
+    assert!(written.out.contains("4 records in 1 chain are what was written"), "{}", written.out);
 
     sqlx::any::install_default_drivers();
     let url = format!("sqlite:{}", file.display());

@@ -252,6 +252,25 @@ async fn a_pause_is_not_refused_for_a_broken_rule() {
     assert!(mock.calls().await.is_empty());
 }
 
+/// What nests too deep to be read is neither right nor wrong: it goes on, and is counted as what it
+/// is.
+#[tokio::test]
+async fn a_body_that_is_too_deep_is_forwarded_and_unverifiable() {
+    let recgate = Recgate::built_in(&[]).await;
+    let mock = recgate.mock();
+    let body = format!("{{\"participants\": {}{}}}", "[".repeat(200), "]".repeat(200));
+    let request = format!(
+        "PATCH /api/v2/conversations/calls/c0000000-0000-4000-8000-000000000001 HTTP/1.1\r\n\
+         Host: x\r\nAuthorization: Bearer supervisor-dee\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let answer = ask(recgate.address, request).await;
+    assert_eq!(mock.calls().await.len(), 1, "{}", answer.text());
+    let verdicts = answer.one("recgate-conformance").unwrap();
+    assert!(verdicts.starts_with("client-request=unverifiable;reason=depth"), "{verdicts}");
+}
+
 /// One operation can differ from its upstream.
 #[tokio::test]
 async fn a_single_operation_can_be_switched_off() {

@@ -18,8 +18,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::failures::{Asked, Failed, Told};
+use super::turns::{Turn, Turns};
 use super::{Direction, PATH, WEM_1493, all_done, note_partial, refusal};
 use crate::change::exchange::Written;
 use crate::change::journal::{Action, Event, Outcome, Plan, Settled};
@@ -42,6 +44,8 @@ struct Release {
     next: Rc<dyn Next>,
     /// The client's request, whose credentials a read in its name carries.
     like: Call,
+    /// Its conversations, until it has ended; a recovery takes none.
+    turn: Option<Rc<Turn>>,
 }
 
 /// What is known before a release is sent.
@@ -54,12 +58,20 @@ enum Ready {
 
 /// Carries a release that is undone where it fails in part.
 pub(super) async fn carry(
+    turns: &Turns,
     exchange: Rc<Exchange>,
     call: Call,
     asked: Asked,
     next: Rc<dyn Next>,
 ) -> Result<Answer, Failure> {
-    let release = Release { exchange: Rc::clone(&exchange), next, like: call.clone() };
+    // Half of the time is for the release itself.
+    let until = Instant::now() + exchange.left() / 2;
+    let Some(turn) = turns.take(&exchange.upstream, asked.ids(), until).await else {
+        let why = "another release of these conversations is not finished";
+        return Err(Failure::new(Code::CompensationUnready, why));
+    };
+    let (release, turn) = (Rc::clone(&exchange), Some(Rc::new(turn)));
+    let release = Release { exchange: release, next, like: call.clone(), turn };
     mark::reached(Mark::ReleaseAsked);
     let before = match release.ready(&asked).await? {
         Ready::Before(before) => before,
@@ -133,7 +145,7 @@ pub(super) async fn carry(
 /// again until it holds, what was to be protected is. Whether a release without an undo was
 /// carried out, nobody can tell.
 pub(super) async fn recover(exchange: Rc<Exchange>, plan: Plan, next: Rc<dyn Next>) -> Outcome {
-    let release = Release { exchange, next, like: Call::bare() };
+    let release = Release { exchange, next, like: Call::bare(), turn: None };
     mark::reached(Mark::RecoveryBegun);
     match plan.action {
         // An id that the ledger keeps as its hash cannot be sent.
@@ -189,6 +201,7 @@ impl Release {
             exchange: Rc::clone(&self.exchange),
             next: Rc::clone(&self.next),
             like: self.like.clone(),
+            turn: self.turn.clone(),
         };
         self.exchange.afterwards(async move {
             rest.until_held(&ids).await;

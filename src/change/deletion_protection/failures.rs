@@ -1,6 +1,6 @@
 //! What was asked, and what the upstream's answer says about it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use http::StatusCode;
 
@@ -13,8 +13,8 @@ use crate::json::{self, FaultKind, Node};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Asked {
     ids: Vec<String>,
-    /// How many ids were given, repetitions too.
-    given: usize,
+    /// How often each of them was given.
+    given: Vec<usize>,
 }
 
 /// Why a request's ids cannot be read.
@@ -33,6 +33,8 @@ pub(super) struct Failed {
     pub(super) id: String,
     /// The vendor's `errorCode`: a free string.
     pub(super) code: String,
+    /// How often the list names it.
+    pub(super) named: usize,
 }
 
 /// What an answer says.
@@ -60,20 +62,23 @@ impl Asked {
         let Some(Node::Array(ids)) = body.get("conversationIds") else {
             return Err(Unread::Other);
         };
-        let mut seen = HashSet::new();
-        let mut asked = Vec::with_capacity(ids.len());
+        let mut seen = HashMap::new();
+        let mut asked = Self::default();
         for id in ids {
             let id = id.as_str().ok_or(Unread::Other)?;
-            if seen.insert(id.to_ascii_lowercase()) {
-                asked.push(id.to_owned());
-            }
+            let at = *seen.entry(id.to_ascii_lowercase()).or_insert_with(|| {
+                asked.ids.push(id.to_owned());
+                asked.given.push(0);
+                asked.ids.len() - 1
+            });
+            asked.given[at] += 1;
         }
-        Ok(Self { ids: asked, given: ids.len() })
+        Ok(asked)
     }
 
     /// These ids.
-    pub(super) const fn new(ids: Vec<String>) -> Self {
-        Self { given: ids.len(), ids }
+    pub(super) fn new(ids: Vec<String>) -> Self {
+        Self { given: vec![1; ids.len()], ids }
     }
 
     pub(super) fn ids(&self) -> &[String] {
@@ -82,8 +87,17 @@ impl Asked {
 
     /// Whether an id was given twice. Then one of the two may have failed because the other had
     /// been done.
-    pub(super) const fn has_repetitions(&self) -> bool {
-        self.given > self.ids.len()
+    pub(super) fn has_repetitions(&self) -> bool {
+        self.given.iter().any(|given| *given > 1)
+    }
+
+    /// Whether an id failed less often than it was given: then nobody can tell whether it was
+    /// changed.
+    pub(super) fn leaves_open(&self, failed: &[Failed]) -> bool {
+        let given = self.ids.iter().zip(&self.given);
+        given.into_iter().any(|(id, given)| {
+            failed.iter().any(|failure| failure.id == *id && failure.named < *given)
+        })
     }
 
     /// The ids that are not among `failed`.
@@ -118,8 +132,8 @@ impl Told {
         let Some(Node::Array(entries)) = body.get("failedUpdates") else {
             return Self::Unreadable("a 200 without a failure list");
         };
-        let mut seen = HashSet::new();
-        let mut failed = Vec::with_capacity(entries.len());
+        let mut seen = HashMap::new();
+        let mut failed: Vec<Failed> = Vec::with_capacity(entries.len());
         for entry in entries {
             let id = entry.get("conversation").and_then(|it| it.get("id")).and_then(Node::as_str);
             let Some(id) = id else {
@@ -133,9 +147,11 @@ impl Told {
                 Some(Node::String(code)) => code,
                 Some(_) => return Self::Unreadable("a failure whose code is no string"),
             };
-            if seen.insert(id) {
-                failed.push(Failed { id: id.clone(), code: code.to_owned() });
-            }
+            let at = *seen.entry(id).or_insert_with(|| {
+                failed.push(Failed { id: id.clone(), code: code.to_owned(), named: 0 });
+                failed.len() - 1
+            });
+            failed[at].named += 1;
         }
         if failed.is_empty() { Self::AllDone } else { Self::Failed(failed) }
     }

@@ -35,7 +35,7 @@ async fn put(policy: Policy, target: &str, body: &str, act: Act) -> Told {
     let terms = Terms { apply: policy, revoke: policy, ..terms() };
     let exchange = exchange(terms, Arc::clone(&notebook), Dialect::Genesys);
     let script = Script::new(vec![(Method::PUT, vec![act])]);
-    let change = Arc::new(DeletionProtection);
+    let change = Arc::new(DeletionProtection::default());
     let result = carry(&change, &exchange, call(Method::PUT, target, body), &script).await;
     let (status, body) = told(&result);
     let notes = exchange.take_notes();
@@ -225,7 +225,7 @@ fn the_direction_is_read_as_the_vendor_reads_it() {
 fn passthrough_is_no_concern_of_this_change() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     runtime.block_on(async {
-        let change = DeletionProtection;
+        let change = DeletionProtection::default();
         let split = Terms { apply: Policy::Passthrough, revoke: Policy::Strict, ..terms() };
         let exchange: Rc<_> = exchange(split, Arc::default(), Dialect::Genesys);
         assert!(!change.concerns(&call(Method::PUT, APPLY, ASKED), &exchange));
@@ -240,7 +240,8 @@ fn recovered(plan: Plan, acts: Vec<(Method, Vec<Act>)>) -> (Outcome, Vec<String>
         let exchange = exchange(terms(), Arc::default(), Dialect::Genesys);
         let script = Script::new(acts);
         let next: Rc<dyn Next> = Rc::clone(&script) as Rc<dyn Next>;
-        let outcome = Arc::new(DeletionProtection).recover(exchange, left_open(plan), next).await;
+        let outcome =
+            Arc::new(DeletionProtection::default()).recover(exchange, left_open(plan), next).await;
         (outcome, script.seen())
     })
 }
@@ -287,4 +288,64 @@ async fn a_revoke_that_must_be_undone_and_cannot_be_read_is_not_sent() {
         let what = (told.status, &*told.body, told.sent);
         assert_eq!(what, (400, "request.ambiguous", 0), "{target} {body}");
     }
+}
+
+/// Two releases of one conversation that may have to be undone: the second reads nothing before
+/// the first has ended, and one of another conversation does not wait.
+#[test]
+fn releases_that_may_be_undone_take_turns() {
+    run(async {
+        let change = Arc::new(DeletionProtection::default());
+        let terms = Terms { revoke: Policy::Compensate, ..terms() };
+        let protected = |id: &str| json!([{ "id": id }]).to_string();
+        let script = |id: &str, release_ms: u64| {
+            Script::new(vec![
+                (Method::POST, vec![Act::now(200, &protected(id)), Act::now(200, &protected(id))]),
+                (Method::PUT, vec![Act::now(204, ""), Act::after(release_ms, 204, "")]),
+            ])
+        };
+        let scripts = [script("A", 2_000), script("a", 0), script("b", 0)];
+        let bodies = ["A", "a", "b"].map(|id| json!({ "conversationIds": [id] }).to_string());
+        let begun = tokio::time::Instant::now();
+        let release = async |at: usize| {
+            let exchange = exchange(terms.clone(), Arc::default(), Dialect::Genesys);
+            let call = call(Method::PUT, REVOKE, &bodies[at]);
+            told(&carry(&change, &exchange, call, &scripts[at]).await).0
+        };
+        let all = futures_util::future::join3(release(0), release(1), release(2)).await;
+        assert_eq!(all, (204, 204, 204));
+        let first = |at: usize| scripts[at].times()[0] - begun;
+        assert!(first(1) >= std::time::Duration::from_secs(2), "{:?}", first(1));
+        assert!(first(0).is_zero() && first(2).is_zero());
+    });
+}
+
+/// One that does not get its turn in time is not sent.
+#[test]
+fn a_release_that_gets_no_turn_is_not_sent() {
+    run(async {
+        let change = Arc::new(DeletionProtection::default());
+        let upstream = Arc::from("vendor");
+        let far = tokio::time::Instant::now() + std::time::Duration::from_mins(5);
+        let held = change.turns.take(&upstream, &["a".to_owned()], far).await;
+        let terms = Terms { revoke: Policy::Compensate, ..terms() };
+        let exchange = exchange(terms, Arc::default(), Dialect::Genesys);
+        let script = Script::new(Vec::new());
+        let call = call(Method::PUT, REVOKE, r#"{"conversationIds": ["a"]}"#);
+        let result = carry(&change, &exchange, call, &script).await;
+        assert_eq!(told(&result), (503, "compensation.unready".to_owned()));
+        assert!(script.seen().is_empty() && held.is_some());
+    });
+}
+
+/// What passes untouched is still the operation that was left behind: its answer may say so.
+#[test]
+fn a_request_that_passes_is_legacy_and_not_counted() {
+    run(async {
+        let notebook = Arc::new(Notebook::default());
+        let exchange = exchange(terms(), Arc::clone(&notebook), Dialect::Genesys);
+        DeletionProtection::default().passes(&call(Method::PUT, APPLY, ASKED), &exchange);
+        assert_eq!(exchange.take_legacy(), ["WEM-1493"]);
+        assert!(notebook.uses.lock().unwrap().is_empty());
+    });
 }

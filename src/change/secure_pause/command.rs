@@ -75,6 +75,37 @@ pub(super) enum Reading {
     Other,
 }
 
+/// A legacy PATCH that sets the state and does something else, too: it passes untouched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mixed {
+    /// The medium, as one of the nine words.
+    pub(super) medium: Option<&'static str>,
+    /// What it sets.
+    pub(super) wanted: Wanted,
+}
+
+// === impl Mixed ===
+
+impl Mixed {
+    /// Reads a call.
+    pub(super) fn of(call: &Call) -> Option<Self> {
+        let path = canonical(call.path());
+        let (form, media, _) = target(&call.method, &path)?;
+        let body = json::parse(&call.body).ok()?;
+        let state = body.get("recordingState")?.as_str()?;
+        if form != Form::Legacy || state_in(&body, form).is_some() {
+            return None;
+        }
+        let wanted = match () {
+            () if state.eq_ignore_ascii_case("paused") => Wanted::Pause,
+            () if state.eq_ignore_ascii_case("active") => Wanted::Resume,
+            () => return None,
+        };
+        let medium = MEDIA.into_iter().find(|medium| *medium == media);
+        Some(Self { medium, wanted })
+    }
+}
+
 // === impl Reading ===
 
 impl Reading {

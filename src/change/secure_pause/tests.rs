@@ -593,3 +593,34 @@ fn it_tells_what_it_is() {
     assert!(change.watches(&Method::PATCH, PATCH));
     assert!(!change.watches(&Method::GET, PATCH));
 }
+
+#[test]
+fn a_body_that_does_more_passes_and_is_counted() {
+    run(async {
+        let path = "/api/v2/conversations/calls/c1";
+        for (body, counted) in [
+            (r#"{"recordingState": "PAUSED", "state": "disconnected"}"#, Some("PAUSED")),
+            (r#"{"recordingState": "aCtive", "wrapup": {}}"#, Some("aCtIvE")),
+            (r#"{"recordingState": "paused"}"#, None),
+            (r#"{"state": "disconnected"}"#, None),
+            (r#"{"recordingState": "stopped", "state": "x"}"#, None),
+        ] {
+            let notebook = Arc::new(Notebook::default());
+            let exchange = exchange(terms(), Arc::clone(&notebook), Dialect::Genesys);
+            SecurePause::default().passes(&call(Method::PATCH, path, body), &exchange);
+            let uses = notebook.uses.lock().unwrap();
+            let marks = uses.first().map(|usage| usage.marks.clone());
+            let told = counted.map(|spelling| {
+                vec![
+                    ("recordingState", spelling),
+                    ("body", "mixed"),
+                    ("newPermission", "untold"),
+                    ("media", "calls"),
+                ]
+            });
+            assert_eq!(marks, told, "{body}");
+            let legacy = exchange.take_legacy();
+            assert_eq!(legacy, counted.map(|_| "WEM-449").into_iter().collect::<Vec<_>>());
+        }
+    });
+}

@@ -2,9 +2,10 @@
 //! what the vendor said of the permission that the new operation needs.
 
 use super::WEM_449;
-use super::command::{Form, Wanted};
+use super::command::{Form, Mixed, Wanted};
 use super::flow::Flow;
 use crate::change::inventory::{NEW_PERMISSION, Sdk};
+use crate::change::{Call, Exchange};
 use crate::json::{self, Node};
 
 /// What the PUT has said of the caller's own right.
@@ -33,6 +34,16 @@ pub(super) fn count(flow: &Flow) {
     let mut marks = vec![("recordingState", spelling), ("body", body), (NEW_PERMISSION, right)];
     marks.extend(flow.command.medium().map(|medium| ("media", medium)));
     flow.exchange.used(&WEM_449, Sdk::of(&flow.original.headers), marks);
+}
+
+/// Counts a legacy PATCH that does more than set the state. It is not carried, so the vendor says
+/// nothing of the new permission.
+pub(super) fn count_mixed(call: &Call, mixed: &Mixed, exchange: &Exchange) {
+    let (spelling, _) = shapes(&call.body, mixed.wanted);
+    let mut marks =
+        vec![("recordingState", spelling), ("body", "mixed"), (NEW_PERMISSION, "untold")];
+    marks.extend(mixed.medium.map(|medium| ("media", medium)));
+    exchange.used(&WEM_449, Sdk::of(&call.headers), marks);
 }
 
 /// The letter case of the state, and whether it stood alone.

@@ -2,8 +2,8 @@
 //! words stay words.
 //!
 //! The reader knows numbers of 64 bits, so that `18446744073709551616` would become another bound,
-//! and it knows `1_000` and `0b11`, which the core schema of YAML 1.2 (§10.3.2) calls strings. Both
-//! are found by their events, after the text was read once and is known to be sound; they are
+//! and it knows `1_000` and `0b11`, which the core schema of YAML 1.2 (§10.3.2) calls strings. A
+//! number beyond every float (`1e400`) it refuses. All of them are found by their events; they are
 //! quoted in a copy, which is read instead, and the numbers are put back by their digits. Anchors
 //! and merge keys need no care that way.
 

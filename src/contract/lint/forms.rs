@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::{
     super::{
         document::{At, Document, Version},
-        schema::is_known_format,
+        schema::{LISTS, MAPS, SINGLE, is_known_format},
     },
     Note,
 };
@@ -175,23 +175,10 @@ impl<'d> Walk<'_, 'd> {
         for (keyword, inner) in schema {
             self.path.push(Token::Name(keyword));
             match keyword.as_str() {
+                // An earlier draft's list is looked into, to say what stands there.
                 "items" if inner.is_array() => self.each(inner, depth + 1),
-                "items"
-                | "additionalItems"
-                | "additionalProperties"
-                | "not"
-                | "if"
-                | "then"
-                | "else"
-                | "contains"
-                | "propertyNames"
-                | "unevaluatedItems"
-                | "unevaluatedProperties"
-                | "contentSchema" => self.schema(inner, depth + 1),
-                "properties" | "patternProperties" | "dependentSchemas" | "$defs"
-                | "definitions" | "allOf" | "anyOf" | "oneOf" | "prefixItems" => {
-                    self.each(inner, depth + 1);
-                }
+                it if SINGLE.contains(&it) => self.schema(inner, depth + 1),
+                it if LISTS.contains(&it) || MAPS.contains(&it) => self.each(inner, depth + 1),
                 _ => {}
             }
             self.path.pop();

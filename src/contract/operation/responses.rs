@@ -11,6 +11,7 @@ use crate::contract::{
     parameter::Parameter,
     schema::{Direction, Schemas},
 };
+use crate::json::Indices;
 
 #[derive(Debug)]
 pub(super) struct Responses {
@@ -91,6 +92,7 @@ impl Responses {
             pointer: String::new(),
             spec_pointer: self.pointer.clone(),
             position: None,
+            indices: Indices::default(),
             keyword: "responses".to_owned(),
             expected: format!("a declared status: {}", declared.join(", ")),
         }

@@ -12,6 +12,7 @@ use http::HeaderMap;
 use super::{Operation, responses::Response};
 use crate::{
     contract::{Finding, Location, Strictness, Undeclared, parameter::Query, verdict::Report},
+    json::Indices,
     limits,
 };
 
@@ -33,6 +34,7 @@ impl Operation {
             pointer: name.chars().take(limits::NAME_SHOWN).collect(),
             spec_pointer: self.pointer.clone(),
             position: None,
+            indices: Indices::default(),
             keyword: "parameters".to_owned(),
             expected: expected.to_owned(),
         };
@@ -98,6 +100,7 @@ pub(super) fn check_response_headers(
             pointer: name.chars().take(limits::NAME_SHOWN).collect(),
             spec_pointer: declared.pointer.clone(),
             position: None,
+            indices: Indices::default(),
             keyword: "headers".to_owned(),
             expected: "no headers but those that are declared".to_owned(),
         });

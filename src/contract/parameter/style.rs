@@ -262,6 +262,11 @@ impl Layout {
             own.push((Cow::Owned(member.to_owned()), *raw));
         }
         let members = self.members(own.into_iter())?;
+        // A member that nobody declared could mean a list; that it does, nobody said.
+        let is_list = |name: &str| shape.member(name).types.says_list();
+        if members.iter().any(|(name, values)| values.len() > 1 && !is_list(name)) {
+            return Err(Misread::Duplicate);
+        }
         Ok(if members.is_empty() { Vec::new() } else { vec![Cut::Members(members)] })
     }
 

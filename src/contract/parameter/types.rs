@@ -63,6 +63,11 @@ impl Types {
         self.0 & types != 0
     }
 
+    /// Whether a schema says that it may be a list, rather than saying nothing.
+    pub(crate) const fn says_list(self) -> bool {
+        self.has(Self::ARRAY) && self.0 & Self::ANY.0 != Self::ANY.0
+    }
+
     /// Whether nothing but these types is among them; a null beside them does not matter.
     pub(crate) const fn only(self, types: u8) -> bool {
         self.has(types) && self.0 & !(types | Self::NULL) == 0

@@ -2,13 +2,16 @@
 //!
 //! `allOf`, `anyOf`, `oneOf`, `not` and `$ref` hold several schemas against the same value. Twenty
 //! schemas that each name the next one twice are a million judgements of an empty object, and as
-//! many errors. Such a schema is refused before it is compiled: it is `unverifiable(schema)`.
+//! many errors. Such a schema is refused before it is compiled: it is `unverifiable(cost)`.
 
 use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use super::keyword;
+use super::{
+    applicators::{LISTS, MAPS, SINGLE},
+    keyword,
+};
 use crate::limits;
 
 /// The most judgements that any value costs by one visit of a schema of these definitions. A
@@ -34,22 +37,13 @@ impl<'s> Costs<'s> {
         let mut worst = self.here(schema);
         for (keyword, value) in schema.as_object().into_iter().flatten() {
             let inner: Vec<&Value> = match keyword.as_str() {
-                "properties" | "patternProperties" | "dependentSchemas" | "$defs" => {
+                // An annotation: nothing is judged by it.
+                "contentSchema" => Vec::new(),
+                it if SINGLE.contains(&it) => vec![value],
+                it if MAPS.contains(&it) => {
                     value.as_object().into_iter().flat_map(Map::values).collect()
                 }
-                "items"
-                | "additionalProperties"
-                | "not"
-                | "if"
-                | "then"
-                | "else"
-                | "contains"
-                | "propertyNames"
-                | "unevaluatedItems"
-                | "unevaluatedProperties" => vec![value],
-                "allOf" | "anyOf" | "oneOf" | "prefixItems" => {
-                    value.as_array().into_iter().flatten().collect()
-                }
+                it if LISTS.contains(&it) => value.as_array().into_iter().flatten().collect(),
                 _ => Vec::new(),
             };
             for schema in inner {

@@ -75,6 +75,9 @@ const fn type_name(kind: JsonType) -> &'static str {
 
 fn one_of(options: &Value) -> String {
     let options = options.as_array().map(Vec::as_slice).unwrap_or_default();
+    if options.is_empty() {
+        return "no value at all: the schema's `enum` is empty".to_owned();
+    }
     let shown: Vec<String> = options.iter().take(limits::ENUM_VALUES_SHOWN).map(text_of).collect();
     let more = options.len() - shown.len();
     let tail = if more == 0 { String::new() } else { format!(" and {more} more") };

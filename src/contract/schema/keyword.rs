@@ -7,7 +7,9 @@ use jsonschema::{Keyword, ValidationError};
 use serde_json::Value;
 
 use super::{
-    Options, format,
+    Options,
+    choice::Below,
+    format,
     pattern::{self, Backtracking},
     visits,
 };
@@ -32,6 +34,9 @@ pub(super) const DISCRIMINATOR: &str = "recgate-discriminator";
 /// In front of a definition in a round: counts its visits ([`super::visits`]).
 pub(super) const VISIT: &str = "recgate-visit";
 
+/// In the root of a validator that edges share: which of them counts ([`super::choice`]).
+pub(super) const BELOW: &str = "recgate-below";
+
 /// Makes the keywords known.
 pub(super) fn register(options: Options<'_>) -> Options<'_> {
     format::register(options)
@@ -45,6 +50,7 @@ pub(super) fn register(options: Options<'_>) -> Options<'_> {
             Ok(Box::new(Names(patterns.ok_or_else(unusable)?)))
         })
         .with_keyword(VISIT, |_, _, _| Ok(Box::new(visits::Visit)))
+        .with_keyword(BELOW, |_, value, _| Ok(Box::new(Below::read(value).ok_or_else(unusable)?)))
         .with_keyword(UNMATCHED, |_, _, _| Ok(Box::new(Unmatched(is_text))))
         .with_keyword(UNMATCHED_NAMES, |_, _, _| Ok(Box::new(Unmatched(has_members))))
         .with_keyword(DISCRIMINATOR, |_, value, _| {

@@ -24,9 +24,12 @@
 mod check;
 mod direction;
 mod discriminator;
+mod foreign;
+mod keywords;
 mod modern;
 mod origins;
 mod rounds;
+mod shortfall;
 mod strict;
 mod value;
 
@@ -37,23 +40,25 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
-use super::{cost, format, keyword, names::Names, pattern};
+use super::{
+    choice, cost,
+    names::{BASE, Names},
+};
 use crate::{
     contract::{
         Reason,
         document::{At, Document},
     },
-    json::escape_token,
     limits,
 };
 
 pub(super) use check::check_references;
 pub(super) use origins::Origins;
 pub(crate) use strict::Extras;
-use value::{bound, options, put, required, types, wants_integers};
+use value::put;
 
 /// Which way a message travels: each schema has one lowered copy a direction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Direction {
     /// To the upstream: `readOnly` properties are not asked for.
     Request,
@@ -70,30 +75,33 @@ pub(super) enum Dialect {
     Modern,
 }
 
-/// A lowered schema.
+/// The schemas of one or more edges, lowered together.
 #[derive(Debug)]
 pub(super) struct Lowered {
     pub(super) schema: Value,
     pub(super) origins: Origins,
     /// Names of properties are matched by patterns that the linear engine refuses.
     pub(super) backtracks_on_names: bool,
-    /// A pattern of it cannot be compiled: messages that reach it are `unverifiable`.
-    pub(super) lacks_pattern: bool,
+    /// By edge: a pattern that it reaches cannot be compiled, so that messages which come there are
+    /// `unverifiable`.
+    pub(super) lacks_pattern: Vec<bool>,
     /// Meta-schemas that its parts name by `$schema`, by URI.
     pub(super) meta_schemas: Vec<(String, Value)>,
 }
 
-/// Lowers a schema with everything it reaches.
+/// Lowers schemas with everything they reach. Where there are several, [`choice`] says which of
+/// them counts; either all or none of them start inside of a resource with a name of its own.
 pub(super) fn lower(
-    at: &At<'_>,
+    edges: &[At<'_>],
     names: Option<&Names>,
     direction: Direction,
     extras: Extras,
 ) -> Result<Lowered, Reason> {
+    let first = edges.first().ok_or(Reason::Schema)?;
     let mut lowering = Lowering {
         direction,
         extras,
-        dialect: Dialect::of(at.document),
+        dialect: Dialect::of(first.document),
         names,
         numbers: HashMap::new(),
         waiting: Vec::new(),
@@ -102,32 +110,33 @@ pub(super) fn lower(
         lacks_pattern: false,
         meta_schemas: Vec::new(),
         children: None,
-        starts_in_document: true,
+        starts_in_document: names.is_none_or(|it| it.is_outside(&first.pointer)),
     };
-    lowering.starts_in_document = lowering.has_no_id(at);
-    let root = lowering.definition(at.clone(), BTreeSet::new(), Reach::Whole)?;
+    let mut roots = Vec::new();
+    for at in edges {
+        roots.push(lowering.definition(at.clone(), BTreeSet::new(), Reach::Whole)?);
+    }
     let mut definitions = Map::new();
+    let mut lacking = HashSet::new();
     while let Some(job) = lowering.waiting.pop() {
         let pointer = format!("/$defs/{}", job.number);
         lowering.origins.roots.insert(pointer.clone(), job.at.pointer.clone());
         let lowered = lowering.job(&job, &pointer)?;
+        if std::mem::take(&mut lowering.lacks_pattern) {
+            lacking.insert(job.number.to_string());
+        }
         definitions.insert(job.number.to_string(), lowered);
     }
     if cost::judgements_per_value(&definitions) > limits::JUDGEMENTS_PER_VALUE {
-        return Err(Reason::Schema);
+        return Err(Reason::Cost);
     }
+    let lacks_pattern = shortfall::reaching(&roots, &definitions, &lacking);
     rounds::count(&mut definitions);
-    let mut schema = json!({ "$ref": root, "$defs": definitions });
-    if extras == Extras::Faults && strict::is_closable(at) {
-        schema["unevaluatedProperties"] = Value::Bool(false);
-        lowering.origins.closed.insert("/unevaluatedProperties".to_owned());
-        lowering.origins.roots.insert(String::new(), at.pointer.clone());
-    }
     Ok(Lowered {
-        schema,
+        schema: lowering.root(edges, &roots, definitions),
         origins: lowering.origins,
         backtracks_on_names: lowering.backtracks_on_names,
-        lacks_pattern: lowering.lacks_pattern,
+        lacks_pattern,
         meta_schemas: lowering.meta_schemas,
     })
 }
@@ -188,6 +197,39 @@ impl Dialect {
 // === impl Lowering ===
 
 impl<'d> Lowering<'d> {
+    /// The root over the definitions: the only edge, or the choice among several.
+    fn root(
+        &mut self,
+        edges: &[At<'_>],
+        roots: &[String],
+        mut definitions: Map<String, Value>,
+    ) -> Value {
+        let mut leaves = Vec::new();
+        for (index, (at, root)) in edges.iter().zip(roots).enumerate() {
+            // Among several, a definition of its own: a place that no other edge has.
+            let (name, here) = match edges.len() {
+                1 => (String::new(), String::new()),
+                _ => (format!("edge-{index}"), format!("/$defs/edge-{index}")),
+            };
+            let mut leaf = json!({ "$ref": root });
+            if self.extras == Extras::Faults && strict::is_closable(at) {
+                leaf["unevaluatedProperties"] = Value::Bool(false);
+                self.origins.closed.insert(format!("{here}/unevaluatedProperties"));
+                self.origins.roots.insert(here.clone(), at.pointer.clone());
+            }
+            leaves.push(if name.is_empty() {
+                leaf
+            } else {
+                definitions.insert(name, leaf);
+                let base = if self.names.is_some() { BASE } else { "" };
+                json!({ "$ref": format!("{base}#{here}") })
+            });
+        }
+        let mut schema = choice::among(&leaves, 0);
+        schema["$defs"] = Value::Object(definitions);
+        schema
+    }
+
     /// A reference to the definition of a schema, which is lowered later if it is new.
     fn definition(
         &mut self,
@@ -209,16 +251,17 @@ impl<'d> Lowering<'d> {
         reach: Reach,
     ) -> Result<usize, Reason> {
         let next = self.numbers.len();
-        if next >= limits::SCHEMAS_PER_EDGE {
-            return Err(Reason::Schema);
-        }
         let document = Arc::as_ptr(at.document) as usize;
         let key = (document, at.pointer.clone(), optional.clone(), reach);
-        let number = *self.numbers.entry(key).or_insert(next);
-        if number == next {
-            self.waiting.push(Job { number, at, optional, reach });
+        if let Some(number) = self.numbers.get(&key) {
+            return Ok(*number);
         }
-        Ok(number)
+        if next >= limits::SCHEMAS_PER_EDGE {
+            return Err(Reason::Cost);
+        }
+        self.numbers.insert(key, next);
+        self.waiting.push(Job { number: next, at, optional, reach });
+        Ok(next)
     }
 
     fn job(&mut self, job: &Job<'d>, here: &str) -> Result<Value, Reason> {
@@ -285,151 +328,5 @@ impl<'d> Lowering<'d> {
             return Ok(json!({ "if": { "type": "null" }, "else": lowered }));
         }
         self.keywords(at, source, here, outer, nullable, reach).map(Value::Object)
-    }
-
-    fn keywords(
-        &mut self,
-        at: &At<'d>,
-        source: &'d Map<String, Value>,
-        here: &str,
-        outer: &BTreeSet<String>,
-        nullable: bool,
-        reach: Reach,
-    ) -> Result<Map<String, Value>, Reason> {
-        let mut optional = outer.clone();
-        direction::collect_optional(at, self.direction, &mut optional, &mut HashSet::new(), 0);
-        let mut lowered = Map::new();
-        let selection = self.selection(at, source, reach)?;
-        for (keyword, value) in source {
-            let path = || format!("{here}/{keyword}");
-            let Some(child) = at.get(keyword) else { continue };
-            match keyword.as_str() {
-                "type" => {
-                    put(&mut lowered, keyword, types(value, nullable)?);
-                    if self.dialect == Dialect::Old && wants_integers(value) {
-                        put(&mut lowered, format::WHOLE, Value::Bool(true));
-                    }
-                }
-                "enum" => put(&mut lowered, keyword, options(value, nullable)?),
-                "const" | "multipleOf" | "minLength" | "maxLength" | "minItems" | "maxItems"
-                | "uniqueItems" | "minProperties" | "maxProperties" => {
-                    put(&mut lowered, keyword, value.clone());
-                }
-                "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" => {
-                    bound(&mut lowered, source, keyword, value);
-                }
-                "format" => {
-                    let format = value.as_str().unwrap_or_default();
-                    match format::keyword_for(format) {
-                        Some(own) => put(&mut lowered, own, Value::Bool(true)),
-                        None => put(&mut lowered, keyword, value.clone()),
-                    }
-                }
-                "pattern" => match pattern::engine_for(value) {
-                    Some((pattern::Engine::Linear, written)) => put(&mut lowered, keyword, written),
-                    Some((pattern::Engine::Backtracking, written)) => {
-                        put(&mut lowered, keyword::PATTERN, written);
-                    }
-                    None => {
-                        self.lacks_pattern = true;
-                        put(&mut lowered, keyword::UNMATCHED, Value::Bool(true));
-                    }
-                },
-                "required" => put(&mut lowered, keyword, required(value, &optional)?),
-                "properties" => {
-                    let map = self.map(&child, &path())?;
-                    put(&mut lowered, keyword, map);
-                }
-                "patternProperties" => {
-                    if !self.can_match_names(value, &mut lowered)? {
-                        continue;
-                    }
-                    let map = self.map(&child, &path())?;
-                    put(&mut lowered, keyword, map);
-                }
-                "items" | "additionalProperties" => {
-                    let none = BTreeSet::new();
-                    let schema = self.schema(&child, &path(), &none, Position::Value)?;
-                    put(&mut lowered, keyword, schema);
-                }
-                "not" => {
-                    let none = BTreeSet::new();
-                    let schema = self.schema(&child, &path(), &none, Position::Combined)?;
-                    put(&mut lowered, keyword, schema);
-                }
-                "oneOf" | "anyOf" if selection.replaces(keyword) => {}
-                "allOf" | "anyOf" | "oneOf" => {
-                    let list = self.list(&child, &path(), &optional)?;
-                    // 2020-12 refuses an empty list; 3.0 does not say, and it forbids nothing.
-                    if !list.is_empty() {
-                        put(&mut lowered, keyword, Value::Array(list));
-                    }
-                }
-                _ if self.dialect == Dialect::Modern => {
-                    self.modern_keyword(&child, keyword, &path(), &optional, &mut lowered)?;
-                }
-                // Annotations, examples, extensions: no rule.
-                _ => {}
-            }
-        }
-        self.select(at, selection, here, &optional, &mut lowered)?;
-        Ok(lowered)
-    }
-
-    fn map(&mut self, at: &At<'d>, here: &str) -> Result<Value, Reason> {
-        let mut lowered = Map::new();
-        for (name, _) in at.value.as_object().ok_or(Reason::Schema)? {
-            let Some(child) = at.get(name) else { continue };
-            let path = format!("{here}/{}", escape_token(name));
-            let schema = self.schema(&child, &path, &BTreeSet::new(), Position::Value)?;
-            lowered.insert(name.clone(), schema);
-        }
-        Ok(Value::Object(lowered))
-    }
-
-    fn list(
-        &mut self,
-        at: &At<'d>,
-        here: &str,
-        optional: &BTreeSet<String>,
-    ) -> Result<Vec<Value>, Reason> {
-        let mut list = Vec::new();
-        for branch in at.elements() {
-            let place = format!("{here}/{}", list.len());
-            list.push(self.schema(&branch, &place, optional, Position::Combined)?);
-        }
-        if list.is_empty() && !at.value.is_array() {
-            return Err(Reason::Schema);
-        }
-        Ok(list)
-    }
-
-    /// Whether the patterns of `patternProperties` can be matched; those that may give up are
-    /// tried beside them, so that it shows.
-    fn can_match_names(
-        &mut self,
-        value: &Value,
-        lowered: &mut Map<String, Value>,
-    ) -> Result<bool, Reason> {
-        let mut hard = Vec::new();
-        for name in value.as_object().ok_or(Reason::Schema)?.keys() {
-            let name = Value::String(name.clone());
-            match pattern::engine_for(&name) {
-                Some((pattern::Engine::Linear, written)) if written == name => {}
-                Some((pattern::Engine::Backtracking, written)) if written == name => {
-                    hard.push(name);
-                }
-                // One that must be written otherwise is no name of a member any more.
-                _ => {
-                    put(lowered, keyword::UNMATCHED_NAMES, Value::Bool(true));
-                    return Ok(false);
-                }
-            }
-        }
-        if !hard.is_empty() {
-            self.backtracks_on_names = true;
-            put(lowered, keyword::NAMES, Value::Array(hard));
-        }
-        Ok(true)
     }
 }

@@ -16,6 +16,7 @@ use jsonschema::{Draft, Uri};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use serde_json::Value;
 
+use super::applicators::{LISTS, MAPS, SINGLE};
 use crate::{
     contract::document::{At, Document},
     json::escape_token,
@@ -69,27 +70,6 @@ pub(super) enum Target {
     MetaSchema(String),
 }
 
-/// Keywords whose value is a schema.
-pub(super) const SINGLE: [&str; 12] = [
-    "items",
-    "additionalItems",
-    "unevaluatedItems",
-    "contains",
-    "additionalProperties",
-    "unevaluatedProperties",
-    "propertyNames",
-    "not",
-    "if",
-    "then",
-    "else",
-    "contentSchema",
-];
-/// Keywords whose value is a list of schemas.
-pub(super) const LISTS: [&str; 4] = ["allOf", "anyOf", "oneOf", "prefixItems"];
-/// Keywords whose value is a map of schemas.
-pub(super) const MAPS: [&str; 5] =
-    ["properties", "patternProperties", "dependentSchemas", "$defs", "definitions"];
-
 // === impl Names ===
 
 impl Names {
@@ -131,6 +111,12 @@ impl Names {
     pub(super) fn text(&self, uri: &str) -> Option<&Value> {
         let place = self.resources.get(uri.trim_end_matches('#'))?;
         self.at(place).filter(|_| place.ends_with('#')).map(|at| at.value)
+    }
+
+    /// Whether a place is in no resource with a name of its own: the document itself is then the
+    /// outermost of the dynamic scope.
+    pub(super) fn is_outside(&self, place: &str) -> bool {
+        self.base_of(place) == BASE
     }
 
     /// The URI that references at a place are resolved against.

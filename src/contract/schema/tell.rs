@@ -16,14 +16,14 @@ use jsonschema::{ValidationError, error::ValidationErrorKind as Kind};
 use percent_encoding::percent_decode_str;
 
 use super::{
-    Compiled,
+    circle::Compiled,
     expected::expected,
     keyword,
     names::{BASE, Names},
 };
 use crate::{
     contract::{Finding, Location, Reason, verdict::Report},
-    json::escape_token,
+    json::{Indices, Node, escape_token},
     limits,
 };
 
@@ -35,6 +35,8 @@ pub(super) const STRICT: &str = "no properties but those of the schema (strict)"
 /// Makes findings of the errors of one value.
 pub(super) struct Teller<'c> {
     pub(super) compiled: &'c Compiled,
+    /// What was judged.
+    pub(super) node: &'c Node<'c>,
     pub(super) names: Option<&'c Names>,
     pub(super) location: Location,
     /// Goes before the pointers.
@@ -113,12 +115,15 @@ impl Teller<'_> {
 
     fn finding(&self, error: &ValidationError<'_>) -> Finding {
         let spec_pointer = self.spec_pointer(error);
+        let here = error.instance_path().as_str();
+        let indices = Indices::of(here, self.node).behind(self.name);
         if self.compiled.origins.is_strict(error.schema_path().as_str()) {
             let (spec_pointer, _) = spec_pointer.rsplit_once('/').unwrap_or_default();
             return Finding {
                 code: UNDECLARED,
                 location: self.location,
-                pointer: format!("{}{}", self.name, error.instance_path().as_str()),
+                pointer: format!("{}{here}", self.name),
+                indices,
                 spec_pointer: format!("{spec_pointer}/properties"),
                 position: None,
                 keyword: "properties".to_owned(),
@@ -128,7 +133,8 @@ impl Teller<'_> {
         Finding {
             code: self.location.schema_code(),
             location: self.location,
-            pointer: format!("{}{}", self.name, error.instance_path().as_str()),
+            pointer: format!("{}{here}", self.name),
+            indices,
             keyword: spec_pointer.rsplit('/').next().unwrap_or_default().to_owned(),
             spec_pointer,
             position: None,

@@ -14,12 +14,12 @@ use crate::contract::{
     Timeline, UriTable,
 };
 
-fn notes(timeline: &Timeline) -> Vec<String> {
+pub(super) fn notes(timeline: &Timeline) -> Vec<String> {
     timeline.notes().map(ToString::to_string).collect()
 }
 
 /// Judges a JSON answer to `GET path`.
-fn answer(timeline: &Timeline, path: &str, status: u16, body: &str) -> Checked {
+pub(super) fn answer(timeline: &Timeline, path: &str, status: u16, body: &str) -> Checked {
     let contract = timeline.at(ContractDate::Latest);
     let Found::Operation(found) = contract.find(&Method::GET, path) else { panic!("{path}") };
     let json = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -86,9 +86,9 @@ fn a_bad_operation_is_one_note_and_the_rest_works() {
              query, header or cookie",
         ),
         (
-            "deprecated: soon\n      responses: {}",
-            "d:5:5: error[operation.form] at /paths/~1x/get: this operation has not the form of \
-             3.0: invalid type: string \"soon\", expected a boolean",
+            "operationId: 7\n      responses: {}",
+            "d:6:7: error[operation.form] at /paths/~1x/get/operationId: `operationId` has not the \
+             form of 3.0: invalid type: number, expected a string",
         ),
     ] {
         let text = format!(
@@ -409,7 +409,7 @@ fn of_2_0_everything_wrong_is_at_its_place_in_the_source() {
         ("reference.unresolved", "/paths/~1b/get/responses/200", Some(11)),
         ("document.rule", "/paths/~1c/get/parameters/0/required", Some(15)),
         ("reference.unresolved", "/paths/~1d/get/responses/200/schema", Some(20)),
-        ("operation.form", "/paths/~1e/get", Some(22)),
+        ("operation.form", "/paths/~1e/get/parameters", Some(22)),
     ];
     assert_eq!(said, wanted, "{:?}", notes(&timeline));
     let message = &timeline.notes().next().unwrap().message;

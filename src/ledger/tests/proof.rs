@@ -234,3 +234,20 @@ async fn a_ledger_in_memory_forgets_its_oldest() {
     tokio::time::timeout(std::time::Duration::from_secs(20), shortened).await.unwrap();
     ledger.close().await;
 }
+
+/// A long backlog goes in several transactions, each with a checkpoint, and what is left verifies.
+#[tokio::test]
+async fn a_backlog_is_removed_in_bounded_batches() {
+    let settings = new(On::Sqlite).await;
+    let ledger = Ledger::open(settings.clone()).await.unwrap();
+    let many = usize::try_from(crate::limits::LEDGER_PRUNE_RECORDS).unwrap() + 300;
+    let written = (0..many).map(|number| ledger.append(&record(&format!("c{number}")), Vec::new()));
+    assert!(futures_util::future::join_all(written).await.iter().all(Result::is_ok));
+    let removed = ledger.prune(Timestamp::now()).await.unwrap();
+    assert!(removed >= crate::limits::LEDGER_PRUNE_RECORDS, "{removed}");
+    let newest = ledger.newest().await.unwrap();
+    let checkpoints = newest.iter().filter(|it| it.kind == "checkpoint").count();
+    assert!(checkpoints >= 2, "{checkpoints} checkpoints after {removed} removed");
+    ledger.close().await;
+    healthy(&settings).await;
+}

@@ -2,8 +2,9 @@
 
 use crate::limits;
 
-/// A path whose segments that may be values are `{}`. A word of an API is short, of letters with
-/// dashes or underscores between them, or a version (`v2`).
+/// A path whose segments that may be values are `{}`. A word of an API is short, of letters as a
+/// language has them, with dashes or underscores between them, or a version (`v2`). A name that
+/// somebody chose (`alice`) looks like one too: what is no route of the contract shows it.
 pub(super) fn path(path: &str) -> String {
     let mut shape = String::with_capacity(path.len().min(256));
     for (number, segment) in path.trim_start_matches('/').split('/').enumerate() {
@@ -20,8 +21,23 @@ pub(super) fn path(path: &str) -> String {
 fn is_word(segment: &str) -> bool {
     let is_version = |rest: &str| rest.len() <= 2 && rest.bytes().all(|it| it.is_ascii_digit());
     let letters = |it: u8| it.is_ascii_alphabetic() || it == b'-' || it == b'_';
-    segment.len() <= 32
-        && (segment.bytes().all(letters) || segment.strip_prefix('v').is_some_and(is_version))
+    let is_spelt = segment.bytes().all(letters) && !is_opaque(segment);
+    segment.len() <= 32 && (is_spelt || segment.strip_prefix('v').is_some_and(is_version))
+}
+
+/// Whether letters look like the digits of an id or a token: hexadecimal, no vowel for long, or
+/// small and capital ones in a mixture that no `camelCase` has.
+fn is_opaque(letters: &str) -> bool {
+    let parts = || letters.split(['-', '_']);
+    let is_hex = |part: &str| part.len() >= 8 && part.bytes().all(|it| it.is_ascii_hexdigit());
+    let is_vowel = |it: char| "aeiouyAEIOUY".contains(it);
+    let vowelless = |part: &str| part.split(is_vowel).any(|run| run.len() > 6);
+    let humps = |part: &str| {
+        let capitals = part.bytes().skip(1).filter(u8::is_ascii_uppercase).count();
+        part.bytes().any(|it| it.is_ascii_lowercase()) && capitals * 3 > part.len()
+    };
+    let is_long = |part: &str| part.len() > 24;
+    parts().any(|part| is_hex(part) || vowelless(part) || humps(part) || is_long(part))
 }
 
 /// A media type in lower case without parameters, or `malformed`.
@@ -52,6 +68,8 @@ mod tests {
             ("/a/%2e/7//x", "/a/{}/{}//x"),
             ("/", "/"),
             ("/deadbeefdeadbeefdeadbeefdeadbeefdeadbeef", "/{}"),
+            ("/deadbeef/BfGxQrTz/tkzrwqplm/aBcDeFgH/abcdefghijklmnopqrstuvwxyz", "/{}/{}/{}/{}/{}"),
+            ("/deletionProtection/recording_state", "/deletionProtection/recording_state"),
             (
                 "/1/1/1/1/1/1/1/1/1/1/1/1/1/1/1/1/1/1",
                 "/{}/{}/{}/{}/{}/{}/{}/{}/{}/{}/{}/{}/{}/{}/{}/{}/…",

@@ -37,7 +37,7 @@ impl Fingerprint {
         part(&finding.spec_pointer);
         part(&finding.keyword);
         part(&finding.expected);
-        for text in without_indices(&finding.pointer) {
+        for text in without_indices(finding) {
             digest.update(text.as_bytes());
         }
         let mut print = [0; 16];
@@ -58,13 +58,16 @@ impl Serialize for Fingerprint {
     }
 }
 
-/// The pieces of a pointer with every index as `*`, cut at its limit.
-pub(super) fn without_indices(pointer: &str) -> impl Iterator<Item = &str> {
+/// The pieces of a finding's pointer with every index of an array as `*`, cut at its limit. A
+/// member's name stays, whatever it is made of.
+pub(super) fn without_indices(finding: &Finding) -> impl Iterator<Item = &str> {
+    let (pointer, indices) = (&finding.pointer, finding.indices);
     let end = pointer.floor_char_boundary(limits::FINDING_POINTER_BYTES);
-    let is_index = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
     let parts = pointer[..end].split('/').enumerate().flat_map(move |(number, part)| {
         let slash = if number == 0 { "" } else { "/" };
-        [slash, if is_index(part) { "*" } else { part }]
+        // What stands before the first slash is no token.
+        let is_index = number > 0 && indices.has(number - 1);
+        [slash, if is_index { "*" } else { part }]
     });
     parts.chain((end < pointer.len()).then_some("…"))
 }

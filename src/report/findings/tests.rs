@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::{Filter, Findings, Place};
 use crate::contract::{Finding, Location};
 use crate::error::Blame;
+use crate::json::Indices;
 use crate::limits;
 use crate::report::{Hop, Trace};
 
@@ -18,9 +19,19 @@ fn finding(pointer: &str) -> Finding {
         pointer: pointer.to_owned(),
         spec_pointer: "/paths/~1a/get".to_owned(),
         position: None,
+        indices: indices(pointer),
         keyword: "maxLength".to_owned(),
         expected: "at most 3 characters".to_owned(),
     }
+}
+
+/// In these pointers every number is an index, but for those of a `map`.
+fn indices(pointer: &str) -> Indices {
+    let tokens: Vec<&str> = pointer.split('/').skip(1).collect();
+    let is_index = |at: usize| tokens[at].parse::<usize>().is_ok() && tokens[at - 1] != "map";
+    (0..tokens.len()).rev().fold(Indices::default(), |indices, at| {
+        if at > 0 && is_index(at) { indices.under_index() } else { indices.under_name() }
+    })
 }
 
 fn add(findings: &Findings, number: usize, operation: &str, hop: Hop, pointer: &str) {
@@ -99,6 +110,17 @@ fn a_fingerprint_is_the_same_in_every_run() {
     let print = findings.list()[0].fingerprint.to_string();
     assert_eq!(print.len(), 32);
     assert_eq!(print, "ad88e6ac0855427c3068f35f6e33281f");
+}
+
+#[test]
+fn a_name_of_digits_is_a_name() {
+    let findings = Findings::default();
+    for (number, pointer) in ["/list/7", "/list/8", "/map/7", "/map/8"].iter().enumerate() {
+        add(&findings, number, "op", Hop::ClientRequest, pointer);
+    }
+    let mut pointers: Vec<String> = findings.list().into_iter().map(|it| it.kind.pointer).collect();
+    pointers.sort();
+    assert_eq!(pointers, ["/list/*", "/map/7", "/map/8"]);
 }
 
 #[test]

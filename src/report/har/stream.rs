@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::{Entry, HarError, entry};
+use super::{Entry, HarError, RecordedBody, entry, surrogates::Whole};
 use crate::limits;
 
 /// How many bytes may still come, of the file and of the entry.
@@ -41,6 +41,8 @@ struct Reading<'a, F> {
     /// Entries lists found.
     lists: Cell<usize>,
     fault: RefCell<Option<HarError>>,
+    /// The entry that is being read holds half a surrogate pair.
+    half: Rc<Cell<bool>>,
 }
 
 /// Which object or list comes next.
@@ -72,9 +74,11 @@ pub(super) fn read(
         count: Cell::new(0),
         lists: Cell::new(0),
         fault: RefCell::new(None),
+        half: Rc::default(),
     };
     let source = without_mark(BufReader::with_capacity(64 * 1024, source))
         .map_err(|error| reading.error(&error.to_string()))?;
+    let source = Whole::new(source, Rc::clone(&reading.half));
     let metered = Metered { inner: source, budget: Rc::clone(&budget) };
     let mut json = serde_json::Deserializer::from_reader(metered);
     let read = Seed { reading: &reading, level: Level::Root }
@@ -101,6 +105,16 @@ fn without_mark(mut source: impl Read) -> io::Result<impl Read> {
         first.clear();
     }
     Ok(io::Cursor::new(first).chain(source))
+}
+
+/// What stands for half a pair is not what was sent.
+fn unknown_by_its_bytes(body: &mut RecordedBody) {
+    let replaced = '\u{fffd}'.to_string();
+    if let RecordedBody::Whole(bytes) = body
+        && bytes.windows(replaced.len()).any(|it| it == replaced.as_bytes())
+    {
+        *body = RecordedBody::Missing;
+    }
 }
 
 // === impl Metered ===
@@ -154,7 +168,11 @@ impl<F: FnMut(Entry)> Reading<'_, F> {
 
     fn take(&self, value: Value) -> bool {
         match entry::read(self.name, self.count.get(), value) {
-            Ok(entry) => {
+            Ok(mut entry) => {
+                if self.half.take() {
+                    unknown_by_its_bytes(&mut entry.body);
+                    entry.answer.iter_mut().for_each(|it| unknown_by_its_bytes(&mut it.body));
+                }
                 (self.on_entry.borrow_mut())(entry);
                 true
             }
@@ -215,6 +233,7 @@ impl<'de, F: FnMut(Entry)> Visitor<'de> for Seed<'_, '_, F> {
         reading.lists.set(reading.lists.get() + 1);
         loop {
             reading.budget.entry.set(limits::HAR_ENTRY_BYTES);
+            reading.half.set(false);
             // Counted before it is read, so that what breaks it is told with its number.
             reading.count.set(reading.count.get() + 1);
             let Some(value) = list.next_element::<Value>()? else { break };

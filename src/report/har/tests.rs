@@ -181,6 +181,26 @@ fn what_is_wrong_is_told_with_entry_and_pointer_and_never_a_value() {
 }
 
 #[test]
+fn half_a_surrogate_pair_costs_the_body_it_stands_in() {
+    let entry = |text: &str| {
+        format!(
+            r#"{{"request": {{"method": "GET", "url": "http://h/"}}, "comment": "\udfff",
+            "response": {{"status": 200, "content": {{"text": "{text}"}}}}}}"#
+        )
+    };
+    let [half, whole] = [r"a\ud800b", r"a\ud83d\ude00\ufffdb"].map(entry);
+    let read = entries(format!(r#"{{"log": {{"entries": [{half}, {whole}]}}}}"#)).unwrap();
+    let bodies: Vec<_> = read.into_iter().map(|it| it.answer.unwrap().body).collect();
+    assert_eq!(bodies[0], RecordedBody::Missing);
+    // This one has half a pair only where nobody looks, and a body that says U+FFFD itself.
+    assert_eq!(bodies[1], RecordedBody::Missing);
+    let sound = whole.replace(r"\udfff", "");
+    let read = entries(format!(r#"{{"log": {{"entries": [{half}, {sound}]}}}}"#)).unwrap();
+    let body = read.into_iter().next_back().unwrap().answer.unwrap().body;
+    assert_eq!(body, RecordedBody::Whole("a\u{1f600}\u{fffd}b".as_bytes().to_vec()));
+}
+
+#[test]
 fn what_is_no_har_is_refused() {
     let good = r#"{"request": {"method": "GET", "url": "http://h/"}, "response": {"status": 200}}"#;
     for (text, wanted) in [

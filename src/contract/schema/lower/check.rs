@@ -1,46 +1,64 @@
 //! Whether everything that a schema refers to is there, told at load.
 
-use std::collections::HashSet;
-
 use super::Dialect;
 use crate::contract::{
     document::{At, DocumentError},
-    schema::names::{LISTS, MAPS, Names, SINGLE, Target},
+    schema::{
+        applicators::{LISTS, MAPS, SINGLE},
+        links::Links,
+        names::{Names, Target},
+    },
 };
 
-/// Follows every reference that a schema reaches. `sound` holds the schemas that were followed
-/// before, so that a document's schemas are walked once.
+/// Follows every reference that a schema reaches and notes it. A place that was followed before is
+/// not followed again, so that a document's schemas are walked once. Gives the schema's own number.
 pub(in crate::contract::schema) fn check_references(
     at: &At<'_>,
     names: Option<&Names>,
-    sound: &mut HashSet<String>,
-) -> Result<(), DocumentError> {
-    let mut waiting = vec![at.clone()];
-    while let Some(at) = waiting.pop() {
+    links: &mut Links,
+) -> Result<usize, DocumentError> {
+    let edge = links.place(&at.pointer);
+    let mut waiting = vec![(at.clone(), edge)];
+    while let Some((at, from)) = waiting.pop() {
         if let Some(names) = names {
-            targets(&at, names, sound, &mut waiting)?;
-        } else if at.text("$ref").is_some() {
-            let target = at.resolved()?;
-            if sound.insert(target.pointer.clone()) {
-                waiting.push(target);
+            for target in targets(&at, names)? {
+                arrive(&at, from, target, links, &mut waiting);
             }
+        } else if at.text("$ref").is_some() {
+            let target = at.clone().resolved()?;
+            arrive(&at, from, target, links, &mut waiting);
             continue;
         }
         if !at.value.is_object() && !at.value.is_boolean() {
             return Err(at.error("a schema must be an object"));
         }
-        waiting.extend(children(&at));
+        waiting.extend(children(&at).into_iter().map(|child| (child, from)));
     }
-    Ok(())
+    Ok(edge)
+}
+
+/// Notes where a reference leads, and that what it leads to is still to be followed.
+fn arrive<'d>(
+    at: &At<'d>,
+    from: usize,
+    target: At<'d>,
+    links: &mut Links,
+    waiting: &mut Vec<(At<'d>, usize)>,
+) {
+    let to = links.place(&target.pointer);
+    links.leads(from, to);
+    // A discriminator without a list selects from those that build on its schema.
+    if at.pointer.contains("/allOf/") && target.value.get("discriminator").is_some() {
+        links.leads(to, from);
+    }
+    if links.sound(to) {
+        waiting.push((target, to));
+    }
 }
 
 /// What the references of a 3.1 schema lead to; keys beside them count.
-fn targets<'d>(
-    at: &At<'d>,
-    names: &'d Names,
-    sound: &mut HashSet<String>,
-    waiting: &mut Vec<At<'d>>,
-) -> Result<(), DocumentError> {
+fn targets<'d>(at: &At<'d>, names: &'d Names) -> Result<Vec<At<'d>>, DocumentError> {
+    let mut targets = Vec::new();
     for keyword in ["$ref", "$dynamicRef"] {
         let Some(reference) = at.text(keyword) else { continue };
         let place = match names.resolve(&at.pointer, reference) {
@@ -53,9 +71,9 @@ fn targets<'d>(
                 )));
             }
         };
-        waiting.extend(names.at(&place).filter(|_| sound.insert(place.clone())));
+        targets.extend(names.at(&place));
     }
-    Ok(())
+    Ok(targets)
 }
 
 /// The schemas that stand directly inside a schema.

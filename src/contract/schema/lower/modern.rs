@@ -2,31 +2,22 @@
 //!
 //! A schema with an `$id` is a resource and is kept in one piece, because what is inside it is
 //! named by it; everything else becomes a definition of its own. A `$ref` is rewritten to the
-//! place it leads to, so that no URI is left to look up but those of `$dynamicRef`. A schema
-//! that names another dialect by `$schema` is left untouched for the validator, which knows the
-//! earlier drafts; one that it does not know, and that is not in the table of URIs, cannot be
-//! judged by.
+//! place it leads to, so that no URI is left to look up but those of `$dynamicRef`. What names
+//! another dialect is for [`super::foreign`].
 
 use std::collections::BTreeSet;
 
-use jsonschema::Draft;
 use serde_json::{Map, Value};
 
-use super::{Dialect, Job, Lowering, Position, Reach, put};
+use super::{Job, Lowering, Position, Reach, foreign::is_foreign, put};
 use crate::contract::{
     Reason,
     document::At,
-    schema::names::{self, BASE, Names, SINGLE, Target},
+    schema::{
+        applicators::SINGLE,
+        names::{self, BASE, Names, Target},
+    },
 };
-
-/// Dialects that are 2020-12 for all that is checked.
-const TODAY: [&str; 5] = [
-    "https://json-schema.org/draft/2020-12/schema",
-    "https://spec.openapis.org/oas/3.1/dialect/base",
-    "https://spec.openapis.org/oas/3.1/dialect/2024-10-25",
-    "https://spec.openapis.org/oas/3.1/dialect/2024-11-10",
-    "https://spec.openapis.org/oas/3.2/dialect/2025-09-17",
-];
 
 /// Keywords that make no rule and would only cost memory.
 const ANNOTATIONS: [&str; 14] = [
@@ -47,11 +38,6 @@ const ANNOTATIONS: [&str; 14] = [
 ];
 
 impl<'d> Lowering<'d> {
-    pub(super) fn has_no_id(&self, at: &At<'d>) -> bool {
-        let Some(names) = self.names else { return true };
-        names.base_of(&at.pointer) == BASE
-    }
-
     pub(super) fn modern_definition(
         &mut self,
         names: &'d Names,
@@ -92,34 +78,6 @@ impl<'d> Lowering<'d> {
             }
             other => Ok(other),
         }
-    }
-
-    /// A schema of another dialect, as it stands; nothing if it is of this one.
-    pub(super) fn foreign(
-        &mut self,
-        at: &At<'d>,
-        source: &'d Map<String, Value>,
-    ) -> Result<Option<Value>, Reason> {
-        let (Dialect::Modern, Some(names)) = (self.dialect, self.names) else { return Ok(None) };
-        let own = source.get("$schema").and_then(Value::as_str);
-        let is_root = || names.base_of(&at.pointer) == BASE;
-        let usual = || {
-            let root = at.document.root();
-            root.get("jsonSchemaDialect").and_then(Value::as_str).filter(|_| is_root())
-        };
-        let dialect = own.or_else(usual);
-        let Some(dialect) = dialect.filter(|_| is_foreign(dialect)) else { return Ok(None) };
-        let dialect = dialect.trim_end_matches('#');
-        if let Some(text) = names.text(dialect) {
-            self.meta_schemas.push((dialect.to_owned(), text.clone()));
-            return Ok(None);
-        }
-        if Draft::from_schema_uri(dialect) == Draft::Unknown {
-            return Err(Reason::Schema);
-        }
-        let mut raw = source.clone();
-        put(&mut raw, "$schema", Value::String(dialect.to_owned()));
-        Ok(Some(Value::Object(raw)))
     }
 
     /// Lowers a keyword that 3.0 does not have.
@@ -215,11 +173,6 @@ impl<'d> Lowering<'d> {
         }
         Ok(())
     }
-}
-
-/// Whether a `$schema` names another dialect than 2020-12.
-fn is_foreign(dialect: Option<&str>) -> bool {
-    dialect.is_some_and(|it| !TODAY.contains(&it.trim_end_matches('#')))
 }
 
 fn is_annotation(keyword: &str) -> bool {

@@ -14,7 +14,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
-use crate::contract::schema::keyword;
+use crate::contract::schema::{keyword, names::BASE};
 
 /// What the name of a counted definition ends with.
 const COUNTED: &str = "-counted";
@@ -74,7 +74,9 @@ fn in_rounds(definitions: &Map<String, Value>) -> HashSet<String> {
 
 /// The definition that a reference leads to as a whole.
 fn target(reference: &Value) -> Option<&str> {
-    reference.as_str()?.strip_prefix("#/$defs/").filter(|number| !number.contains('/'))
+    let reference = reference.as_str()?;
+    let inside = reference.strip_prefix(BASE).unwrap_or(reference);
+    inside.strip_prefix("#/$defs/").filter(|number| !number.contains('/'))
 }
 
 /// Whether `$ref`s inside count from the lowered schema, and are references at all.

@@ -8,19 +8,37 @@
 
 use std::{iter::Peekable, str::Chars};
 
+use crate::limits;
+
 /// Reads a pattern of ECMA-262 and writes it for the engines; none if it is not one.
 pub(super) fn written(pattern: &str) -> Option<String> {
+    // A longer one gets no engine that follows references.
+    let is_short = pattern.len() <= limits::BACKTRACKING_PATTERN_BYTES;
+    let pairs = pattern.as_bytes().windows(2);
+    let refers = is_short
+        && pairs.into_iter().any(|it| it[0] == b'\\' && matches!(it[1], b'1'..=b'9' | b'k'));
     let mut reader = Reader {
         rest: pattern.chars().peekable(),
         out: String::new(),
-        groups: Vec::new(),
-        naming: if pattern.contains("\\k<") { Naming::ByNumber } else { Naming::AsWritten },
+        groups: groups(pattern),
+        took_part: Vec::new(),
+        around: vec![Around { group: None, alternative: 0 }],
+        opened: 0,
+        has_conditions: false,
+        naming: if refers { Naming::ByNumber } else { Naming::AsWritten },
     };
     while let Some(character) = reader.rest.next() {
         match character {
             '\\' => reader.escape(Place::Outside)?,
             '[' => reader.class()?,
             '(' => reader.group()?,
+            ')' => reader.close(),
+            '|' => {
+                if let Some(around) = reader.around.last_mut() {
+                    around.alternative += 1;
+                }
+                reader.out.push('|');
+            }
             '*' | '+' | '?' => {
                 reader.out.push(character);
                 reader.repeated_once()?;
@@ -29,22 +47,65 @@ pub(super) fn written(pattern: &str) -> Option<String> {
             _ => reader.out.push(character),
         }
     }
-    Some(reader.out)
+    // The translation in front of the backtracking engine leaves alone what begins like this, and
+    // would refuse a condition.
+    Some(if reader.has_conditions { format!("(?=){}", reader.out) } else { reader.out })
+}
+
+/// The names of a pattern's capturing groups, those without one included.
+fn groups(pattern: &str) -> Vec<Option<String>> {
+    let mut groups = Vec::new();
+    let mut in_class = false;
+    let mut rest = pattern;
+    while let Some(character) = rest.chars().next() {
+        rest = &rest[character.len_utf8()..];
+        match character {
+            '\\' => rest = rest.chars().next().map_or("", |it| &rest[it.len_utf8()..]),
+            '[' => in_class = true,
+            ']' => in_class = false,
+            '(' if in_class => {}
+            '(' if !rest.starts_with('?') => groups.push(None),
+            '(' => {
+                let name = rest.strip_prefix("?<").filter(|it| !it.starts_with(['=', '!']));
+                let name = name.and_then(|it| it.split_once('>')).map(|(name, _)| name.to_owned());
+                groups.extend(name.map(Some));
+            }
+            _ => {}
+        }
+    }
+    groups
 }
 
 struct Reader<'p> {
     rest: Peekable<Chars<'p>>,
     out: String,
-    /// The capturing groups that were opened, each with its name if it has one.
+    /// All capturing groups, each with its name if it has one.
     groups: Vec<Option<String>>,
+    /// Those that were closed and took part wherever the groups around them do, with these.
+    took_part: Vec<(usize, Vec<Around>)>,
+    /// The groups that are open, the pattern itself first.
+    around: Vec<Around>,
+    /// Capturing groups that were opened.
+    opened: usize,
+    /// A reference was written that asks whether its group took part.
+    has_conditions: bool,
     naming: Naming,
+}
+
+/// A group that is open.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Around {
+    /// Its number if it captures, and where it began: no two are alike.
+    group: Option<(Option<usize>, usize)>,
+    /// Which of its alternatives is being read.
+    alternative: usize,
 }
 
 /// How groups are written that have names.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Naming {
     AsWritten,
-    /// Something refers to them by name, which the engines do not take from ECMA-262.
+    /// Something refers to them, which the engines do not take from ECMA-262 as it is.
     ByNumber,
 }
 
@@ -73,7 +134,7 @@ impl Reader<'_> {
                 return self.braced();
             }
             'k' if place == Place::Outside && next == Some('<') => return self.reference(),
-            '1'..='9' if place == Place::Outside => {}
+            '1'..='9' if place == Place::Outside => return self.numbered(character),
             '0' if !next.is_some_and(|it| it.is_ascii_digit()) => {
                 self.out.push_str("\\x00");
                 return Some(());
@@ -100,14 +161,72 @@ impl Reader<'_> {
         }
     }
 
-    /// A reference to a group by its name. One to a group that comes later matches nothing in
-    /// ECMA-262, and fails in the engines.
+    /// A reference to a group by its name.
     fn reference(&mut self) -> Option<()> {
         self.rest.next_if_eq(&'<')?;
         let name = self.name()?;
         let index = self.groups.iter().position(|it| it.as_ref() == Some(&name))?;
-        self.out.extend(["(?:\\", &(index + 1).to_string(), ")"]);
+        self.out.push_str("(?:");
+        self.refer(index + 1);
+        // A digit that follows is no part of its number.
+        self.out.push(')');
         Some(())
+    }
+
+    /// A reference by number whose first digit was read. One to no group is no pattern.
+    fn numbered(&mut self, first: char) -> Option<()> {
+        let mut number = first.to_digit(10)? as usize;
+        while let Some(digit) = self.rest.peek().and_then(|it| it.to_digit(10)) {
+            self.rest.next();
+            number = number.checked_mul(10)?.checked_add(digit as usize)?;
+        }
+        (number <= self.groups.len()).then(|| self.refer(number))
+    }
+
+    /// A group that took no part (not yet, or not in this alternative) is matched by nothing in
+    /// ECMA-262 (§22.2.2.7.2); in the engine the reference would fail.
+    fn refer(&mut self, group: usize) {
+        let took_part = |(number, around): &(usize, Vec<Around>)| {
+            *number == group && self.around.starts_with(around)
+        };
+        if self.took_part.iter().any(took_part) {
+            self.out.extend(["\\", &group.to_string()]);
+        } else {
+            self.has_conditions = true;
+            let group = group.to_string();
+            self.out.extend(["(?(", &group, ")\\", &group, "|)"]);
+        }
+    }
+
+    /// The end of a group.
+    fn close(&mut self) {
+        self.out.push(')');
+        // The pattern itself is never closed; an engine refuses what has too many ends.
+        let closed = if self.around.len() > 1 { self.around.pop() } else { None };
+        let mut ahead = self.rest.clone();
+        let may_be_left_out = match ahead.next() {
+            Some('?' | '*') => true,
+            Some('{') => ahead.next() == Some('0'),
+            _ => false,
+        };
+        if let Some(Around { group: Some((Some(number), _)), .. }) = closed
+            && !may_be_left_out
+            && self.naming == Naming::ByNumber
+        {
+            self.took_part.push((number, self.around.clone()));
+        }
+    }
+
+    /// The beginning of a group without a number.
+    fn open(&mut self) {
+        self.around.push(Around { group: Some((None, self.out.len())), alternative: 0 });
+    }
+
+    /// The beginning of a group that captures.
+    fn open_numbered(&mut self) {
+        self.opened += 1;
+        let group = Some((Some(self.opened), self.out.len()));
+        self.around.push(Around { group, alternative: 0 });
     }
 
     /// A name up to its bracket.
@@ -160,20 +279,24 @@ impl Reader<'_> {
     fn group(&mut self) -> Option<()> {
         self.out.push('(');
         if self.rest.next_if_eq(&'?').is_none() {
-            self.groups.push(None);
+            self.open_numbered();
             return Some(());
         }
         match self.rest.next()? {
-            kind @ (':' | '=' | '!') => self.out.extend(['?', kind]),
+            kind @ (':' | '=' | '!') => {
+                self.open();
+                self.out.extend(['?', kind]);
+            }
             '<' => {
                 if let Some(kind) = self.rest.next_if(|it| matches!(it, '=' | '!')) {
+                    self.open();
                     self.out.extend(['?', '<', kind]);
                 } else {
                     let name = self.name()?;
+                    self.open_numbered();
                     if self.naming == Naming::AsWritten {
                         self.out.extend(["?<", &name, ">"]);
                     }
-                    self.groups.push(Some(name));
                 }
             }
             _ => return None,
@@ -238,6 +361,10 @@ mod tests {
             (r"[[a]]", r"[\[a]]"),
             (r"[a&&b]", r"[a\&&b]"),
             (r"(a)(?<b>c)\k<b>1", r"(a)(c)(?:\2)1"),
+            (r"(a|b)\1", r"(a|b)\1"),
+            (r"((a)|b\2)*(c)?\3", r"(?=)((a)|b(?(2)\2|))*(c)?(?(3)\3|)"),
+            (r"(?:(a)|b\1(c\2))\2", r"(?=)(?:(a)|b(?(1)\1|)(c(?(2)\2|)))(?(2)\2|)"),
+            (r"(a)|b\1", r"(?=)(a)|b(?(1)\1|)"),
             (r"v{id}", r"v\{id}"),
             (r"a{,3}", r"a\{,3}"),
         ] {

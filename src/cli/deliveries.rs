@@ -1,0 +1,204 @@
+//! `recgate hook deliveries` and `recgate hook redrive`.
+//!
+//! Looking needs nobody's leave: it reads beside the gateway. Sending again is written to the
+//! ledger; where a running gateway has its file for itself, its admin side is asked to.
+
+use std::io::Write;
+
+use anyhow::Context;
+use clap::Args;
+use http::{Method, Uri};
+use serde::Deserialize;
+
+use super::{Exit, Settings, asking, serve};
+use crate::ledger::settings::Place;
+use crate::ledger::{
+    self, Deliveries, DeliveryFilter, DeliveryState, OpenError, Redrive, StoreError,
+};
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  recgate hook deliveries                                 out of the ledger of the configuration
+  recgate hook deliveries --subscription crm --state dead
+  recgate hook deliveries --json | jq '.deliveries[].last'
+  recgate hook deliveries --admin http://127.0.0.1:9090   from a gateway that runs; needed where its ledger is in memory")]
+pub(super) struct DeliveriesArguments {
+    #[command(flatten)]
+    settings: Settings,
+    /// Only of this subscription.
+    #[arg(long, value_name = "NAME")]
+    subscription: Option<String>,
+    /// Only in this state.
+    #[arg(long, value_enum)]
+    state: Option<DeliveryState>,
+    /// As one JSON object.
+    #[arg(long)]
+    json: bool,
+    /// Ask the admin side of a running gateway.
+    #[arg(long, value_name = "URL")]
+    admin: Option<Uri>,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  recgate hook redrive 412                        one delivery, by the number that deliveries shows
+  recgate hook redrive --dead                     every dead one
+  recgate hook redrive --dead --subscription crm  those of one subscription, which is enabled, too
+
+The webhook-id stays the same: a receiver that keeps ids may take it for one that it has already.")]
+pub(super) struct RedriveArguments {
+    /// The delivery's number.
+    #[arg(value_name = "ID", required_unless_present = "dead", conflicts_with = "dead")]
+    id: Option<i64>,
+    /// All that are dead.
+    #[arg(long)]
+    dead: bool,
+    /// Only of this subscription.
+    #[arg(long, value_name = "NAME", requires = "dead")]
+    subscription: Option<String>,
+    #[command(flatten)]
+    settings: Settings,
+    /// Ask the admin side of a running gateway.
+    #[arg(long, value_name = "URL")]
+    admin: Option<Uri>,
+}
+
+/// An admin side's answer.
+#[derive(Deserialize)]
+struct Redriven {
+    redriven: u64,
+}
+
+pub(super) fn list(arguments: &DeliveriesArguments) -> Result<(), Exit> {
+    let runtime = serve::runtime()?;
+    let shown: Deliveries = if let Some(admin) = &arguments.admin {
+        let mut query = form(&[
+            ("subscription", arguments.subscription.as_deref()),
+            ("state", arguments.state.map(word)),
+        ]);
+        query.insert_str(0, "/hooks/deliveries");
+        runtime.block_on(asking::ask(admin, &Method::GET, &query))?
+    } else {
+        let config = arguments.settings.load()?;
+        in_process(&config.ledger.place)?;
+        let filter =
+            DeliveryFilter { subscription: arguments.subscription.clone(), state: arguments.state };
+        let shown = runtime.block_on(ledger::deliveries_of(&config.ledger, &filter));
+        shown.map_err(|error| Exit::Unusable(error.to_string()))?
+    };
+    let mut out = std::io::stdout().lock();
+    if arguments.json {
+        serde_json::to_writer_pretty(&mut out, &shown).context("standard output")?;
+        writeln!(out).context("standard output")?;
+    } else {
+        table(&mut out, &shown).context("standard output")?;
+    }
+    Ok(())
+}
+
+fn table(out: &mut impl Write, shown: &Deliveries) -> std::io::Result<()> {
+    for gone in &shown.gone {
+        let since = gone.since.strftime("%Y-%m-%d %H:%M:%S");
+        writeln!(out, "{}: answered 410 at {since}, nothing is sent", gone.subscription)?;
+    }
+    if shown.deliveries.is_empty() {
+        writeln!(out, "no deliveries")?;
+    }
+    for it in &shown.deliveries {
+        let created = it.created.strftime("%Y-%m-%d %H:%M:%S");
+        let due = match it.due {
+            Some(due) => format!(", next {}", due.strftime("%Y-%m-%d %H:%M:%S")),
+            None => String::new(),
+        };
+        let tries = if it.failed == 0 { String::new() } else { format!(", {} failed", it.failed) };
+        let last = if it.last.is_empty() { String::new() } else { format!(", {}", it.last) };
+        writeln!(
+            out,
+            "{:>6}  {created}  {:<9}  {:<16}  {:<28}  {}{last}{tries}{due}",
+            it.id,
+            word(it.state),
+            it.subscription,
+            it.kind,
+            it.event
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) fn redrive(arguments: &RedriveArguments) -> Result<(), Exit> {
+    let runtime = serve::runtime()?;
+    let what = match arguments.id {
+        Some(id) => Redrive::One(id),
+        None => Redrive::Dead(arguments.subscription.clone()),
+    };
+    let again = if let Some(admin) = &arguments.admin {
+        runtime.block_on(through(admin, &what))?
+    } else {
+        let config = arguments.settings.load()?;
+        in_process(&config.ledger.place)?;
+        match runtime.block_on(ledger::redrive_in(&config.ledger, &what)) {
+            Ok(again) => again,
+            // The gateway that has the file can do it.
+            Err(OpenError::Store(StoreError::InUse(_))) => {
+                let admin = format!("http://{}", config.admin).parse().context("admin.listen")?;
+                runtime.block_on(through(&admin, &what)).map_err(|error| {
+                    Exit::Unusable(format!(
+                        "a gateway has the ledger for itself, and its admin side cannot be asked ({error}): name it with --admin URL"
+                    ))
+                })?
+            }
+            Err(error) => return Err(Exit::Unusable(error.to_string())),
+        }
+    };
+    if let (Redrive::One(id), 0) = (&what, again) {
+        return Err(Exit::Wrong(format!("there is no delivery {id}")));
+    }
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{again} sent again").context("standard output")?;
+    Ok(())
+}
+
+async fn through(admin: &Uri, what: &Redrive) -> Result<u64, Exit> {
+    let path = match what {
+        Redrive::One(id) => format!("/hooks/deliveries/{id}/redrive"),
+        Redrive::Dead(subscription) => {
+            let query = form(&[("subscription", subscription.as_deref())]);
+            format!("/hooks/deliveries/redrive{query}")
+        }
+    };
+    let answer: Redriven = asking::ask(admin, &Method::POST, &path).await?;
+    Ok(answer.redriven)
+}
+
+/// Where a ledger ends with its gateway, only that gateway can be asked.
+fn in_process(place: &Place) -> Result<(), Exit> {
+    match place {
+        Place::Memory => {
+            let why = "ledger.url is \"memory:\": such a ledger ends with its gateway; while that runs, ask it with --admin URL";
+            Err(Exit::Unusable(why.to_owned()))
+        }
+        Place::Sqlite(_) | Place::Postgres { .. } => Ok(()),
+    }
+}
+
+/// A query of those that are given.
+fn form(pairs: &[(&str, Option<&str>)]) -> String {
+    let mut form = url::form_urlencoded::Serializer::new(String::new());
+    for (name, value) in pairs {
+        if let Some(value) = value {
+            form.append_pair(name, value);
+        }
+    }
+    match form.finish() {
+        none if none.is_empty() => none,
+        some => format!("?{some}"),
+    }
+}
+
+const fn word(state: DeliveryState) -> &'static str {
+    match state {
+        DeliveryState::Pending => "pending",
+        DeliveryState::Delivered => "delivered",
+        DeliveryState::Dead => "dead",
+    }
+}

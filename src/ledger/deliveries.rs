@@ -1,0 +1,503 @@
+//! Deliveries: who may send which, and what became of it.
+//!
+//! A delivery that waits is `pending` and goes out when it is due, when nobody has claimed it, and
+//! when it is the first in each of its lanes. One that is not the first is put off to when the
+//! first may be done; the end of the first calls it back. So a look examines a bounded number of
+//! rows however many wait, and nothing hangs on the call: without it, what was put off comes due by
+//! itself. Times are the database's, in milliseconds, so that gateways with clocks of their own
+//! agree on when a claim ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sqlx::any::AnyRow;
+use uuid::Uuid;
+
+use super::OpenError;
+use super::batch::rows;
+use super::fan::enter_lanes;
+use super::settings::{Place, Settings};
+use super::store::{self, Backend, Purpose, Statement, Store, StoreError, Value, sqlite};
+use crate::hook::delivery::{Claimed, Fate, Report, Turn, Want};
+use crate::limits::{DELIVERIES_EXAMINED, DELIVERIES_REDRIVEN, DELIVERIES_SHOWN};
+
+/// How soon a gateway looks again into a ledger that others write to.
+const POLL: Duration = Duration::from_secs(1);
+
+/// Which deliveries to show.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Filter {
+    /// Only of this subscription.
+    pub subscription: Option<String>,
+    /// Only in this state.
+    pub state: Option<State>,
+}
+
+/// What can be said of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// It is sent as soon as it is due.
+    Pending,
+    /// The target took it.
+    Delivered,
+    /// It is sent no more, unless somebody says so.
+    Dead,
+}
+
+/// Deliveries, for those who look.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Shown {
+    /// Subscriptions whose targets said that they are gone: nothing is sent to them.
+    pub gone: Vec<Gone>,
+    /// The newest that match, newest first.
+    pub deliveries: Vec<Delivery>,
+}
+
+/// A subscription that sends nothing more.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Gone {
+    /// Its name.
+    pub subscription: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// A delivery.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Delivery {
+    /// Its number: what `redrive` takes.
+    pub id: i64,
+    /// The event's id: what the receiver knows as `webhook-id`.
+    pub event: String,
+    /// The event's type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The subscription's name.
+    pub subscription: String,
+    /// What it came to.
+    pub state: State,
+    /// Tries that failed.
+    pub failed: u64,
+    /// What the last try came to.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub last: String,
+    /// When the event was written.
+    pub created: Timestamp,
+    /// When the next try is due, as far as is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due: Option<Timestamp>,
+    /// When it came to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Timestamp>,
+}
+
+/// Which deliveries to send again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Redrive {
+    /// This one, whatever became of it.
+    One(i64),
+    /// The dead ones, of a subscription or of all.
+    Dead(Option<String>),
+}
+
+/// What waits for a subscription.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backlog {
+    /// Its name.
+    pub subscription: String,
+    /// How many.
+    pub waiting: u64,
+    /// When the oldest was written.
+    pub oldest: Timestamp,
+}
+
+/// Writes down reports and claims what is due, in one transaction.
+pub(super) async fn turn(
+    store: &mut Store,
+    reports: &[Report],
+    wants: &[Want],
+) -> Result<Turn, StoreError> {
+    store.begin().await?;
+    // In one order, so that two gateways do not wait for one another.
+    let mut reports: Vec<&Report> = reports.iter().collect();
+    reports.sort_unstable_by_key(|report| report.number);
+    for report in reports {
+        take_report(store, report).await?;
+    }
+    let mut turn = Turn::default();
+    for want in wants {
+        let next = claim(store, want, &mut turn.claimed).await?;
+        turn.next = [turn.next, next].into_iter().flatten().min();
+    }
+    store.commit().await?;
+    if store.backend == Backend::Postgres {
+        turn.next = Some(turn.next.map_or(POLL, |next| next.min(POLL)));
+    }
+    Ok(turn)
+}
+
+async fn take_report(store: &mut Store, report: &Report) -> Result<(), StoreError> {
+    let now = store.backend.now_ms();
+    let words = match &report.fate {
+        Fate::Delivered { status } => format!("status {status}"),
+        Fate::Again { why, .. } | Fate::Dead { why } => why.to_string(),
+        Fate::Gone { .. } => "status 410".to_owned(),
+        Fate::Released => String::new(),
+    };
+    let (set, wait) = match &report.fate {
+        Fate::Delivered { .. } => ("state = 'delivered', ended = {now} + $4", 0),
+        Fate::Dead { .. } | Fate::Gone { .. } => {
+            ("state = 'dead', failed = failed + 1, ended = {now} + $4", 0)
+        }
+        Fate::Again { after, .. } => {
+            let after = i64::try_from(after.as_millis()).unwrap_or(i64::MAX / 4);
+            ("failed = failed + 1, due = {now} + $4", after)
+        }
+        Fate::Released => ("due = {now} + $4", 0),
+    };
+    let update = format!(
+        "UPDATE ledger_deliveries SET {}, told = CASE WHEN $3 = '' THEN told ELSE $3 END, \
+         claimed_until = 0 WHERE number = $1 AND claim = $2 AND claimed_until <> 0 \
+         AND state = 'pending'",
+        set.replace("{now}", now)
+    );
+    let update = Statement::lasting(update);
+    let update = update.with(report.number).with(report.claim).with(words).with(wait);
+    if store.run(update).await? == 0 {
+        // The claim had ended, and the delivery is another's or done.
+        return Ok(());
+    }
+    match &report.fate {
+        Fate::Delivered { .. } | Fate::Dead { .. } => leave_lanes(store, report.number).await,
+        Fate::Gone { mark } => {
+            leave_lanes(store, report.number).await?;
+            let insert = format!(
+                "INSERT INTO ledger_gone (subscription, mark, since) VALUES ($1, $2, {now}) \
+                 ON CONFLICT (subscription) DO UPDATE SET mark = excluded.mark, since = excluded.since"
+            );
+            let insert = Statement::lasting(insert).with(&*report.subscription).with(&**mark);
+            store.run(insert).await.map(drop)
+        }
+        Fate::Again { .. } | Fate::Released => Ok(()),
+    }
+}
+
+/// Takes a delivery that has ended out of its lanes, and calls those behind it.
+async fn leave_lanes(store: &mut Store, number: i64) -> Result<(), StoreError> {
+    let call = Statement::new(
+        "UPDATE ledger_deliveries SET due = 0 WHERE state = 'pending' AND number IN \
+         (SELECT (SELECT n.delivery FROM ledger_lanes n WHERE n.subscription = l.subscription \
+           AND n.about = l.about AND n.place > l.place ORDER BY n.place LIMIT 1) \
+          FROM ledger_lanes l WHERE l.delivery = $1)",
+    );
+    store.run(call.with(number)).await?;
+    let leave = Statement::new("DELETE FROM ledger_lanes WHERE delivery = $1");
+    store.run(leave.with(number)).await.map(drop)
+}
+
+/// Claims for one subscription. Gives when to look again.
+async fn claim(
+    store: &mut Store,
+    want: &Want,
+    claimed: &mut Vec<Claimed>,
+) -> Result<Option<Duration>, StoreError> {
+    let now = store.backend.now_ms();
+    let here = "d.subscription = $1 AND d.state = 'pending' AND NOT EXISTS (SELECT 1 FROM \
+                ledger_gone g WHERE g.subscription = $1 AND g.mark = $2)";
+    let free = store.backend.take_free();
+    let due = format!(
+        "SELECT d.number FROM ledger_deliveries d WHERE {here} AND d.due <= {now} \
+         AND d.claimed_until <= {now} ORDER BY d.due, d.number LIMIT {DELIVERIES_EXAMINED}{free}"
+    );
+    let due = Statement::lasting(due).with(&*want.subscription).with(&*want.mark);
+    let due: Vec<i64> = numbers(&store.rows(due).await?)?;
+    let examined = due.len();
+    let (mut ready, behind) = examine(store, &due).await?;
+    let beyond = ready.len() > want.most;
+    ready.truncate(want.most);
+    let before = claimed.len();
+    take(store, want, &ready, claimed).await?;
+    put_off(store, want, &behind).await?;
+    if beyond || claimed.len() - before == want.most {
+        // The end of one of these is when to look again.
+        return Ok(None);
+    }
+    if examined == DELIVERIES_EXAMINED {
+        return Ok(Some(Duration::ZERO));
+    }
+    let next = format!(
+        "SELECT COALESCE(MIN(d.due) - {now}, -1) AS wait, COUNT(*) AS found FROM \
+         ledger_deliveries d WHERE {here} AND d.due > {now} AND d.claimed_until <= {now}"
+    );
+    let next = Statement::lasting(next).with(&*want.subscription).with(&*want.mark);
+    let rows = store.rows(next).await?;
+    let Some(row) = rows.first().filter(|row| store::number(row, "found").is_ok_and(|it| it > 0))
+    else {
+        return Ok(None);
+    };
+    let wait = u64::try_from(store::number(row, "wait")?).unwrap_or(0);
+    Ok(Some(Duration::from_millis(wait.max(1))))
+}
+
+/// Tells those that are first in all of their lanes from those that are not, with when the last of
+/// the first ones may be done.
+async fn examine(
+    store: &mut Store,
+    due: &[i64],
+) -> Result<(Vec<i64>, Vec<(i64, i64)>), StoreError> {
+    let (mut ready, mut behind) = (Vec::new(), Vec::new());
+    if due.is_empty() {
+        return Ok((ready, behind));
+    }
+    let mut select = Statement::varying(
+        "SELECT d.number, COALESCE((SELECT MAX(CASE WHEN h.claimed_until > h.due THEN \
+         h.claimed_until ELSE h.due END) FROM ledger_lanes l JOIN ledger_deliveries h ON h.number = \
+         (SELECT e.delivery FROM ledger_lanes e WHERE e.subscription = l.subscription \
+          AND e.about = l.about ORDER BY e.place LIMIT 1) \
+         WHERE l.delivery = d.number AND h.number <> d.number), -1) AS until \
+         FROM ledger_deliveries d WHERE d.number IN ",
+    );
+    select.tuple(due.iter().map(|number| Value::from(*number)));
+    select.push(" ORDER BY d.due, d.number");
+    for row in store.rows(select).await? {
+        let (number, until) = (store::number(&row, "number")?, store::number(&row, "until")?);
+        match until {
+            -1 => ready.push(number),
+            until => behind.push((number, until)),
+        }
+    }
+    Ok((ready, behind))
+}
+
+async fn take(
+    store: &mut Store,
+    want: &Want,
+    ready: &[i64],
+    claimed: &mut Vec<Claimed>,
+) -> Result<(), StoreError> {
+    if ready.is_empty() {
+        return Ok(());
+    }
+    let lease = i64::try_from(want.lease.as_millis()).unwrap_or(i64::MAX / 4);
+    let now = store.backend.now_ms();
+    let mut update = Statement::varying(format!(
+        "UPDATE ledger_deliveries SET claim = claim + 1, claimed_until = {now} + "
+    ));
+    update.bind(lease);
+    update.push(" WHERE number IN ");
+    update.tuple(ready.iter().map(|number| Value::from(*number)));
+    update.push(
+        " RETURNING number, claim, failed, event, (SELECT o.payload FROM ledger_outbox o \
+         WHERE o.id = ledger_deliveries.event) AS payload",
+    );
+    for row in store.rows(update).await? {
+        claimed.push(Claimed {
+            number: store::number(&row, "number")?,
+            claim: store::number(&row, "claim")?,
+            event: store::text(&row, "event")?,
+            subscription: Arc::clone(&want.subscription),
+            payload: store::text(&row, "payload")?,
+            failed: store::natural(&row, "failed")?,
+        });
+    }
+    Ok(())
+}
+
+/// Puts off what is not the first, at least as long as a claim lasts.
+async fn put_off(store: &mut Store, want: &Want, behind: &[(i64, i64)]) -> Result<(), StoreError> {
+    if behind.is_empty() {
+        return Ok(());
+    }
+    let lease = i64::try_from(want.lease.as_millis()).unwrap_or(i64::MAX / 4);
+    let now = store.backend.now_ms();
+    // When the first ones may be done, by number; one that is done later calls.
+    let mut update = Statement::varying("WITH later (number, until) AS (VALUES ");
+    rows(&mut update, behind.iter(), |(number, until)| [Value::from(*number), Value::from(*until)]);
+    update.push(&format!(
+        ") UPDATE ledger_deliveries SET due = (SELECT CASE WHEN l.until > {now} + "
+    ));
+    update.bind(lease);
+    update.push(&format!(" THEN l.until ELSE {now} + "));
+    update.bind(lease);
+    update.push(
+        " END FROM later l WHERE l.number = ledger_deliveries.number) \
+         WHERE number IN (SELECT number FROM later)",
+    );
+    store.run(update).await.map(drop)
+}
+
+/// Forgets all claims: for a ledger that no other process writes to.
+pub(super) async fn release_all(store: &mut Store) -> Result<(), StoreError> {
+    let release = Statement::new(
+        "UPDATE ledger_deliveries SET claimed_until = 0 WHERE state = 'pending' AND claimed_until <> 0",
+    );
+    store.run(release).await.map(drop)
+}
+
+/// What waits, by subscription.
+pub(super) async fn backlog(store: &mut Store) -> Result<Vec<Backlog>, StoreError> {
+    let select = Statement::new(
+        "SELECT subscription, COUNT(*) AS waiting, MIN(created) AS oldest FROM ledger_deliveries \
+         WHERE state = 'pending' GROUP BY subscription",
+    );
+    store
+        .rows(select)
+        .await?
+        .iter()
+        .map(|row| {
+            Ok(Backlog {
+                subscription: store::text(row, "subscription")?,
+                waiting: store::natural(row, "waiting")?,
+                oldest: store::time(row, "oldest")?,
+            })
+        })
+        .collect()
+}
+
+// === for those who look ===
+
+/// The deliveries of a ledger, beside a gateway that may be writing to it.
+pub async fn of(settings: &Settings, filter: &Filter) -> Result<Shown, OpenError> {
+    let mut store = Store::open(&settings.place, Purpose::Read).await?;
+    let shown = shown(&mut store, filter).await?;
+    store.close().await;
+    Ok(shown)
+}
+
+/// Sends again, in a ledger that no gateway has for itself. Gives how many.
+pub async fn redrive_in(settings: &Settings, what: &Redrive) -> Result<u64, OpenError> {
+    // One that is there and of this version: a command makes and changes no ledger.
+    Store::open(&settings.place, Purpose::Read).await?.close().await;
+    let lock = match &settings.place {
+        Place::Sqlite(path) => Some(sqlite::take(path)?),
+        Place::Memory | Place::Postgres { .. } => None,
+    };
+    let mut store = Store::open(&settings.place, Purpose::Write(Uuid::now_v7())).await?;
+    let again = redrive(&mut store, what).await?;
+    store.close().await;
+    drop(lock);
+    Ok(again)
+}
+
+pub(super) async fn shown(store: &mut Store, filter: &Filter) -> Result<Shown, StoreError> {
+    let since = Statement::new("SELECT subscription, since FROM ledger_gone ORDER BY subscription");
+    let gone = store.rows(since).await?;
+    let gone = gone.iter().map(|row| {
+        Ok::<_, StoreError>(Gone {
+            subscription: store::text(row, "subscription")?,
+            since: moment(row, "since")?.unwrap_or_default(),
+        })
+    });
+    let gone = gone.collect::<Result<_, _>>()?;
+    let select = format!(
+        "SELECT d.number, d.event, o.kind, d.subscription, d.state, d.failed, d.told, d.created, \
+         d.due, d.ended FROM ledger_deliveries d JOIN ledger_outbox o ON o.id = d.event \
+         WHERE ($1 = '' OR d.subscription = $1) AND ($2 = '' OR d.state = $2) \
+         ORDER BY d.number DESC LIMIT {DELIVERIES_SHOWN}"
+    );
+    let state = filter.state.map_or("", State::as_str);
+    let subscription = filter.subscription.as_deref().unwrap_or_default();
+    let rows = store.rows(Statement::lasting(select).with(subscription).with(state)).await?;
+    let deliveries = rows.iter().map(delivery).collect::<Result<_, _>>()?;
+    Ok(Shown { gone, deliveries })
+}
+
+fn delivery(row: &AnyRow) -> Result<Delivery, StoreError> {
+    let state = State::of(&store::text(row, "state")?)?;
+    Ok(Delivery {
+        id: store::number(row, "number")?,
+        event: store::text(row, "event")?,
+        kind: store::text(row, "kind")?,
+        subscription: store::text(row, "subscription")?,
+        state,
+        failed: store::natural(row, "failed")?,
+        last: store::text(row, "told")?,
+        created: store::time(row, "created")?,
+        due: moment(row, "due")?.filter(|_| state == State::Pending),
+        ended: moment(row, "ended")?,
+    })
+}
+
+/// A time in milliseconds; 0 is none.
+fn moment(row: &AnyRow, column: &str) -> Result<Option<Timestamp>, StoreError> {
+    match store::number(row, column)? {
+        0 => Ok(None),
+        ms => Timestamp::from_millisecond(ms)
+            .map(Some)
+            .map_err(|_| StoreError::Strange("a time that is none")),
+    }
+}
+
+/// Makes deliveries due again, from the first try on, and their subscriptions send again. Each goes
+/// behind what waits for its conversation by now. Gives how many.
+pub(super) async fn redrive(store: &mut Store, what: &Redrive) -> Result<u64, StoreError> {
+    store.begin().await?;
+    let columns = "SELECT d.number, d.subscription, o.about FROM ledger_deliveries d \
+                   JOIN ledger_outbox o ON o.id = d.event";
+    let select = match what {
+        Redrive::One(number) => {
+            Statement::lasting(format!("{columns} WHERE d.number = $1")).with(*number)
+        }
+        Redrive::Dead(subscription) => Statement::lasting(format!(
+            "{columns} WHERE d.state = 'dead' AND ($1 = '' OR d.subscription = $1) \
+             ORDER BY d.number LIMIT {DELIVERIES_REDRIVEN}"
+        ))
+        .with(subscription.as_deref().unwrap_or_default()),
+    };
+    let found = store.rows(select).await?;
+    for row in &found {
+        let (number, subscription) =
+            (store::number(row, "number")?, store::text(row, "subscription")?);
+        let known = Statement::new("DELETE FROM ledger_gone WHERE subscription = $1");
+        store.run(known.with(&*subscription)).await?;
+        // One that waits has its places, and maybe somebody who is sending it.
+        let soon = Statement::new(
+            "UPDATE ledger_deliveries SET due = 0, failed = 0 WHERE number = $1 AND state = 'pending'",
+        );
+        if store.run(soon.with(number)).await? > 0 {
+            continue;
+        }
+        let again = Statement::new(
+            "UPDATE ledger_deliveries SET state = 'pending', failed = 0, due = 0, \
+             claim = claim + 1, claimed_until = 0, ended = 0 WHERE number = $1",
+        );
+        store.run(again.with(number)).await?;
+        let about = store::text(row, "about")?;
+        let about = about.split(' ').filter(|about| !about.is_empty());
+        let lanes: Vec<_> = about.map(|about| (&*subscription, about, number)).collect();
+        enter_lanes(store, &lanes).await?;
+    }
+    if let Redrive::Dead(Some(subscription)) = what {
+        // It may have been disabled before anything of it died.
+        let known = Statement::new("DELETE FROM ledger_gone WHERE subscription = $1");
+        store.run(known.with(&**subscription)).await?;
+    }
+    store.commit().await?;
+    Ok(found.len() as u64)
+}
+
+fn numbers(rows: &[AnyRow]) -> Result<Vec<i64>, StoreError> {
+    rows.iter().map(|row| store::number(row, "number")).collect()
+}
+
+// === impl State ===
+
+impl State {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Delivered => "delivered",
+            Self::Dead => "dead",
+        }
+    }
+
+    fn of(text: &str) -> Result<Self, StoreError> {
+        let all = [Self::Pending, Self::Delivered, Self::Dead];
+        let found = all.into_iter().find(|state| state.as_str() == text);
+        found.ok_or(StoreError::Strange("a delivery in no known state"))
+    }
+}
