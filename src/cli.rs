@@ -15,6 +15,7 @@ mod mock;
 mod rehearse;
 mod serve;
 mod spec;
+mod trigger;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ use crate::config::{Config, ConfigError, Layers};
   recgate rehearse protection                     what becomes of calls when the vendor changes, and through recgate
   recgate changes                                 what happened to the APIs, and what applies to whom
   recgate clients                                 who still lives on the old API
+  recgate hook test crm event.json                what a trigger would make of an event
   recgate ledger verify                           what was done to recordings: is it all there?
   recgate hook deliveries --state dead            which subscribers were not told
   recgate spec lint openapi.yaml                  what a contract says, and what is not understood
@@ -67,7 +69,7 @@ enum Command {
     /// Look at the ledger, export it, and prove that nobody has changed it.
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
-    /// Look at deliveries to subscriptions, and send them again.
+    /// Events in and out: try the rules of a trigger, look at deliveries and send them again.
     #[command(subcommand)]
     Hook(hook::HookCommand),
     /// Look into OpenAPI documents.

@@ -16,6 +16,7 @@ pub mod raw;
 pub mod subscription;
 #[cfg(test)]
 mod tests;
+pub mod trigger;
 
 pub use checked::Config;
 pub use error::ConfigError;

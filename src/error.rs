@@ -96,6 +96,16 @@ pub enum Code {
     CompensationUnready,
     /// Some conversations could not be released, so none was: the others are protected again.
     RolledBack,
+    /// No trigger of this name, or no event of this id.
+    TriggerUnknown,
+    /// An event that nobody proves, or that is not of now.
+    TriggerUnproven,
+    /// An event whose id was used before.
+    TriggerReplayed,
+    /// An event that is its sender's, and cannot be used.
+    TriggerPayload,
+    /// More events wait than may.
+    TriggerFull,
     /// More requests are under way than the gateway has places for; nothing was sent.
     Overloaded,
     /// recgate is at fault.
@@ -420,6 +430,37 @@ impl Code {
                 Upstream,
                 Never,
                 "Some conversations could not be changed, so the others were changed back.",
+            ),
+            Self::TriggerUnknown => {
+                ("trigger.unknown", 404, Client, Never, "There is no such trigger or event here.")
+            }
+            Self::TriggerUnproven => (
+                "trigger.unproven",
+                401,
+                Client,
+                Never,
+                "The event's signature, id or time is not accepted. Nothing was done.",
+            ),
+            Self::TriggerReplayed => (
+                "trigger.replayed",
+                409,
+                Client,
+                Never,
+                "An event with this id was accepted before. Nothing was done again.",
+            ),
+            Self::TriggerPayload => (
+                "trigger.payload",
+                400,
+                Client,
+                Never,
+                "The event is its sender's, but its payload cannot be used. Nothing was done.",
+            ),
+            Self::TriggerFull => (
+                "trigger.full",
+                503,
+                Gateway,
+                Safe,
+                "Too many events wait for their turn. Nothing was done.",
             ),
             Self::Overloaded => (
                 "gateway.overloaded",

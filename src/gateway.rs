@@ -14,8 +14,10 @@ mod connection;
 mod cors;
 pub mod deliver;
 mod door;
+mod errand;
 mod forward;
 mod headers;
+mod hooks;
 mod identify;
 mod judge;
 mod listen;
@@ -53,6 +55,7 @@ use tokio::task::LocalSet;
 
 use self::alarm::Alarming;
 use self::door::Door;
+use self::hooks::{Hooks, Unrecorded};
 use self::metrics::Metrics;
 use self::reload::{Control, Swap};
 use self::site::{Lasting, Site};
@@ -61,6 +64,7 @@ use self::upstream::SetupError;
 use self::worker::{Current, Worker};
 use crate::change::Journal;
 use crate::config::Config;
+use crate::hook::shelf::Shelf;
 use crate::report::{Coverage, Findings};
 
 /// A gateway that holds its port and is ready to serve.
@@ -115,6 +119,8 @@ pub struct Sinks {
     pub metrics: Arc<Metrics>,
     /// Intents and outcomes.
     pub journal: Arc<dyn Journal>,
+    /// Events and leases.
+    pub shelf: Arc<dyn Shelf>,
 }
 
 // === impl Gateway ===
@@ -128,13 +134,18 @@ impl Gateway {
         sinks: Sinks,
     ) -> Result<Self, StartError> {
         let trusted = config.gateway.trusted_peers.clone();
-        let journal =
-            Arc::new(Alarming { journal: sinks.journal, metrics: Arc::clone(&sinks.metrics) });
+        let unrecorded = Unrecorded::new();
+        let journal = Arc::new(Alarming {
+            journal: sinks.journal,
+            metrics: Arc::clone(&sinks.metrics),
+            unrecorded: unrecorded.clone(),
+        });
         let lasting = Lasting {
             findings: sinks.findings,
             coverage: sinks.coverage,
             metrics: sinks.metrics,
             journal,
+            hooks: Arc::new(Hooks::new(&config.triggers, sinks.shelf, unrecorded)),
             door: Door::new(site::most(config), trusted),
             mock,
         };
@@ -229,6 +240,7 @@ fn event_loop(
         let current = Rc::new(Current::new(Worker::new(site, stopping.clone())));
         if recovers == Recovers::Yes {
             tokio::task::spawn_local(recover::watch(Rc::clone(&current)));
+            tokio::task::spawn_local(hooks::engine::watch(Rc::clone(&current)));
         }
         tokio::task::spawn_local(reload::follow(Rc::clone(&current), swaps));
         let serving = listen::serve(Rc::clone(&current), listener, stopping.clone());

@@ -1,7 +1,12 @@
 //! Outside events in, outcomes out, both signed.
 //!
-//! Triggers (a CRM, a billing screen) and subscriptions speak Standard Webhooks. What both need is
-//! [`signature`], over raw bytes, before anything is parsed; [`delivery`] is the way out.
+//! Triggers (a CRM, a billing screen) and subscriptions speak Standard Webhooks. [`signature`] is
+//! what both need first: over raw bytes, before anything is parsed. [`trigger`] makes of a message
+//! an order, or refuses it; [`lease`] decides what becomes of a conversation; [`shelf`] is what
+//! both have to keep; [`delivery`] is the way out. None of them knows a network.
 
 pub mod delivery;
+pub mod lease;
+pub mod shelf;
 pub mod signature;
+pub mod trigger;

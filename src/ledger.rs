@@ -32,6 +32,7 @@ mod read;
 pub mod record;
 pub mod search;
 pub mod settings;
+mod shelf;
 mod store;
 mod told;
 pub mod verify;

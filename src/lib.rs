@@ -20,10 +20,10 @@
 //! | [`change`] | one module a vendor announcement | [`contract`], [`dialect`], [`error`], [`json`] |
 //! | [`gateway`] | listens, identifies, checks, calls, answers | all but [`mock`], [`rehearse`] and [`cli`] |
 //! | [`mock`] | a stateful vendor to rehearse against | [`dialect`] |
-//! | [`ledger`] | intents and outcomes, durable and chained | [`change::journal`], [`hook::delivery`] |
+//! | [`ledger`] | intents, outcomes, events, leases and deliveries, durable | [`change::journal`], [`hook::shelf`], [`hook::delivery`] |
 //! | [`report`] | findings, each kind once | [`contract`], [`error`] |
 //! | [`rehearse`] | calls in three lanes: before, after, through recgate | [`gateway`], [`mock`] and below |
-//! | [`hook`] | signed events in and out | the networks of [`config`] |
+//! | [`hook`] | signed events in and out; leases | [`change`], [`json`], the networks of [`config`] |
 //! | [`admin`] | the operator's side | [`ledger`], [`report`] |
 //! | [`config`] | file, variables and flags, checked | the settings of the rooms |
 //! | [`cli`] | starts things | everybody |

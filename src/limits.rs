@@ -280,6 +280,46 @@ pub const CHECK_CASES: usize = 10_000;
 
 /// Exchanges that a check names because they did not conform; more are only counted.
 pub const CHECK_EXCHANGES: usize = 100_000;
+
+/// Bytes of an event's id.
+pub const TRIGGER_ID_BYTES: usize = 256;
+
+/// Bytes of a source that an event's payload names; a longer one is kept as its hash.
+pub const TRIGGER_SOURCE_BYTES: usize = 64;
+
+/// Conversations that one event may protect or release: as many as one call of the vendor's takes.
+pub const TRIGGER_CONVERSATIONS: usize = 100;
+
+/// Conditions in one rule of a trigger.
+pub const TRIGGER_CONDITIONS: usize = 256;
+
+/// Bytes of one pattern in a rule, once it is compiled.
+pub const TRIGGER_PATTERN_BYTES: usize = 256 * 1024;
+
+/// Events that wait for their turn on one conversation; more are refused.
+pub const TRIGGER_WAITING_PER_CONVERSATION: usize = 256;
+
+/// Leases on one conversation; another source's pause is carried out and not held.
+pub const LEASES_PER_CONVERSATION: usize = 64;
+
+/// Sources of a conversation whose last event's time is remembered, and events of which a failure
+/// was told that may turn out well yet.
+pub const LEASE_SOURCES: usize = 256;
+
+/// Event ids that are known at once; the ledger knows them all.
+pub const TRIGGER_REPLAYS: u64 = 100_000;
+
+/// Time for which an event can be asked about once it has ended, and for which its id is refused
+/// at least, in milliseconds.
+pub const TRIGGER_KEEP_MS: u64 = 3_600_000;
+
+/// Conversations that one gateway settles at once; the others wait.
+pub const LEASE_CONVERSATIONS: usize = 64;
+
+/// Conversations of which it is remembered that a client paused them while the ledger could not say
+/// so.
+pub const UNRECORDED_PAUSES: u64 = 10_000;
+
 /// Hexadecimal digits of a chunk's size, leading zeros included.
 pub const CHUNK_SIZE_DIGITS: usize = 15;
 /// Bytes of the extensions of one chunked body's chunks, all together.

@@ -158,10 +158,14 @@ pub struct Place {
 }
 
 /// An intent with a greater fencing number than another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Later {
     /// Its fencing number.
     pub fence: u64,
+    /// The client's name.
+    pub client: String,
+    /// When it was written.
+    pub at: Timestamp,
     /// What it is about to do, or did.
     pub action: Action,
     /// The process that wrote it.
@@ -309,6 +313,30 @@ pub enum Event {
     /// The gateway's own account is about to act for a trusted machine that proved nothing: a gain
     /// of capability.
     ActedUnproven,
+    /// The gateway's own account is about to act because an outside event asks for it.
+    ActedForTrigger {
+        /// Who holds the pause, or asked for the protection.
+        source: String,
+        /// The event's id.
+        asked: Uuid,
+    },
+    /// A trigger's source holds a conversation's pause from now on.
+    LeaseOpened {
+        /// The source.
+        source: String,
+    },
+    /// It does not any more.
+    LeaseEnded {
+        /// The source.
+        source: String,
+        /// Why: `closed`, `person-resumed`, `conversation-ended` or `expired`.
+        why: &'static str,
+    },
+    /// It has held it for too long, and goes on.
+    LeaseOverdue {
+        /// The source.
+        source: String,
+    },
     /// The recovery account read or protected on behalf of this exchange.
     Recovered,
     /// What this exchange released could not be protected again yet.

@@ -35,6 +35,7 @@ use futures_util::future::LocalBoxFuture;
 use http::Method;
 use jiff::civil::date;
 
+pub use command::MEDIA;
 use command::{Reading, Wanted};
 use flow::Flow;
 use queue::Queues;

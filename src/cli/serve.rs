@@ -112,6 +112,7 @@ async fn serve(config: Config, settings: Settings, dev_tls: Option<DevTls>) -> a
         coverage: coverage.clone(),
         metrics: Arc::clone(&metrics),
         journal: Arc::new(ledger.clone()),
+        shelf: Arc::new(ledger.clone()),
     };
     let gateway = Gateway::bind(&config, mock_address, sinks)?;
     let gateway_address = gateway.address();

@@ -51,6 +51,8 @@ pub struct Config {
     pub schedule: Schedule,
     /// Who is told of outcomes.
     pub subscriptions: Vec<Subscription>,
+    /// Outside events that pause and resume.
+    pub triggers: Vec<Arc<crate::hook::trigger::Trigger>>,
 }
 
 /// The client side.

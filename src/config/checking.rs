@@ -16,6 +16,7 @@ use super::deprecation::{Deprecation, RawDeprecation};
 use super::error::ConfigError;
 use super::network::Network;
 use super::raw::{self, Raw};
+use super::trigger::Clear;
 use crate::mock::Unpublished;
 
 /// Where a key stands: origin, line and column.
@@ -57,6 +58,9 @@ impl<'a> Checking<'a> {
         let deprecations = self.deprecations(&raw.deprecation);
         let schedule = self.schedule(&raw.hooks);
         let subscriptions = self.subscriptions(&raw.subscription);
+        let closed = raw.gateway.tls.is_some() || raw.gateway.listen.ip().is_loopback();
+        let clear = if closed { Clear::Closed } else { Clear::Reachable };
+        let triggers = self.triggers(&raw.trigger, &upstreams, clear);
         if !self.faults.is_empty() {
             return Err(self.faults);
         }
@@ -81,6 +85,7 @@ impl<'a> Checking<'a> {
             deprecations,
             schedule,
             subscriptions,
+            triggers,
         })
     }
 
@@ -172,6 +177,8 @@ impl<'a> Checking<'a> {
             ("body_bytes", limits.body_bytes),
             ("answer_bytes", limits.answer_bytes),
             ("header_count", limits.header_count),
+            ("trigger_body_bytes", limits.trigger_body_bytes),
+            ("trigger_events", limits.trigger_events),
         ];
         for (key, value) in positive {
             if value == 0 {

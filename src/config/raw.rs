@@ -49,6 +49,8 @@ pub struct Raw {
     pub hooks: super::subscription::Hooks,
     /// Who is told of outcomes.
     pub subscription: Vec<super::subscription::RawSubscription>,
+    /// Outside events that pause and resume.
+    pub trigger: Vec<super::trigger::RawTrigger>,
 }
 
 /// `[gateway]`
@@ -169,6 +171,8 @@ pub struct Limits {
     pub idle_ms: u64,
     pub pool_connections: usize,
     pub streams: u32,
+    pub trigger_body_bytes: usize,
+    pub trigger_events: usize,
     pub connections: usize,
     pub connections_per_address: usize,
     pub requests: usize,
@@ -218,6 +222,8 @@ impl Default for Limits {
             idle_ms: 60_000,
             pool_connections: 256,
             streams: 128,
+            trigger_body_bytes: 256 << 10,
+            trigger_events: 10_000,
             connections: 16_384,
             connections_per_address: 4_096,
             requests: 1_024,

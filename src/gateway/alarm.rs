@@ -5,17 +5,20 @@ use std::sync::Arc;
 
 use futures_util::future::LocalBoxFuture;
 
+use super::hooks::Unrecorded;
 use super::metrics::Metrics;
 use crate::change::Journal;
 use crate::change::inventory::Usage;
 use crate::change::journal::{
-    Begun, Event, Intent, IntentId, Later, OpenIntent, Outcome, Record, Settled, Unwritten,
+    Action, Begun, Event, Intent, IntentId, Later, OpenIntent, Outcome, Record, Settled, Unwritten,
 };
+use crate::config::trigger::PREFIX;
 
 /// A journal whose alarms are counted.
 pub(crate) struct Alarming {
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) unrecorded: Unrecorded,
 }
 
 impl Journal for Alarming {
@@ -24,9 +27,20 @@ impl Journal for Alarming {
         intent: Intent,
         conversation: Option<String>,
     ) -> LocalBoxFuture<'static, Result<Begun, Unwritten>> {
+        // A pause goes on without its record; who gives back a lease must know of it all the same.
+        let clients = intent.plan.action == Action::Pause && !intent.client.starts_with(PREFIX);
+        let pauses = conversation.clone().filter(|_| clients);
+        let (upstream, unrecorded) = (Arc::clone(&intent.upstream), self.unrecorded.clone());
         let (begun, metrics) =
             (self.journal.begin(intent, conversation), Arc::clone(&self.metrics));
-        Box::pin(async move { begun.await.inspect_err(|_| metrics.alarm("ledger-unwritten")) })
+        Box::pin(async move {
+            begun.await.inspect_err(|_| {
+                metrics.alarm("ledger-unwritten");
+                if let Some(conversation) = pauses {
+                    unrecorded.paused(&upstream, &conversation);
+                }
+            })
+        })
     }
 
     fn open_on(
@@ -65,6 +79,10 @@ impl Journal for Alarming {
             | Event::PauseRepeated
             | Event::ActedForCaller { .. }
             | Event::ActedUnproven
+            | Event::ActedForTrigger { .. }
+            | Event::LeaseOpened { .. }
+            | Event::LeaseEnded { .. }
+            | Event::LeaseOverdue { .. }
             | Event::Recovered => {}
         }
         self.journal.record(record);

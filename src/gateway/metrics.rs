@@ -26,6 +26,7 @@ pub struct Metrics {
     deliveries: Family<DeliveryLabels, Counter>,
     delivery_backlog: Family<SubscriptionLabels, Gauge>,
     delivery_oldest: Family<SubscriptionLabels, Gauge>,
+    events: Family<EventLabels, Counter>,
     turned_away: Family<LimitLabels, Counter>,
     reloads: Family<ReloadLabels, Counter>,
     /// Client connections that are open.
@@ -110,6 +111,12 @@ struct SubscriptionLabels {
     subscription: String,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct EventLabels {
+    trigger: String,
+    result: &'static str,
+}
+
 // === impl Metrics ===
 
 impl Metrics {
@@ -128,6 +135,7 @@ impl Metrics {
             metrics.unknown.clone(),
         );
         registry.register("alarms", "What a person has to look at", metrics.alarms.clone());
+        registry.register("trigger_events", "Events for triggers", metrics.events.clone());
         registry.register(
             "deliveries",
             "Tries of deliveries by what they came to",
@@ -177,6 +185,11 @@ impl Metrics {
 
     pub(crate) fn adapted(&self, change: &str) {
         self.changes.get_or_create(&ChangeLabels { change: change.to_owned() }).inc();
+    }
+
+    /// An event came for a trigger: what became of it.
+    pub(crate) fn event(&self, trigger: &str, result: &'static str) {
+        self.events.get_or_create(&EventLabels { trigger: trigger.to_owned(), result }).inc();
     }
 
     /// Something happened that a person has to look at.

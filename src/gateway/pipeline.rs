@@ -26,7 +26,7 @@ use super::route::Route;
 use super::visit::Visit;
 use super::wire::Refusal;
 use super::worker::Worker;
-use super::{authority, chosen, cors, headers, respond, target, upgrade};
+use super::{authority, chosen, cors, headers, hooks, respond, target, upgrade};
 use crate::change::call::retained;
 use crate::change::mark;
 use crate::change::{Call, Exchange, Principal};
@@ -64,6 +64,10 @@ async fn walk(
 ) -> Response<Body> {
     let started = Instant::now();
 
+    // Events for triggers are recgate's own to answer, and go no further.
+    if hooks::are_meant(raw_target(&request)) {
+        return hooks::receive(worker, id, request).await;
+    }
     // Which upstream, and so which API and which dialect.
     let route = match route(&worker, &request) {
         Ok(route) => route,

@@ -10,20 +10,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Method;
-use tokio::time::Instant;
-use uuid::Uuid;
-
-use super::chosen::Promised;
-use super::forward::Forward;
-use super::passage::Passage;
-use super::route::{Leg, Route};
-use super::visit::Visit;
+use super::errand::Errand;
 use super::worker::{Current, Worker};
+use crate::change::Principal;
 use crate::change::journal::{OpenIntent, Outcome, settle_at_last};
 use crate::change::terms::Terms;
-use crate::change::{Exchange, Principal};
-use crate::error::Blame;
 
 /// How often dead gateways are looked for.
 const EVERY: Duration = Duration::from_secs(5);
@@ -89,27 +80,10 @@ async fn outcome(worker: &Rc<Worker>, open: OpenIntent) -> Outcome {
     }
     let mut terms = Terms::clone(worker.site.clients.fallback());
     terms.client = Arc::from(&*open.client);
-    let terms = Arc::new(terms);
-    let id = Uuid::now_v7();
-    let deadline = Instant::now() + terms.deadline;
-    let exchange = Rc::new(Exchange::new(
-        id,
-        Arc::clone(&terms),
-        Arc::clone(&upstream.config.name),
-        upstream.config.dialect,
-        deadline,
-        Arc::clone(&worker.site.lasting.journal),
-    ));
-    let route = Route { upstream: Arc::clone(upstream), leg: Leg::Api, target: "/".to_owned() };
-    let promised = Promised::plain(terms);
-    let visit =
-        Rc::new(Visit::new(Rc::clone(worker), id, promised, Passage::own(id), &route, Method::GET));
     // Every call has a patience of its own.
-    let deadline = Instant::now() + Duration::from_hours(1);
-    let next = Rc::new(Forward { visit, deadline, author: Blame::Change });
-    let outcome = change.recover(Rc::clone(&exchange), open, next).await;
-    for work in exchange.take_afterwards() {
-        worker.follow_up(work);
-    }
+    let errand = Errand::new(worker, upstream, Arc::new(terms), Duration::from_hours(1));
+    let next = Rc::clone(&errand.next);
+    let outcome = change.recover(Rc::clone(&errand.exchange), open, next).await;
+    errand.follow_up();
     outcome
 }

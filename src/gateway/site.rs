@@ -13,7 +13,7 @@
 //! | connections to an upstream | where servers, certificates and bounds are the same; others close as they become idle |
 //! | how many connections are open | always; new bounds hold for the next connection |
 //! | requests under way | where the bounds are the same; else those of before are not counted in the new ones |
-//! | findings, metrics, the ledger | always |
+//! | findings, metrics, the ledger, triggers and what they have begun | always |
 //!
 //! An upstream of another name is another upstream, which remembers nothing.
 
@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use super::StartError;
 use super::door::{Door, Most};
+use super::hooks::Hooks;
 use super::identify::Clients;
 use super::load::Load;
 use super::metrics::Metrics;
@@ -52,6 +53,7 @@ pub(crate) struct Lasting {
     pub(crate) coverage: Coverage,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) hooks: Arc<Hooks>,
     pub(crate) door: Arc<Door>,
     /// Where the mock listens, where one runs.
     pub(crate) mock: Option<SocketAddr>,

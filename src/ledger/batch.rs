@@ -15,9 +15,11 @@ use super::command::{What, Write};
 use super::fan::Fan;
 use super::key::Key;
 use super::record::{Head, Kind, Record};
+use super::shelf;
 use super::store::{self, Backend, Statement, Store, StoreError, Value};
 use super::told::Told;
 use crate::change::journal::{Begun, IntentId, Later, OpenIntent, Place, Settled, Standing};
+use crate::hook::shelf::{Admitted, Arrival, Held};
 use crate::limits::LEDGER_LATER;
 
 /// Rows of one `VALUES` list: each has up to eight values, and PostgreSQL takes 65,535.
@@ -36,6 +38,8 @@ pub(super) enum Done {
     Begun(Begun),
     Settled(Settled),
     Noted,
+    Admitted(Admitted),
+    Saved(Held),
 }
 
 /// What a transaction wrote, once it is durable.
@@ -64,6 +68,8 @@ pub(super) async fn write(
     let mut begun: Vec<Row> = Vec::new();
     let mut done = Vec::with_capacity(writes.len());
     let mut told = Vec::new();
+    let arrivals: Vec<&Arrival> = writes.iter().filter_map(Write::arrival).collect();
+    let mut admitted = shelf::admit(store, &arrivals).await?.into_iter();
     for write in writes {
         match &write.what {
             What::Begin(intent, _) => {
@@ -101,10 +107,22 @@ pub(super) async fn write(
                 done.push(Done::Noted);
             }
             What::Tell(_) => done.push(Done::Noted),
+            What::Admit(..) => {
+                // One answer each: were there none, silence is no success.
+                done.push(Done::Admitted(admitted.next().unwrap_or(Admitted::Full)));
+            }
+            What::Save(page, _) => {
+                let held = shelf::save(store, chain.writer, page, now).await?;
+                if held == Held::Ours {
+                    let events = shelf::events(&page.notices);
+                    told.extend(events.iter().map(|event| Told::of_event(event, None)));
+                }
+                done.push(Done::Saved(held));
+            }
         }
         let once = match &write.what {
             What::Tell(once) => once.as_deref(),
-            What::Begin(..) | What::Settle(..) | What::Note(..) => None,
+            _ => None,
         };
         told.extend(write.events.iter().map(|event| Told::of_event(event, once)));
     }
@@ -189,7 +207,7 @@ async fn close(
         .iter()
         .filter_map(|write| match &write.what {
             What::Settle(id, ..) => Some(Value::from(id.0)),
-            What::Begin(..) | What::Note(..) | What::Tell(_) => None,
+            _ => None,
         })
         .collect();
     let mut closed = HashMap::new();
@@ -329,7 +347,7 @@ async fn name_those_before(
     }
     let turns = done.iter_mut().filter_map(|done| match done {
         Done::Begun(begun) => Some(begun),
-        Done::Settled(_) | Done::Noted => None,
+        _ => None,
     });
     for (turn, row) in turns.zip(begun) {
         let (Some(place), Some(key)) = (&mut turn.turn, &row.intent.conversation) else { continue };
@@ -369,7 +387,7 @@ pub(super) async fn since(
     fence: u64,
 ) -> Result<Vec<Later>, StoreError> {
     let select = format!(
-        "SELECT i.chain, i.state, r.body FROM ledger_intents i \
+        "SELECT i.chain, i.state, r.at, r.body FROM ledger_intents i \
          JOIN ledger_records r ON r.writer = i.chain AND r.seq = i.seq \
          WHERE i.conversation = $1 AND i.fence > $2 AND i.state <> 'void' \
          ORDER BY i.fence DESC LIMIT {LEDGER_LATER}"
@@ -380,6 +398,8 @@ pub(super) async fn since(
         let body = body::intent(&row)?;
         later.push(Later {
             fence: body.fence.unwrap_or_default(),
+            at: store::time(&row, "at")?,
+            client: body.client,
             action: body.plan.action,
             begun_by: store::id(&row, "chain")?,
             standing: match &*store::text(&row, "state")? {

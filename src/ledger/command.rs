@@ -8,9 +8,11 @@ use super::body::IntentBody;
 use super::deliveries::{Backlog, Filter, Redrive, Shown};
 use super::fan::Fan;
 use super::record::Record;
+use super::shelf::Ask;
 use super::told::Told;
 use crate::change::journal::{Begun, IntentId, Later, OpenIntent, Outcome, Settled, Unwritten};
 use crate::hook::delivery::{Report, Turn, Want};
+use crate::hook::shelf::{Admitted, Arrival, Held, Page};
 
 /// Where an answer goes. Nobody may be waiting any more.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, Unwritten>>;
@@ -43,6 +45,8 @@ pub(super) enum Command {
     Backlog(Reply<(Vec<Backlog>, u64)>),
     /// Remove what is older.
     Prune(Timestamp, Reply<u64>),
+    /// What triggers keep.
+    Shelf(Ask),
     /// End in order.
     Close(oneshot::Sender<()>),
 }
@@ -61,6 +65,8 @@ pub(super) enum What {
     Note(String, Option<Told>, Reply<()>),
     /// Events alone; all of them once only, where a text says what once means.
     Tell(Option<String>),
+    Admit(Box<Arrival>, Reply<Admitted>),
+    Save(Box<Page>, Reply<Held>),
 }
 
 /// An event for subscriptions, written in the transaction of what it tells.
@@ -120,9 +126,21 @@ impl Write {
             What::Settle(..) => 512,
             What::Note(text, ..) => text.len() + 256,
             What::Tell(_) => 0,
+            What::Admit(..) => 1024,
+            What::Save(page, _) => {
+                page.state.as_ref().map_or(0, String::len) + page.notices.len() * 1024 + 512
+            }
         };
         // An event's size is limited where it is taken in.
         what + self.events.len() * 1024
+    }
+
+    /// The event, where it is one.
+    pub(super) fn arrival(&self) -> Option<&Arrival> {
+        match &self.what {
+            What::Admit(arrival, _) => Some(arrival),
+            _ => None,
+        }
     }
 
     /// Tells whoever waits that it is not on record.
@@ -132,6 +150,8 @@ impl Write {
             What::Settle(.., reply) => drop(reply.send(Err(Unwritten))),
             What::Note(.., reply) => drop(reply.send(Err(Unwritten))),
             What::Tell(_) => tracing::error!("events are lost: the ledger cannot be written"),
+            What::Admit(_, reply) => drop(reply.send(Err(Unwritten))),
+            What::Save(_, reply) => drop(reply.send(Err(Unwritten))),
         }
     }
 }

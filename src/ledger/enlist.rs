@@ -113,7 +113,7 @@ pub(super) async fn still_open(
 ) -> Result<Vec<Write>, StoreError> {
     let id = |write: &Write| match &write.what {
         What::Settle(id, ..) => Some(id.0),
-        What::Begin(..) | What::Note(..) | What::Tell(_) => None,
+        _ => None,
     };
     let mut select =
         Statement::varying("SELECT id FROM ledger_intents WHERE state = 'open' AND owner = ");

@@ -8,6 +8,7 @@ mod killed;
 #[path = "../../tests/it/harness/postgres.rs"]
 mod postgres;
 mod proof;
+mod shelf;
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};

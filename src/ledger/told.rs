@@ -65,6 +65,11 @@ impl Told {
             | Recorded::PauseRepeated
             | Recorded::ActedForCaller { .. }
             | Recorded::ActedUnproven
+            | Recorded::ActedForTrigger { .. }
+            // That a lease expired is told by the page that ends it.
+            | Recorded::LeaseOpened { .. }
+            | Recorded::LeaseEnded { .. }
+            | Recorded::LeaseOverdue { .. }
             | Recorded::Recovered => return None,
         };
         let subject = body::subject(&record.subject);

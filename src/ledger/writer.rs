@@ -202,7 +202,7 @@ impl Writer {
                 Err(Failed::AtCommit(error)) => {
                     self.in_doubt.extend(writes.iter().filter_map(|write| match &write.what {
                         What::Begin(body, _) => Some(body.id),
-                        What::Settle(..) | What::Note(..) | What::Tell(_) => None,
+                        _ => None,
                     }));
                     self.lose(&error).await;
                     break;
@@ -306,6 +306,10 @@ impl Writer {
             Command::Prune(before, reply) => {
                 hand_over(reply, prune::prune_all(store, chain, before).await)
             }
+            Command::Shelf(ask) => match timeout(LIMIT, ask.answer(store, chain)).await {
+                Ok(failed) => failed,
+                Err(_) => Some(StoreError::TooSlow),
+            },
         };
         if let Some(error) = failed {
             self.lose(&error).await;
@@ -462,6 +466,8 @@ fn answer(writes: Vec<Write>, done: Vec<Done>) {
             (What::Settle(.., reply), Done::Settled(settled)) => drop(reply.send(Ok(settled))),
             (What::Note(.., reply), Done::Noted) => drop(reply.send(Ok(()))),
             (What::Tell(_), Done::Noted) => {}
+            (What::Admit(_, reply), Done::Admitted(done)) => drop(reply.send(Ok(done))),
+            (What::Save(_, reply), Done::Saved(held)) => drop(reply.send(Ok(held))),
             // The answers are made one by one from the writes; were they not, silence is no success.
             (what, _) => Write { what, events: Vec::new() }.refuse(),
         }
@@ -483,6 +489,7 @@ fn refuse(command: Command) {
         Command::Redrive(_, reply) | Command::Prune(_, reply) => {
             let _ = reply.send(Err(Unwritten));
         }
+        Command::Shelf(ask) => ask.refuse(),
     }
 }
 

@@ -117,6 +117,7 @@ impl Lane {
             coverage: Coverage::default(),
             metrics: Metrics::register(&mut Registry::default()),
             journal: Arc::new(ledger.clone()),
+            shelf: Arc::new(ledger.clone()),
         };
         let gateway = Gateway::bind(&config, Some(lane.mock.address), sinks)?;
         let address = gateway.address();
@@ -312,6 +313,7 @@ fn isolated(config: &Config, mock: &Mock, day: Date) -> (Config, Accounts) {
         upstream.address = Address::Mock;
         upstream.login = Address::Mock;
         upstream.ca_file = None;
+        upstream.identity = None;
         if upstream.as_of == ContractDate::Latest {
             upstream.as_of = ContractDate::On(day);
         }

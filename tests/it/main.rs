@@ -17,6 +17,7 @@ mod clients;
 mod commands;
 mod dialects;
 mod framing;
+mod hooks;
 mod json_schema;
 mod ledger;
 mod limits;

@@ -14,8 +14,8 @@ use crate::change::call::canonical;
 use crate::change::journal::{Action, Plan};
 use crate::json::{self, FaultKind, Node};
 
-/// The nine media of the announcement.
-const MEDIA: [&str; 9] = [
+/// The nine media of the announcement, as paths spell them.
+pub const MEDIA: [&str; 9] = [
     "calls",
     "callbacks",
     "chats",

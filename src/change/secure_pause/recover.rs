@@ -122,7 +122,7 @@ impl Left {
 
     /// Sends the newest pause after `fence` again, where no resume came after it.
     async fn hold(&self, fence: u64) {
-        let newest = self.fleet.since(fence).await.and_then(|later| later.last().copied());
+        let newest = self.fleet.since(fence).await.and_then(|mut later| later.pop());
         let Some(newest) = newest.filter(|it| it.action == Action::Pause) else { return };
         let plan = self.pause.plan();
         let Again::Placed(place) = self.fleet.placed_after(newest.fence, &WEM_449, plan).await

@@ -14,6 +14,7 @@ use crate::change::terms::{Authority, DateChoice, Policy, Terms};
 use crate::config::checked::{KnownBy, Says, version};
 use crate::config::network::NetworkError;
 use crate::config::raw::{self, HeaderMatch, Vendor};
+use crate::config::trigger::PREFIX;
 use crate::contract::ContractDate;
 
 /// Headers whose loss would change what a request means.
@@ -50,6 +51,9 @@ impl Checking<'_> {
             let key = format!("client.{}", client.name);
             if !names.insert(&client.name) || client.name == "default" {
                 self.fault(&format!("{key}.name"), "is taken by another client");
+            }
+            if client.name.starts_with(PREFIX) {
+                self.fault(&format!("{key}.name"), "must not begin as the names of triggers do");
             }
             let own = raw::Terms {
                 as_of: client.as_of,

@@ -19,7 +19,7 @@ use crate::ledger::{
 
 const LEASE: Duration = Duration::from_secs(30);
 
-async fn subscribe(ledger: &Ledger, all: &[(&str, &[&str])]) {
+pub(super) async fn subscribe(ledger: &Ledger, all: &[(&str, &[&str])]) {
     let subscribers = all.iter().map(|(name, events)| Subscriber {
         name: Arc::from(*name),
         events: events.iter().map(|it| it.parse().unwrap()).collect(),
@@ -31,7 +31,7 @@ fn want(subscription: &str, most: usize) -> Want {
     Want { subscription: Arc::from(subscription), mark: Arc::from("m"), most, lease: LEASE }
 }
 
-async fn claim(ledger: &Ledger, subscription: &str, most: usize) -> Vec<Claimed> {
+pub(super) async fn claim(ledger: &Ledger, subscription: &str, most: usize) -> Vec<Claimed> {
     let turn = ledger.deliver(Vec::new(), vec![want(subscription, most)]).await.unwrap();
     turn.claimed
 }

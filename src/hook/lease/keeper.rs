@@ -1,0 +1,628 @@
+//! One turn on one conversation: what has come, what is known, what is to be done.
+//!
+//! The order is: commands of others since the last turn, then the events by their own time, then
+//! what has lasted too long, and then either the pause is held or it is given back. Nothing is sent
+//! before the book says so, durably; but a pause goes on where the book cannot be saved, because a
+//! pause that is lost is worse than one that nobody remembers. A resume does not.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::book::{Book, Found, Lease, Pending, Standing, Waits, after};
+use super::{Alarm, Cause, Done, Happened, Seen, Turn, Wanted, Whose, World};
+use crate::change::journal::Standing as Progress;
+use crate::hook::shelf::{Held, Lane, Notice, Outcome, Settled, Waiting};
+use crate::hook::trigger::{Hold, OnExpiry, Order};
+use crate::limits::{LEASE_SOURCES, LEASES_PER_CONVERSATION};
+
+/// How long a read may show the state of before a pause or resume that was accepted.
+pub(super) const LAG: Duration = Duration::from_secs(5);
+/// Before a look is repeated that may have come too early, or a command that is not finished.
+const AGAIN: Duration = Duration::from_millis(500);
+/// Before the first repetition of something that failed; doubled from then on.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+/// The longest time between two tries.
+const LONGEST_RETRY: Duration = Duration::from_mins(1);
+/// Failed resumes, or looks before one, after which it is left to a person.
+pub(super) const TRIES: u32 = 10;
+/// Between two looks at a conversation whose lease is overdue.
+const LOOK_AGAIN: Duration = Duration::from_mins(10);
+/// How long a lease that is overdue goes on before it is given up, paused.
+const GIVEN_UP: Duration = Duration::from_hours(24);
+
+/// Another gateway has the conversation now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost;
+
+/// A turn under way.
+struct Keeper<'a> {
+    lane: &'a Lane,
+    book: &'a mut Book,
+    world: &'a dyn World,
+    turn: Turn,
+    now: Timestamp,
+    /// A client's command that has not ended.
+    undecided: bool,
+    /// The ledger cannot be asked what others do.
+    blind: bool,
+    /// A resume of recgate's own is on record that the book does not know the end of.
+    resumed: bool,
+    /// Sources that opened a lease in this turn.
+    opened: Vec<String>,
+}
+
+/// Takes a book through one turn. What it comes to has to be saved.
+pub async fn keep(
+    lane: &Lane,
+    book: &mut Book,
+    waiting: Vec<Waiting>,
+    world: &dyn World,
+) -> Result<Turn, Lost> {
+    let now = world.now();
+    let mut keeper = Keeper {
+        lane,
+        book,
+        world,
+        turn: Turn::default(),
+        now,
+        undecided: false,
+        blind: false,
+        resumed: false,
+        opened: Vec::new(),
+    };
+    keeper.hear().await;
+    keeper.apply(waiting);
+    keeper.expire().await;
+    if keeper.book.leases.is_empty() {
+        keeper.release().await?;
+    } else {
+        keeper.hold().await?;
+    }
+    if keeper.undecided && keeper.book.standing != Standing::Free {
+        keeper.due(after(keeper.now, AGAIN));
+    }
+    if let Some(forgotten) = keeper.book.forget(keeper.now) {
+        keeper.due(forgotten);
+    }
+    for lease in &keeper.book.leases {
+        let due = if lease.overdue { after(keeper.now, LOOK_AGAIN) } else { lease.until };
+        keeper.turn.due = Some(keeper.turn.due.map_or(due, |at| at.min(due)));
+    }
+    Ok(keeper.turn)
+}
+
+// === impl Keeper ===
+
+impl Keeper<'_> {
+    /// Takes the commands of others into account, up to the first that has not ended.
+    async fn hear(&mut self) {
+        let Some(commands) = self.world.commands(self.book.seen).await else {
+            self.blind = true;
+            return;
+        };
+        self.blind = false;
+        self.undecided = false;
+        let own_pause = commands
+            .iter()
+            .filter(|it| it.whose == Whose::Ours && it.wanted == Wanted::Pause)
+            .map(|it| it.fence)
+            .max();
+        for command in commands {
+            match (command.whose, command.wanted) {
+                (Whose::Ours, Wanted::Pause) => {}
+                (Whose::Ours, Wanted::Resume) => self.resumed = true,
+                (Whose::Clients, wanted) => {
+                    if command.standing == Progress::Open {
+                        // A pause holds from now on, whatever becomes of it; what is counted is
+                        // counted when it has ended.
+                        self.undecided = true;
+                        return;
+                    }
+                    match wanted {
+                        Wanted::Pause => self.book.client_paused = Some(command.at),
+                        Wanted::Resume => {
+                            self.book.client_paused = None;
+                            self.book.resumed_at = Some(command.at);
+                            // One that was overtaken by recgate's own pause ends nothing.
+                            if own_pause.is_none_or(|own| own < command.fence) {
+                                self.person_resumed(&[]);
+                                self.book.standing = Standing::Free;
+                            }
+                        }
+                    }
+                }
+            }
+            self.book.seen = self.book.seen.max(command.fence);
+        }
+    }
+
+    // === what has come ===
+
+    fn apply(&mut self, mut waiting: Vec<Waiting>) {
+        waiting.sort_by_key(|it| (it.at, it.received));
+        for event in waiting {
+            match &event.order {
+                Order::Pause(hold) | Order::Resume(hold) => {
+                    let late = self.book.is_late(&hold.source, event.at, event.received);
+                    if late {
+                        self.settle(event.id, Outcome::Superseded);
+                        continue;
+                    }
+                    self.book.last = Some((hold.trigger.clone(), hold.source.clone(), event.id));
+                    self.turn.applied.push(event.id);
+                    if matches!(event.order, Order::Pause(_)) {
+                        self.open(event.id, hold);
+                    } else {
+                        self.close(event.id, hold);
+                    }
+                }
+                Order::Protect(_) | Order::Revoke(_) | Order::Nothing => {
+                    self.settle(event.id, Outcome::Nothing);
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, event: Uuid, hold: &Hold) {
+        if self.book.conversation.is_empty() {
+            self.book.conversation.clone_from(&hold.conversation);
+        }
+        if self.book.medium.is_none() {
+            self.book.medium.clone_from(&hold.medium);
+        }
+        let lease = Lease {
+            trigger: hold.trigger.clone(),
+            source: hold.source.clone(),
+            reason: hold.reason.clone(),
+            since: self.now,
+            until: after(self.now, hold.terms.max_pause),
+            terms: hold.terms,
+            event,
+            overdue: false,
+        };
+        self.opened.push(hold.source.clone());
+        let full = self.book.leases.len() >= LEASES_PER_CONVERSATION;
+        match self.book.leases.iter_mut().find(|it| it.source == hold.source) {
+            Some(held) => *held = lease,
+            None if full => {
+                self.world.alarm(Alarm::TooMany);
+                return self.settle(event, Outcome::TooManyHolders);
+            }
+            None => self.book.leases.push(lease),
+        }
+        self.world.record(&hold.trigger, &hold.source, Happened::Opened);
+        // While the upstream accepts nothing, sources may come and go for hours.
+        if self.book.open.len() >= LEASE_SOURCES
+            && let Some(place) = self.book.open.iter().position(|it| it.told.is_some())
+        {
+            self.book.open.remove(place);
+        }
+        self.book.open.push(Pending { id: event, waits: Waits::Pause, told: None });
+    }
+
+    fn close(&mut self, event: Uuid, hold: &Hold) {
+        let place = self.book.leases.iter().position(|it| it.source == hold.source);
+        let Some(place) = place else { return self.settle(event, Outcome::NotHeld) };
+        let lease = self.book.leases.remove(place);
+        self.opened.retain(|it| *it != lease.source);
+        self.world.record(&lease.trigger, &lease.source, Happened::Closed);
+        if !self.book.leases.is_empty() {
+            return self.settle(event, Outcome::StillHeld);
+        }
+        self.book.release_at = Some(after(self.now, lease.terms.settle));
+        self.book.open.push(Pending { id: event, waits: Waits::Resume, told: None });
+    }
+
+    /// Ends the leases that are held for too long, or calls a person.
+    async fn expire(&mut self) {
+        let now = self.now;
+        let (mut overdue, mut ended) = (false, Vec::new());
+        for lease in &mut self.book.leases {
+            match lease.terms.on_expiry {
+                _ if lease.until > now => {}
+                OnExpiry::Resume => ended.push(lease.source.clone()),
+                OnExpiry::Alarm if !lease.overdue => {
+                    lease.overdue = true;
+                    ended.push(lease.source.clone());
+                }
+                OnExpiry::Alarm => overdue = true,
+            }
+        }
+        for source in ended {
+            let place = self.book.leases.iter().position(|it| it.source == source);
+            let Some(place) = place else { continue };
+            let terms = self.book.leases[place].terms.on_expiry;
+            let what = match terms {
+                OnExpiry::Resume => Happened::Expired,
+                OnExpiry::Alarm => Happened::Overdue,
+            };
+            let trigger = self.book.leases[place].trigger.clone();
+            self.world.record(&trigger, &source, what);
+            self.notice("recording.lease_expired", &source);
+            if terms == OnExpiry::Alarm {
+                self.world.alarm(Alarm::Expired);
+                continue;
+            }
+            self.book.leases.remove(place);
+            if self.book.leases.is_empty() {
+                self.book.release_at = Some(now);
+            }
+        }
+        if overdue {
+            self.look_at_overdue().await;
+        }
+    }
+
+    /// A conversation whose lease goes on too long may be over; if not, it is given up in the end.
+    async fn look_at_overdue(&mut self) {
+        if self.world.look(self.book).await == Seen::Ended {
+            return self.conversation_ended();
+        }
+        let now = self.now;
+        let given_up = |it: &Lease| it.overdue && after(it.until, GIVEN_UP) <= now;
+        if self.book.leases.iter().any(given_up) {
+            self.book.leases.retain(|it| !given_up(it));
+            self.world.alarm(Alarm::Expired);
+            if self.book.leases.is_empty() {
+                self.book.standing = Standing::Unsure;
+            }
+        }
+    }
+
+    // === holding ===
+
+    async fn hold(&mut self) -> Result<(), Lost> {
+        self.book.release_at = None;
+        let opened = !self.opened.is_empty();
+        match self.book.standing {
+            Standing::Ours { .. } | Standing::Others | Standing::Unsure if !opened => {}
+            Standing::Ours { .. } | Standing::Others | Standing::Unsure => self.look_again().await,
+            Standing::Free => self.look_first().await,
+            Standing::Resuming => self.book.standing = Standing::Pausing { found: Found::Active },
+            Standing::Pausing { .. } => {}
+        }
+        if self.book.leases.is_empty() {
+            self.settle_all(Outcome::Ended, Outcome::Ended);
+            return Ok(());
+        }
+        if let Standing::Pausing { found } = self.book.standing {
+            let waits = self.book.retry_at.filter(|at| *at > self.now && !opened);
+            match waits {
+                Some(at) => self.due(at),
+                None => self.pause(found).await?,
+            }
+        } else {
+            self.settle_waiting(Waits::Pause, Outcome::AlreadyPaused);
+        }
+        // What waited for a resume has been overtaken by another hold.
+        self.settle_waiting(Waits::Resume, Outcome::StillHeld);
+        Ok(())
+    }
+
+    /// The first lease: what is there?
+    async fn look_first(&mut self) {
+        let stale = self.book.resumed_at.is_some_and(|at| self.is_recent(at));
+        self.book.standing = match self.world.look(self.book).await {
+            // A read may show the state of before a resume; sending the pause again does no harm.
+            Seen::Paused if stale => Standing::Pausing { found: Found::Active },
+            Seen::Paused => Standing::Others,
+            // It may end before the lease does.
+            Seen::HeldBack => Standing::Pausing { found: Found::Paused },
+            Seen::Active => {
+                if !self.client_paused_lately() {
+                    self.book.client_paused = None;
+                }
+                Standing::Pausing { found: Found::Active }
+            }
+            Seen::Ended => return self.conversation_ended(),
+            Seen::Unreadable => {
+                self.world.alarm(Alarm::Unreadable);
+                Standing::Pausing { found: Found::Unknown }
+            }
+        };
+    }
+
+    /// Another lease: is it still paused?
+    async fn look_again(&mut self) {
+        let found = match self.book.standing {
+            Standing::Others => Found::Paused,
+            Standing::Unsure => Found::Unknown,
+            _ => Found::Active,
+        };
+        let lagging = matches!(self.book.standing, Standing::Ours { since } if self.is_recent(since))
+            || self.client_paused_lately();
+        match self.world.look(self.book).await {
+            Seen::Paused => {}
+            Seen::Active if !lagging => {
+                let opened = std::mem::take(&mut self.opened);
+                self.person_resumed(&opened);
+                self.opened = opened;
+                self.book.client_paused = None;
+                self.book.standing = Standing::Pausing { found: Found::Active };
+            }
+            // Sending it again does no harm.
+            Seen::Active | Seen::HeldBack | Seen::Unreadable => {
+                self.book.standing = Standing::Pausing { found };
+            }
+            Seen::Ended => self.conversation_ended(),
+        }
+    }
+
+    async fn pause(&mut self, found: Found) -> Result<(), Lost> {
+        if self.save().await == Some(Held::Lost) {
+            return Err(Lost);
+        }
+        let done = self.world.set(Wanted::Pause, &self.cause(), self.book).await;
+        self.now = self.world.now();
+        if done == Done::Accepted {
+            self.book.standing = match found {
+                Found::Active => Standing::Ours { since: self.now },
+                Found::Paused => Standing::Others,
+                Found::Unknown => Standing::Unsure,
+            };
+            (self.book.failures, self.book.retry_at) = (0, None);
+            self.settle_waiting(Waits::Pause, Outcome::Paused);
+            let source = self.cause().source;
+            self.notice("recording.paused", &source);
+            return Ok(());
+        }
+        if self.book.failures == 0 {
+            let source = self.cause().source;
+            self.notice("recording.pause_failed", &source);
+        }
+        self.world.alarm(Alarm::PauseFailed);
+        self.failed();
+        for at in 0..self.book.open.len() {
+            let pending = &mut self.book.open[at];
+            if pending.waits == Waits::Pause && pending.told.is_none() {
+                pending.told = Some(Outcome::PauseFailed);
+                let id = pending.id;
+                self.turn.settled.push(Settled { id, outcome: Outcome::PauseFailed });
+            }
+        }
+        Ok(())
+    }
+
+    // === giving back ===
+
+    async fn release(&mut self) -> Result<(), Lost> {
+        // A pause that nobody wants any more, and that may have been sent.
+        if let Standing::Pausing { found } = self.book.standing {
+            (self.book.failures, self.book.retry_at) = (0, None);
+            self.book.standing = match found {
+                Found::Active => Standing::Ours { since: self.now },
+                Found::Paused => Standing::Others,
+                Found::Unknown => Standing::Unsure,
+            };
+        }
+        match self.book.standing {
+            Standing::Free | Standing::Pausing { .. } => {
+                self.end(Outcome::AlreadyActive);
+                Ok(())
+            }
+            Standing::Others => {
+                self.end(Outcome::HeldByAnother);
+                Ok(())
+            }
+            Standing::Unsure => {
+                self.world.alarm(Alarm::Unreadable);
+                self.end(Outcome::LeftPaused);
+                Ok(())
+            }
+            Standing::Resuming if self.resumed => {
+                self.was_resumed().await;
+                Ok(())
+            }
+            Standing::Resuming => {
+                self.book.standing = Standing::Ours { since: self.now };
+                self.give_back(self.now).await
+            }
+            Standing::Ours { since } => self.give_back(since).await,
+        }
+    }
+
+    /// A resume that was sent before this process began, as the ledger says.
+    async fn was_resumed(&mut self) {
+        match self.world.look(self.book).await {
+            Seen::Active | Seen::Ended => self.end(Outcome::Resumed),
+            // Somebody's pause since, or it never took effect: a person has to look.
+            Seen::Paused | Seen::HeldBack | Seen::Unreadable => {
+                self.world.alarm(Alarm::Unreadable);
+                self.end(Outcome::LeftPaused);
+            }
+        }
+    }
+
+    async fn give_back(&mut self, since: Timestamp) -> Result<(), Lost> {
+        let wait = [self.book.release_at, self.book.retry_at].into_iter().flatten().max();
+        if let Some(at) = wait.filter(|at| *at > self.now) {
+            self.due(at);
+            return Ok(());
+        }
+        // Nothing is resumed while a client's command is under way, or nobody knows of any.
+        if self.undecided || self.blind {
+            self.due(after(self.now, AGAIN));
+            return Ok(());
+        }
+        match self.world.look(self.book).await {
+            Seen::Ended => {
+                self.end(Outcome::Ended);
+                Ok(())
+            }
+            Seen::Active if self.is_recent(since) || self.client_paused_lately() => {
+                self.due(after(self.now, AGAIN));
+                Ok(())
+            }
+            Seen::Active => {
+                // Where the pause never got through there was nothing to resume.
+                if self.book.open.iter().all(|it| it.waits == Waits::Resume) {
+                    let cause = self.cause();
+                    self.world.record(&cause.trigger, &cause.source, Happened::PersonResumed);
+                }
+                self.book.client_paused = None;
+                self.end(Outcome::AlreadyActive);
+                Ok(())
+            }
+            Seen::Unreadable => {
+                if self.book.failures == 0 {
+                    self.world.alarm(Alarm::Unreadable);
+                }
+                self.failed();
+                if self.book.failures >= TRIES {
+                    self.end(Outcome::LeftPaused);
+                }
+                Ok(())
+            }
+            Seen::Paused | Seen::HeldBack if self.book.client_paused.is_some() => {
+                self.end(Outcome::HeldByAnother);
+                Ok(())
+            }
+            Seen::Paused | Seen::HeldBack => self.resume(since).await,
+        }
+    }
+
+    async fn resume(&mut self, since: Timestamp) -> Result<(), Lost> {
+        self.book.standing = Standing::Resuming;
+        match self.save().await {
+            Some(Held::Ours) => {}
+            Some(Held::Lost) => return Err(Lost),
+            None => {
+                self.book.standing = Standing::Ours { since };
+                self.due(after(self.now, FIRST_RETRY));
+                return Ok(());
+            }
+        }
+        let cause = self.cause();
+        let done = tokio::select! {
+            biased;
+            done = self.world.set(Wanted::Resume, &cause, self.book) => done,
+            // A pause does not wait for a resume that is under way; the queue of the conversation
+            // puts them in order.
+            () = self.world.pause_came() => {
+                self.book.standing = Standing::Pausing { found: Found::Active };
+                self.due(self.now);
+                return Ok(());
+            }
+        };
+        self.now = self.world.now();
+        match done {
+            Done::Accepted => {
+                self.notice("recording.resumed", &cause.source);
+                self.book.resumed_at = Some(self.now);
+                self.end(Outcome::Resumed);
+            }
+            Done::Superseded => {
+                self.book.standing = Standing::Ours { since };
+                self.due(after(self.now, AGAIN));
+            }
+            Done::Failed => {
+                if self.book.failures == 0 {
+                    self.world.alarm(Alarm::ResumeFailed);
+                }
+                self.book.standing = Standing::Ours { since };
+                self.failed();
+                if self.book.failures >= TRIES {
+                    self.world.alarm(Alarm::ResumeFailed);
+                    self.end(Outcome::ResumeFailed);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    // === small things ===
+
+    /// Nothing of recgate's is left here.
+    fn end(&mut self, outcome: Outcome) {
+        self.book.standing = Standing::Free;
+        self.book.release_at = None;
+        (self.book.failures, self.book.retry_at) = (0, None);
+        self.settle_all(outcome, outcome);
+    }
+
+    /// A person wants it recorded: every lease ends, but those that began after that.
+    fn person_resumed(&mut self, but: &[String]) {
+        let ended: Vec<Lease> =
+            self.book.leases.extract_if(.., |it| !but.contains(&it.source)).collect();
+        for lease in ended {
+            self.world.record(&lease.trigger, &lease.source, Happened::PersonResumed);
+        }
+        if self.book.leases.is_empty() {
+            self.settle_all(Outcome::AlreadyActive, Outcome::AlreadyActive);
+        }
+    }
+
+    fn conversation_ended(&mut self) {
+        for lease in std::mem::take(&mut self.book.leases) {
+            self.world.record(&lease.trigger, &lease.source, Happened::ConversationEnded);
+        }
+        self.end(Outcome::Ended);
+    }
+
+    fn settle(&mut self, id: Uuid, outcome: Outcome) {
+        self.book.open.retain(|it| it.id != id);
+        self.turn.settled.push(Settled { id, outcome });
+    }
+
+    fn settle_waiting(&mut self, waits: Waits, outcome: Outcome) {
+        let settled = self.book.open.extract_if(.., |it| it.waits == waits);
+        let settled = settled.map(|it| Settled { id: it.id, outcome });
+        self.turn.settled.extend(settled);
+    }
+
+    fn settle_all(&mut self, pauses: Outcome, resumes: Outcome) {
+        self.settle_waiting(Waits::Pause, pauses);
+        self.settle_waiting(Waits::Resume, resumes);
+    }
+
+    /// Saves the book before something is sent. `None` where it cannot be.
+    async fn save(&mut self) -> Option<Held> {
+        let saved = self.world.save(self.book, &self.turn).await;
+        if let Ok(Held::Ours) = saved {
+            // On record; the rest of the turn tells the rest.
+            self.turn = Turn { due: self.turn.due, ..Turn::default() };
+        }
+        saved.ok()
+    }
+
+    fn failed(&mut self) {
+        let wait = FIRST_RETRY * 2_u32.saturating_pow(self.book.failures.min(8));
+        self.book.failures = self.book.failures.saturating_add(1);
+        let at = after(self.now, wait.min(LONGEST_RETRY));
+        self.book.retry_at = Some(at);
+        self.due(at);
+    }
+
+    fn due(&mut self, at: Timestamp) {
+        self.turn.due = Some(self.turn.due.map_or(at, |due| due.min(at)));
+    }
+
+    fn is_recent(&self, at: Timestamp) -> bool {
+        after(at, LAG) > self.now
+    }
+
+    fn client_paused_lately(&self) -> bool {
+        self.book.client_paused.is_some_and(|at| self.is_recent(at))
+    }
+
+    fn cause(&self) -> Cause {
+        let (trigger, source, event) = self.book.last.clone().unwrap_or_default();
+        Cause { trigger, source, event }
+    }
+
+    fn notice(&mut self, kind: &'static str, source: &str) {
+        let lease = self.book.leases.iter().find(|it| it.source == source);
+        let payload = json!({
+            "upstream": self.lane.upstream,
+            "conversation": self.book.conversation,
+            "source": source,
+            "reason": lease.map(|it| &it.reason),
+            "at": self.now.to_string(),
+        });
+        let about = self.lane.key.clone();
+        self.turn.notices.push(Notice { kind, about, payload });
+    }
+}

@@ -1,0 +1,171 @@
+//! What the shelf promises triggers: an id once, a lane for one gateway, and nothing that comes
+//! meanwhile is missed.
+
+use jiff::{SignedDuration, Timestamp};
+use rstest::rstest;
+use uuid::Uuid;
+
+use super::deliveries::{claim, subscribe};
+use super::{Ledger, On, new};
+use crate::hook::shelf::{
+    Admitted, Arrival, Held, Lane, Notice, Outcome, Page, Settled, Shelf, Then, Told,
+};
+use crate::hook::trigger::Order;
+use crate::hook::trigger::payload::Asked;
+use crate::limits::TRIGGER_WAITING_PER_CONVERSATION;
+
+fn lane(key: &str) -> Lane {
+    Lane { upstream: "genesys".to_owned(), key: key.to_owned() }
+}
+
+fn arrival(key: &str, replay: Option<&str>) -> Arrival {
+    let order =
+        Order::Protect(Asked { trigger: "t".to_owned(), conversations: vec![key.to_owned()] });
+    let now = Timestamp::now();
+    Arrival {
+        id: Uuid::new_v4(),
+        replay: replay.map(str::to_owned),
+        lane: lane(key),
+        at: now,
+        received: now,
+        order,
+        most: 1_000,
+    }
+}
+
+fn page(key: &str, arrivals: u64, state: Option<&str>) -> Page {
+    Page {
+        lane: lane(key),
+        arrivals,
+        state: state.map(str::to_owned),
+        due: state.and_then(|_| Timestamp::now().checked_add(SignedDuration::from_hours(1)).ok()),
+        applied: Vec::new(),
+        settled: Vec::new(),
+        notices: Vec::new(),
+        then: Then::Release,
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_id_is_taken_once(#[values(On::Memory, On::Sqlite, On::Postgres)] on: On) {
+    let ledger = Ledger::open(new(on).await).await.unwrap();
+    let one = arrival("c1", Some("r1"));
+    let again = arrival("c2", Some("r1"));
+    assert_eq!(ledger.admit(one.clone()).await, Ok(Admitted::Durable));
+    assert_eq!(ledger.admit(again.clone()).await, Ok(Admitted::Replayed));
+    // Two in one commit, and any number without an id.
+    let (first, second) = (arrival("c3", Some("r2")), arrival("c3", Some("r2")));
+    let (first, second) = tokio::join!(ledger.admit(first), ledger.admit(second));
+    assert_eq!([first, second], [Ok(Admitted::Durable), Ok(Admitted::Replayed)]);
+    for _ in 0..2 {
+        assert_eq!(ledger.admit(arrival("c1", None)).await, Ok(Admitted::Durable));
+    }
+    assert_eq!(ledger.told(one.id).await, Ok(Some(Told::of(one.id, None))));
+    assert_eq!(ledger.told(again.id).await, Ok(None));
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_lane_is_one_gateways_until_it_lets_go(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let settings = new(on).await;
+    let ledger = Ledger::open(settings.clone()).await.unwrap();
+    let (first, second) = (arrival("c1", None), arrival("c1", None));
+    ledger.admit(first.clone()).await.unwrap();
+    let taken = ledger.take(Timestamp::now(), Vec::new(), 10).await.unwrap();
+    let [open] = &taken.lanes[..] else { panic!("{taken:?}") };
+    assert_eq!((open.waiting.len(), open.waiting[0].id), (1, first.id));
+    // Busy here, and nobody else's.
+    let busy = vec![lane("c1")];
+    assert!(ledger.take(Timestamp::now(), busy, 10).await.unwrap().lanes.is_empty());
+    let other = match on {
+        On::Postgres => {
+            let other = Ledger::open(settings).await.unwrap();
+            let taken = other.take(Timestamp::now(), Vec::new(), 10).await.unwrap();
+            assert!(taken.lanes.is_empty(), "{taken:?}");
+            assert_eq!(other.save(page("c1", 1, Some("x"))).await, Ok(Held::Lost));
+            other
+        }
+        _ => ledger.clone(),
+    };
+    // What comes meanwhile, on whichever gateway, makes it due as soon as it is let go.
+    other.admit(second.clone()).await.unwrap();
+    assert_eq!(ledger.has_pause(lane("c1")).await, Ok(false));
+    let settled = vec![Settled { id: first.id, outcome: Outcome::Protected }];
+    // What became of a pause its own outcome tells; a lease tells that it has expired.
+    let notices = ["recording.paused", "recording.lease_expired"].map(|kind| Notice {
+        kind,
+        about: "c1".to_owned(),
+        payload: serde_json::json!({ "conversation": "c1" }),
+    });
+    subscribe(&ledger, &[("all", &["*"])]).await;
+    let saved =
+        Page { settled, notices: notices.to_vec(), ..page("c1", open.arrivals, Some("state")) };
+    assert_eq!(ledger.save(saved.clone()).await, Ok(Held::Ours));
+    if on == On::Postgres {
+        assert_eq!(ledger.save(saved).await, Ok(Held::Lost), "it was let go");
+    }
+    let told = claim(&ledger, "all", 10).await;
+    assert_eq!(told.len(), 1, "told once: {told:?}");
+    assert!(told[0].payload.contains("recording.lease_expired"), "{told:?}");
+    let told = Told::of(first.id, Some(Outcome::Protected));
+    assert_eq!(ledger.told(first.id).await, Ok(Some(told)));
+    let taken = other.take(Timestamp::now(), Vec::new(), 10).await.unwrap();
+    let [open] = &taken.lanes[..] else { panic!("{taken:?}") };
+    assert_eq!((open.state.as_deref(), open.waiting.len()), (Some("state"), 1));
+    assert_eq!((open.waiting[0].id, &open.waiting[0].order), (second.id, &second.order));
+    // Due later: not now.
+    let applied = vec![second.id];
+    let saved = Page { applied, ..page("c1", open.arrivals, Some("more")) };
+    assert_eq!(other.save(saved).await, Ok(Held::Ours));
+    let taken = other.take(Timestamp::now(), Vec::new(), 10).await.unwrap();
+    assert!(taken.lanes.is_empty() && taken.next.is_some(), "{taken:?}");
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_dead_gateways_lanes_are_taken_over(#[values(On::Sqlite, On::Postgres)] on: On) {
+    let settings = new(on).await;
+    let one = Ledger::open(settings.clone()).await.unwrap();
+    one.admit(arrival("c1", Some("r1"))).await.unwrap();
+    assert_eq!(one.take(Timestamp::now(), Vec::new(), 10).await.unwrap().lanes.len(), 1);
+    let state = Page { then: Then::Keep, ..page("c1", 1, Some("kept")) };
+    assert_eq!(one.save(state).await, Ok(Held::Ours));
+    one.close().await;
+    let other = Ledger::open(settings).await.unwrap();
+    assert_eq!(other.admit(arrival("c1", Some("r1"))).await, Ok(Admitted::Replayed));
+    let later = Timestamp::now().checked_add(SignedDuration::from_hours(2)).unwrap();
+    let taken = other.take(later, Vec::new(), 10).await.unwrap();
+    assert_eq!(taken.lanes[0].state.as_deref(), Some("kept"));
+}
+
+#[rstest]
+#[tokio::test]
+async fn what_waits_has_limits(#[values(On::Memory, On::Postgres)] on: On) {
+    let ledger = Ledger::open(new(on).await).await.unwrap();
+    for _ in 0..TRIGGER_WAITING_PER_CONVERSATION {
+        assert_eq!(ledger.admit(arrival("c1", None)).await, Ok(Admitted::Durable));
+    }
+    assert_eq!(ledger.admit(arrival("c1", None)).await, Ok(Admitted::Full));
+    assert_eq!(ledger.admit(arrival("c2", None)).await, Ok(Admitted::Durable));
+    let full = Arrival { most: TRIGGER_WAITING_PER_CONVERSATION + 1, ..arrival("c3", None) };
+    assert_eq!(ledger.admit(full).await, Ok(Admitted::Full));
+}
+
+#[tokio::test]
+async fn what_has_ended_is_forgotten_in_time() {
+    let ledger = Ledger::open(new(On::Memory).await).await.unwrap();
+    let event = arrival("c1", Some("r1"));
+    ledger.admit(event.clone()).await.unwrap();
+    let taken = ledger.take(Timestamp::now(), Vec::new(), 10).await.unwrap();
+    let settled = vec![Settled { id: event.id, outcome: Outcome::Protected }];
+    let last = Page { settled, ..page("c1", taken.lanes[0].arrivals, None) };
+    assert_eq!(ledger.save(last).await, Ok(Held::Ours));
+    let taken = ledger.take(Timestamp::now(), Vec::new(), 10).await.unwrap();
+    assert!(taken.lanes.is_empty() && taken.next.is_none(), "its row is gone: {taken:?}");
+    ledger.sweep(Timestamp::UNIX_EPOCH).await.unwrap();
+    assert_eq!(ledger.admit(arrival("c1", Some("r1"))).await, Ok(Admitted::Replayed));
+    let later = Timestamp::now().checked_add(SignedDuration::from_hours(1)).unwrap();
+    ledger.sweep(later).await.unwrap();
+    assert_eq!(ledger.told(event.id).await, Ok(None));
+}

@@ -1,0 +1,476 @@
+//! Outside events pause and resume: what senders get, and what the vendor sees of it.
+//!
+//! The vendor is the mock of a process of its own, so that it lives on when a gateway is started
+//! anew. Nothing is done twice, nothing forged is done at all, and nobody's pause is undone.
+
+mod answers;
+mod flood;
+
+use std::path::PathBuf;
+
+use recgate::hook::signature::Secret;
+use reqwest::Client;
+use serde_json::{Value, json};
+
+use crate::harness::{Mock, Recgate, file, http, postgres, run_to_end, until};
+
+const FIRST: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const SECOND: &str = "whsec_c2Vjb25kLXNlY3JldC1pbi1yb3RhdGlvbi0x";
+const STRANGER: &str = "whsec_bm9ib2R5LWtub3dzLXRoaXMtc2VjcmV0LTEyMw==";
+const SHARED: &str = "a-secret-between-two-machines";
+const PUT: &str = "PUT";
+
+/// A vendor, and what gateways before it need.
+struct Scene {
+    vendor: Recgate,
+    mock: Mock,
+    client: Client,
+    triggers: String,
+    account: String,
+}
+
+/// One sender's view of a gateway.
+struct Sender<'a> {
+    recgate: &'a Recgate,
+    client: &'a Client,
+}
+
+fn conversation(number: usize) -> String {
+    format!("c0000000-0000-4000-8000-0000000000{number:02}")
+}
+
+fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
+}
+
+/// A trigger of Standard Webhooks that opens and closes.
+fn screen(name: &str, more: &str) -> String {
+    let (first, second) = (file("secret", FIRST), file("secret", SECOND));
+    format!(
+        "{{name = \"{name}\", conversation = \"/conversation\", {SCREEN} {more} \
+         verify = {{scheme = \"standard-webhooks\", secrets_file = [\"{}\", \"{}\"]}}}}",
+        first.display(),
+        second.display()
+    )
+}
+
+const SCREEN: &str = "max_pause = \"10m\", on_expiry = \"resume\", settle = \"0s\", rules = [\
+    {do = \"pause\", when = {pointer = \"/type\", equals = \"opened\"}}, \
+    {do = \"resume\", when = {pointer = \"/type\", in = [\"closed\", \"left\"]}}],";
+
+impl Scene {
+    async fn new(triggers: &[String]) -> Self {
+        let vendor = Recgate::built_in(&[]).await;
+        let secret = file("secret", "gateway-service-secret\n");
+        Self {
+            mock: vendor.mock(),
+            vendor,
+            client: http().build().unwrap(),
+            triggers: format!("trigger=[{}]", triggers.join(", ")),
+            account: format!(
+                "upstream.genesys.service={{client_id = \"gateway-service\", client_secret_file = \"{}\"}}",
+                secret.display()
+            ),
+        }
+    }
+
+    /// A gateway before the vendor.
+    async fn gateway(&self, more: &[&str]) -> Recgate {
+        let at = format!("http://{}", self.mock.address);
+        let url = format!("upstream.genesys.url={at}");
+        let login = format!("upstream.genesys.login_url={at}");
+        let webex = format!("upstream.webex.url={at}");
+        let mut set = vec![&*url, &*login, &*webex, &*self.triggers, &*self.account];
+        set.extend(more);
+        // The vendor listens already; this gateway has no mock of its own.
+        Recgate::built_in(&set).await
+    }
+
+    fn sender<'a>(&'a self, recgate: &'a Recgate) -> Sender<'a> {
+        Sender { recgate, client: &self.client }
+    }
+
+    /// What the vendor was told and took: the states of a conversation, in order.
+    async fn states(&self, conversation: &str) -> Vec<String> {
+        let journal = self.mock.journal().await;
+        let set = |entry: &&Value| {
+            entry["path"].as_str().is_some_and(|path| path.contains(conversation))
+                && matches!(entry["method"].as_str(), Some("PUT" | "PATCH"))
+                && entry["status"].as_u64().is_some_and(|status| status < 300)
+        };
+        let state = |entry: &Value| {
+            let body = entry["body"].as_str().map_or_else(
+                || entry["body"].clone(),
+                |text| serde_json::from_str(text).unwrap_or_default(),
+            );
+            body["recordingState"].as_str().unwrap_or_default().to_uppercase()
+        };
+        journal.iter().filter(set).map(state).collect()
+    }
+
+    /// Resolves when the vendor shows this state.
+    async fn shows(&self, conversation: &str, state: &str) {
+        until(&format!("{conversation} {state}"), || async {
+            (self.mock.recording_state(conversation).await == state).then_some(())
+        })
+        .await;
+    }
+
+    /// A client's own command through a gateway.
+    async fn person(&self, recgate: &Recgate, token: &str, conversation: &str, state: &str) {
+        let url = recgate.url(&format!("/api/v2/conversations/calls/{conversation}"));
+        let body = json!({ "recordingState": state });
+        let answer = self.client.patch(url).bearer_auth(token).json(&body).send().await.unwrap();
+        assert_eq!(answer.status(), 202);
+    }
+}
+
+impl Sender<'_> {
+    /// Sends an event, signed, of now; gives status and answer.
+    async fn send(&self, trigger: &str, body: &Value) -> (u16, Value) {
+        let id = format!("msg_{}", uuid::Uuid::new_v4().simple());
+        self.send_as(trigger, &id, now(), body).await
+    }
+
+    async fn send_as(&self, trigger: &str, id: &str, at: i64, body: &Value) -> (u16, Value) {
+        let body = body.to_string();
+        let signature = Secret::parse(FIRST).unwrap().sign(id, at, body.as_bytes());
+        let request = self
+            .client
+            .post(self.recgate.url(&format!("/hooks/{trigger}")))
+            .header("webhook-id", id)
+            .header("webhook-timestamp", at)
+            .header("webhook-signature", signature);
+        let answer = request.body(body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+    }
+
+    /// The same for one that is accepted, and its id.
+    async fn accepted(&self, trigger: &str, kind: &str, conversation: &str) -> String {
+        let (status, told) = self.send(trigger, &event(kind, conversation)).await;
+        assert_eq!((status, &told["status"]), (202, &json!("pending")), "{told}");
+        told["id"].as_str().unwrap().to_owned()
+    }
+
+    /// How an event ended, once it has.
+    async fn outcome(&self, id: &str) -> String {
+        until(&format!("an outcome of {id}"), || async {
+            let url = self.recgate.url(&format!("/hooks/events/{id}"));
+            let told: Value = self.client.get(url).send().await.unwrap().json().await.unwrap();
+            told["outcome"].as_str().map(str::to_owned)
+        })
+        .await
+    }
+}
+
+fn event(kind: &str, conversation: &str) -> Value {
+    json!({ "type": kind, "conversation": conversation })
+}
+
+fn sqlite() -> (String, PathBuf) {
+    let path = file("ledger.db", "");
+    std::fs::remove_file(&path).unwrap();
+    (format!("ledger.url=sqlite:{}", path.display()), path)
+}
+
+/// The announcement's own story: two screens, and the recording goes on when both are closed.
+#[tokio::test]
+async fn a_billing_screen_and_a_crm_make_one_pause_and_one_resume() {
+    let scene = Scene::new(&[screen("billing", ""), screen("crm", "")]).await;
+    let recgate = scene.gateway(&[]).await;
+    let (sender, call) = (scene.sender(&recgate), conversation(1));
+    let first = sender.accepted("billing", "opened", &call).await;
+    assert_eq!(sender.outcome(&first).await, "paused");
+    let second = sender.accepted("crm", "opened", &call).await;
+    assert_eq!(sender.outcome(&second).await, "already-paused");
+    let one = sender.accepted("billing", "closed", &call).await;
+    assert_eq!(sender.outcome(&one).await, "still-held");
+    assert_eq!(scene.mock.recording_state(&call).await, "PAUSED");
+    let both = sender.accepted("crm", "left", &call).await;
+    assert_eq!(sender.outcome(&both).await, "resumed");
+    assert_eq!(scene.states(&call).await, ["PAUSED", "ACTIVE"]);
+    let path = format!("/api/v2/conversations/calls/{call}/recordingstate");
+    let calls = scene.mock.calls().await;
+    assert_eq!(calls.iter().filter(|it| **it == format!("{PUT} {path}")).count(), 2);
+    let ledger = recgate.admin("/ledger").await.to_string();
+    for word in ["acted-for-trigger", "lease-opened", "lease-ended", "\"trigger:crm\""] {
+        assert!(ledger.contains(word), "{word}: {ledger}");
+    }
+    recgate.stop().await;
+    scene.vendor.stop().await;
+}
+
+/// A flow that has to know waits; an agent resumes from the desktop; the end of the lease is silent.
+#[tokio::test]
+async fn a_persons_resume_ends_the_lease_of_a_flow() {
+    let scene = Scene::new(&[screen("flow", "mode = \"sync\",")]).await;
+    let recgate = scene.gateway(&[]).await;
+    let (sender, call) = (scene.sender(&recgate), conversation(1));
+    let (status, told) = sender.send("flow", &event("opened", &call)).await;
+    assert_eq!((status, &told["outcome"]), (200, &json!("paused")), "{told}");
+    assert_eq!(scene.mock.recording_state(&call).await, "PAUSED");
+    scene.person(&recgate, "agent-ana", &call, "active").await;
+    assert_eq!(scene.mock.recording_state(&call).await, "ACTIVE");
+    let (status, told) = sender.send("flow", &event("closed", &call)).await;
+    assert_eq!((status, &told["outcome"]), (200, &json!("not-held")), "{told}");
+    assert_eq!(scene.states(&call).await, ["PAUSED", "ACTIVE"]);
+    let ledger = recgate.admin("/ledger").await.to_string();
+    assert!(ledger.contains("person-resumed"), "{ledger}");
+}
+
+/// `active` resumes any pause, so a pause that is not a trigger's is not given back by one.
+#[tokio::test]
+async fn a_pause_of_somebody_elses_is_not_undone() {
+    let scene = Scene::new(&[screen("billing", "mode = \"sync\",")]).await;
+    let recgate = scene.gateway(&[]).await;
+    let sender = scene.sender(&recgate);
+    // Before the trigger's, through recgate.
+    let before = conversation(1);
+    scene.person(&recgate, "agent-ana", &before, "paused").await;
+    let (_, told) = sender.send("billing", &event("opened", &before)).await;
+    assert_eq!(told["outcome"], "already-paused");
+    let (_, told) = sender.send("billing", &event("closed", &before)).await;
+    assert_eq!(told["outcome"], "held-by-another");
+    assert_eq!(scene.states(&before).await, ["PAUSED"]);
+    // Meanwhile, through recgate.
+    let meanwhile = conversation(2);
+    sender.send("billing", &event("opened", &meanwhile)).await;
+    let url = recgate.url(&format!("/api/v2/conversations/callbacks/{meanwhile}/recordingstate"));
+    let body = json!({ "recordingState": "PAUSED" });
+    let put = scene.client.put(url).bearer_auth("supervisor-dee").json(&body);
+    assert_eq!(put.send().await.unwrap().status(), 200);
+    let (_, told) = sender.send("billing", &event("closed", &meanwhile)).await;
+    assert_eq!(told["outcome"], "held-by-another");
+    assert_eq!(scene.mock.recording_state(&meanwhile).await, "PAUSED");
+    // Before it, straight at the vendor.
+    let outside = conversation(5);
+    let url = format!(
+        "http://{}/api/v2/conversations/emails/{outside}/recordingstate",
+        scene.mock.address
+    );
+    let put = scene.client.put(url).bearer_auth("supervisor-dee").json(&body);
+    assert_eq!(put.send().await.unwrap().status(), 200);
+    sender.send("billing", &event("opened", &outside)).await;
+    let (_, told) = sender.send("billing", &event("closed", &outside)).await;
+    assert_eq!(told["outcome"], "held-by-another");
+    assert_eq!(scene.states(&outside).await, ["PAUSED"]);
+}
+
+/// What is held when a gateway is killed is held when it is there again, and its events' ids are
+/// known.
+#[tokio::test]
+async fn leases_survive_a_restart() {
+    let scene = Scene::new(&[screen("billing", ""), screen("crm", "")]).await;
+    let (ledger, _) = sqlite();
+    let (call, at) = (conversation(1), now());
+    let body = event("opened", &call);
+    let first = scene.gateway(&[&ledger]).await;
+    let sender = scene.sender(&first);
+    let (status, told) = sender.send_as("billing", "msg_1", at, &body).await;
+    assert_eq!(status, 202);
+    assert_eq!(sender.outcome(told["id"].as_str().unwrap()).await, "paused");
+    first.kill().await;
+
+    let second = scene.gateway(&[&ledger]).await;
+    let sender = scene.sender(&second);
+    let (status, told) = sender.send_as("billing", "msg_1", at, &body).await;
+    assert_eq!(status, 409, "{told}");
+    let other = sender.accepted("crm", "opened", &call).await;
+    assert_eq!(sender.outcome(&other).await, "already-paused");
+    sender.accepted("billing", "closed", &call).await;
+    let last = sender.accepted("crm", "closed", &call).await;
+    assert_eq!(sender.outcome(&last).await, "resumed");
+    assert_eq!(scene.states(&call).await, ["PAUSED", "ACTIVE"]);
+    second.stop().await;
+}
+
+/// Two gateways on one PostgreSQL: one opens and dies, the other closes; and an id that one has
+/// taken the other refuses.
+#[tokio::test]
+async fn leases_move_to_another_gateway() {
+    let scene = Scene::new(&[screen("billing", ""), screen("crm", "")]).await;
+    let key = format!("ledger.key_file={}", file("key", "07".repeat(32)).display());
+    let url = format!("ledger.url={}", postgres::database().await);
+    let (one, other) = (scene.gateway(&[&url, &key]).await, scene.gateway(&[&url, &key]).await);
+    let (call, at) = (conversation(1), now());
+    let sender = scene.sender(&one);
+    let (status, told) = sender.send_as("billing", "msg_1", at, &event("opened", &call)).await;
+    assert_eq!(status, 202);
+    assert_eq!(sender.outcome(told["id"].as_str().unwrap()).await, "paused");
+    let sender = scene.sender(&other);
+    let (status, _) = sender.send_as("billing", "msg_1", at, &event("opened", &call)).await;
+    assert_eq!(status, 409);
+    let held = sender.accepted("crm", "opened", &call).await;
+    assert_eq!(sender.outcome(&held).await, "already-paused");
+    one.kill().await;
+    sender.accepted("billing", "closed", &call).await;
+    let last = sender.accepted("crm", "closed", &call).await;
+    assert_eq!(sender.outcome(&last).await, "resumed");
+    assert_eq!(scene.states(&call).await, ["PAUSED", "ACTIVE"]);
+    other.stop().await;
+}
+
+/// A lease that nobody closes ends by itself where the operator chose so.
+#[tokio::test]
+async fn a_lease_that_nobody_closes_ends() {
+    let short = screen("billing", "").replace("\"10m\"", "\"1s\"");
+    let scene = Scene::new(&[short]).await;
+    let recgate = scene.gateway(&[]).await;
+    let (sender, call) = (scene.sender(&recgate), conversation(1));
+    sender.accepted("billing", "opened", &call).await;
+    scene.shows(&call, "PAUSED").await;
+    scene.shows(&call, "ACTIVE").await;
+    assert_eq!(scene.states(&call).await, ["PAUSED", "ACTIVE"]);
+    let ledger = recgate.admin("/ledger").await.to_string();
+    assert!(ledger.contains("expired"), "{ledger}");
+}
+
+/// A trigger that says of no event which one it is may pause and nothing else.
+#[tokio::test]
+async fn without_id_and_time_an_event_may_only_pause() {
+    let secret = file("secret", SHARED);
+    let hub = |rules: &str, place: &str| {
+        format!(
+            "trigger=[{{name = \"hub\", conversation = \"/conversation\", max_pause = \"1m\", \
+             on_expiry = \"alarm\", rules = [{rules}], verify = {{scheme = \"hmac-sha256\", \
+             header = \"x-hub-signature-256\", secrets_file = [\"{}\"]{place}}}}}]",
+            secret.display()
+        )
+    };
+    let service = "upstream.genesys.service={client_id = \"g\", client_secret_env = \"HOME\"}";
+    let check = async |triggers: String| {
+        let arguments = ["config", "check", "--set", service, "--set", &triggers];
+        let config = file("default.toml", recgate::config::BUILT_IN).display().to_string();
+        let mut all = vec![arguments[0], arguments[1], &*config];
+        all.extend(&arguments[2..]);
+        run_to_end(&all, &[]).await
+    };
+    let ended = check(hub("{do = \"pause\"}", "")).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.errors);
+    let ended = check(hub("{do = \"pause\"}, {do = \"resume\"}", "")).await;
+    assert_eq!(ended.code, Some(2), "{}", ended.out);
+    assert!(ended.errors.contains("trigger.hub.verify"), "{}", ended.errors);
+    let place = ", id = \"/id\", time = \"/at\"";
+    let ended = check(hub("{do = \"pause\"}, {do = \"resume\"}", place)).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.errors);
+    // What needs the operator's word, and what has no default.
+    let ended = check(hub("{do = \"revoke\"}", place)).await;
+    assert!(ended.errors.contains("allow_unprotect"), "{}", ended.errors);
+    let ended = check(hub("{do = \"pause\"}", "").replace("on_expiry = \"alarm\", ", "")).await;
+    assert!(ended.errors.contains("trigger.hub.on_expiry"), "{}", ended.errors);
+    let ended = check(hub("{do = \"pause\"}", "").replace("hmac-sha256", "mtls")).await;
+    assert!(ended.errors.contains("client certificates"), "{}", ended.errors);
+}
+
+/// A medium that is wrong, or that the vendor has no operation for, is no reason not to pause.
+#[tokio::test]
+async fn a_pause_finds_another_way() {
+    let wrong = screen("billing", "mode = \"sync\", medium = \"chats\",");
+    let scene = Scene::new(&[wrong]).await;
+    let recgate = scene.gateway(&[]).await;
+    let (sender, call) = (scene.sender(&recgate), conversation(1));
+    let (status, told) = sender.send("billing", &event("opened", &call)).await;
+    assert_eq!((status, &told["outcome"]), (200, &json!("paused")), "{told}");
+    let (_, told) = sender.send("billing", &event("closed", &call)).await;
+    assert_eq!(told["outcome"], "resumed");
+    assert_eq!(scene.states(&call).await, ["PAUSED", "ACTIVE"]);
+}
+
+/// Protection, with what the vendor answers to it.
+#[tokio::test]
+async fn a_trigger_protects_a_list_of_conversations() {
+    let protects = format!(
+        "{{name = \"legal\", mode = \"sync\", allow_unprotect = true, rules = [\
+         {{do = \"revoke\", conversations = \"/calls\", when = {{pointer = \"/over\", equals = true}}}}, \
+         {{do = \"protect\", conversations = \"/calls\"}}], \
+         verify = {{scheme = \"standard-webhooks\", secrets_file = [\"{}\"]}}}}",
+        file("secret", FIRST).display()
+    );
+    let mut scene = Scene::new(&[protects]).await;
+    // The account that may protect, and may not revoke.
+    scene.account = scene.account.replace("gateway-service", "gateway-recovery");
+    let secret = file("secret", "gateway-recovery-secret\n").display().to_string();
+    let path = scene.account.rsplit('"').nth(1).unwrap().to_owned();
+    scene.account = scene.account.replace(&path, &secret);
+    let recgate = scene.gateway(&[]).await;
+    let sender = scene.sender(&recgate);
+    let calls = json!({ "calls": [conversation(21), conversation(22)] });
+    let (status, told) = sender.send("legal", &calls).await;
+    assert_eq!((status, &told["outcome"]), (200, &json!("protected")), "{told}");
+    let protected = scene.mock.state().await["protected"].to_string();
+    assert!(protected.contains(&conversation(21)) && protected.contains(&conversation(22)));
+    let revoke = json!({ "calls": [conversation(21)], "over": true });
+    let (status, told) = sender.send("legal", &revoke).await;
+    assert_eq!((status, &told["outcome"]), (502, &json!("refused")), "{told}");
+    let many: Vec<String> = (0..101).map(|number| format!("c{number}")).collect();
+    let (status, _) = sender.send("legal", &json!({ "calls": many })).await;
+    assert_eq!(status, 400);
+}
+
+/// What is below /hooks is never sent upstream, however it is spelt.
+#[tokio::test]
+async fn paths_of_triggers_go_no_further() {
+    let upstream =
+        crate::harness::Upstream::scripted(|_| vec![crate::harness::upstream::ok()]).await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let client = http().build().unwrap();
+    for path in ["/hooks", "/hooks/", "/hooks/x", "/%68ooks/x", "/hooks%2Fx", "/hooks/events/x"] {
+        let answer = client.get(recgate.url(path)).send().await.unwrap();
+        assert_eq!(answer.status(), 404, "{path}");
+    }
+    assert!(upstream.received().is_empty());
+    let answer = client.get(recgate.url("/hooksome")).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+}
+
+/// A pause goes on where the ledger cannot take its event, and says so; nothing else does.
+#[tokio::test]
+async fn an_event_that_cannot_be_kept_still_pauses() {
+    let scene = Scene::new(&[screen("billing", "")]).await;
+    let (ledger, path) = sqlite();
+    let recgate = scene.gateway(&[&ledger]).await;
+    let (sender, call) = (scene.sender(&recgate), conversation(1));
+    // Another connection has the database, for as long as the ledger is patient.
+    sqlx::any::install_default_drivers();
+    let url = format!("sqlite:{}", path.display());
+    let mut other = <sqlx::AnyConnection as sqlx::Connection>::connect(&url).await.unwrap();
+    sqlx::query("BEGIN EXCLUSIVE").execute(&mut other).await.unwrap();
+    let (status, told) = sender.send("billing", &event("opened", &call)).await;
+    assert_eq!((status, &told["outcome"]), (200, &json!("paused")), "{told}");
+    assert_eq!(scene.states(&call).await, ["PAUSED"]);
+    let (status, told) = sender.send("billing", &event("closed", &call)).await;
+    assert_eq!(status, 503, "{told}");
+    assert!(recgate.metric("recgate_alarms", &["lease-unrecorded"]).await > 0.0);
+    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+}
+
+/// `recgate hook test` says which rule matches and what would be done, and does nothing.
+#[tokio::test]
+async fn rules_can_be_tried() {
+    let secret = file("secret", FIRST);
+    let triggers = format!(
+        "trigger=[{{name = \"crm\", conversation = \"/call/id\", medium = \"call\", max_pause = \"1m\", \
+         on_expiry = \"alarm\", rules = [{{do = \"pause\", when = {{all = [{{pointer = \"/screen\", \
+         matches = \"^(billing|cards)$\"}}, {{not = {{header = \"x-stage\", equals = \"test\"}}}}]}}}}, \
+         {{do = \"resume\", when = {{query = \"left\", equals = \"1\"}}}}], \
+         verify = {{scheme = \"standard-webhooks\", secrets_file = [\"{}\"]}}}}]",
+        secret.display()
+    );
+    let service = "upstream.genesys.service={client_id = \"g\", client_secret_env = \"HOME\"}";
+    let payload = file("event.json", "{\"screen\": \"billing\", \"call\": {\"id\": \"c1\"}}");
+    let payload = payload.display().to_string();
+    let test = async |more: &[&str]| {
+        let mut all = vec!["hook", "test", "crm", &*payload, "--set", service, "--set", &*triggers];
+        all.extend(more);
+        run_to_end(&all, &[]).await
+    };
+    let ended = test(&[]).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.errors);
+    assert!(ended.out.contains("rule 1") && ended.out.contains("pause"), "{}", ended.out);
+    assert!(ended.out.contains("c1") && ended.out.contains("calls"), "{}", ended.out);
+    let ended = test(&["--header", "x-stage: test", "--query", "left=1"]).await;
+    assert!(ended.out.contains("rule 2") && ended.out.contains("resume"), "{}", ended.out);
+    let ended = test(&["--header", "x-stage: test"]).await;
+    assert!(ended.out.contains("no rule"), "{}", ended.out);
+    assert_eq!(ended.code, Some(1));
+}
