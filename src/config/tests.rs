@@ -120,7 +120,7 @@ fn policies_follow_the_date_unless_they_are_named() {
 )]
 #[case::subject_in_another_spelling(
     "[[client]]\nname = \"crm\"\nmatch = { certificate = { subject = \"CN=crm, O=Example\" } }\n",
-    "3:11: client.crm.match.certificate.subject: must be a subject as RFC 4514 writes it"
+    "3:37: client.crm.match.certificate.subject: must be a subject as RFC 4514 writes it"
 )]
 #[case::certificate_of_two(
     "[[client]]\nname = \"crm\"\nmatch = { certificate = { dns = \"a\", uri = \"b:c\" } }\n",
