@@ -52,7 +52,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the gateway, the admin side and, where an upstream's url is "mock", the mock vendor.
-    Serve(Settings),
+    Serve(serve::ServeArguments),
     /// Run the mock vendor alone.
     Mock(Settings),
     /// Check recorded traffic (HAR files) against the contracts, offline.
@@ -78,7 +78,7 @@ enum Command {
 }
 
 /// Where the configuration comes from.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 struct Settings {
     /// A configuration file in place of the built-in one.
     #[arg(long, value_name = "FILE", env = "RECGATE_CONFIG")]

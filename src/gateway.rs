@@ -2,12 +2,13 @@
 //!
 //! `pipeline` is the path of an exchange; the other files are the rooms it passes. One event
 //! loop a thread, each with its own listener and its own upstream connections; what threads share
-//! is settled at start. The gateway knows nothing of the mock: to it an upstream is an address.
+//! is a `site`, which does not change and is replaced as a whole by a `reload`. The gateway knows nothing of the mock: to it an upstream is an address.
 
 mod account;
 mod alarm;
 mod authority;
 mod body;
+mod certificate;
 mod chosen;
 mod connection;
 mod cors;
@@ -27,9 +28,11 @@ mod pipeline;
 mod pool;
 pub mod recorded;
 mod recover;
+pub mod reload;
 mod respond;
 mod route;
 mod sign_in;
+mod site;
 mod stream;
 mod target;
 pub mod tls;
@@ -46,21 +49,19 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use tokio::sync::watch as signal;
+use tokio::sync::{mpsc, watch as signal};
 use tokio::task::LocalSet;
 
 use self::alarm::Alarming;
-use self::door::{Door, Most};
+use self::door::Door;
 use self::hooks::{Hooks, Unrecorded};
-use self::identify::Clients;
-use self::load::Load;
 use self::metrics::Metrics;
-use self::route::Routes;
+use self::reload::{Control, Swap};
+use self::site::{Lasting, Site};
 use self::tls::TlsError;
-use self::upstream::{SetupError, Upstream};
-use self::worker::{Site, Worker};
+use self::upstream::SetupError;
+use self::worker::{Current, Worker};
 use crate::change::Journal;
 use crate::config::Config;
 use crate::hook::shelf::Shelf;
@@ -71,14 +72,13 @@ pub struct Gateway {
     site: Arc<Site>,
     listeners: Vec<std::net::TcpListener>,
     address: SocketAddr,
-    tls: Option<Arc<rustls::ServerConfig>>,
-    drain: Duration,
 }
 
 /// A gateway that serves.
 pub struct Running {
     stop: signal::Sender<bool>,
     threads: Vec<JoinHandle<Drained>>,
+    control: Control,
 }
 
 /// How serving ended.
@@ -133,15 +133,24 @@ impl Gateway {
         mock: Option<SocketAddr>,
         sinks: Sinks,
     ) -> Result<Self, StartError> {
-        let watch = Duration::from_millis(config.limits.pause_watch_ms);
-        let upstreams = config
-            .upstreams
-            .iter()
-            .map(|upstream| {
-                Upstream::new(upstream.clone(), mock, watch, &sinks.coverage).map(Arc::new)
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        let tls = config.gateway.tls.as_ref().map(tls::server).transpose()?;
+        let trusted = config.gateway.trusted_peers.clone();
+        let unrecorded = Unrecorded::new();
+        let journal = Arc::new(Alarming {
+            journal: sinks.journal,
+            metrics: Arc::clone(&sinks.metrics),
+            unrecorded: unrecorded.clone(),
+        });
+        let lasting = Lasting {
+            findings: sinks.findings,
+            coverage: sinks.coverage,
+            metrics: sinks.metrics,
+            journal,
+            hooks: Arc::new(Hooks::new(&config.triggers, sinks.shelf, unrecorded)),
+            door: Door::new(site::most(config), trusted),
+            mock,
+        };
+        let site = Arc::new(Site::first(config.clone(), lasting)?);
+        site.takes_over(None);
         let address = config.gateway.listen;
         let bind_error = |error| StartError::Bind { address, error };
         let listeners = listen::bind(address, config.gateway.threads).map_err(bind_error)?;
@@ -149,37 +158,7 @@ impl Gateway {
             .first()
             .map_or(Ok(address), std::net::TcpListener::local_addr)
             .map_err(bind_error)?;
-        let unrecorded = Unrecorded::new();
-        let journal = Arc::new(Alarming {
-            journal: sinks.journal,
-            metrics: Arc::clone(&sinks.metrics),
-            unrecorded: unrecorded.clone(),
-        });
-        let site = Arc::new(Site {
-            routes: Routes::new(&upstreams),
-            upstreams,
-            clients: Clients::new(config),
-            limits: config.limits.clone(),
-            findings: sinks.findings,
-            metrics: sinks.metrics,
-            journal,
-            deprecations: config.deprecations.clone(),
-            hooks: Hooks::new(&config.triggers, sinks.shelf, unrecorded),
-            trusted_peers: config.gateway.trusted_peers.clone(),
-            door: Door::new(
-                Most {
-                    in_all: config.limits.connections,
-                    per_address: config.limits.connections_per_address,
-                },
-                config.gateway.trusted_peers.clone(),
-            ),
-            load: Load::new(
-                config.limits.requests,
-                config.limits.pause_requests,
-                Duration::from_millis(config.limits.wait_ms),
-            ),
-        });
-        Ok(Self { site, listeners, address, tls, drain: config.gateway.drain })
+        Ok(Self { site, listeners, address })
     }
 
     /// Where it listens.
@@ -191,24 +170,30 @@ impl Gateway {
     /// Serves, on threads of its own.
     pub fn start(self) -> io::Result<Running> {
         let (stop, stopping) = signal::channel(false);
-        let mut threads = Vec::new();
+        let (mut threads, mut swaps) = (Vec::new(), Vec::new());
         for (number, listener) in self.listeners.into_iter().enumerate() {
-            let (site, tls, stopping) =
-                (Arc::clone(&self.site), self.tls.clone(), stopping.clone());
-            let drain = self.drain;
+            let (site, stopping) = (Arc::clone(&self.site), stopping.clone());
+            let (swap, swapped) = mpsc::unbounded_channel();
             let recovers = if number == 0 { Recovers::Yes } else { Recovers::No };
             let thread = std::thread::Builder::new()
                 .name(format!("gateway-{number}"))
-                .spawn(move || event_loop(site, listener, tls, stopping, drain, recovers))?;
+                .spawn(move || event_loop(site, listener, stopping, swapped, recovers))?;
             threads.push(thread);
+            swaps.push(swap);
         }
-        Ok(Running { stop, threads })
+        Ok(Running { stop, threads, control: Control::new(self.site, swaps) })
     }
 }
 
 // === impl Running ===
 
 impl Running {
+    /// What gives it another configuration.
+    #[must_use]
+    pub fn control(&self) -> Control {
+        self.control.clone()
+    }
+
     /// Stops accepting, lets what was admitted end, and waits for it. Blocks.
     #[must_use]
     pub fn drain(self) -> Drained {
@@ -232,9 +217,8 @@ enum Recovers {
 fn event_loop(
     site: Arc<Site>,
     listener: std::net::TcpListener,
-    tls: Option<Arc<rustls::ServerConfig>>,
     mut stopping: signal::Receiver<bool>,
-    drain: Duration,
+    swaps: mpsc::UnboundedReceiver<Swap>,
     recovers: Recovers,
 ) -> Drained {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -253,21 +237,22 @@ fn event_loop(
                 return Drained::Cut;
             }
         };
-        let worker = Rc::new(Worker::new(site, stopping.clone()));
+        let current = Rc::new(Current::new(Worker::new(site, stopping.clone())));
         if recovers == Recovers::Yes {
-            tokio::task::spawn_local(recover::watch(Rc::clone(&worker)));
-            tokio::task::spawn_local(hooks::engine::watch(Rc::clone(&worker)));
+            tokio::task::spawn_local(recover::watch(Rc::clone(&current)));
+            tokio::task::spawn_local(hooks::engine::watch(Rc::clone(&current)));
         }
-        let serving = listen::serve(Rc::clone(&worker), listener, tls, stopping.clone());
+        tokio::task::spawn_local(reload::follow(Rc::clone(&current), swaps));
+        let serving = listen::serve(Rc::clone(&current), listener, stopping.clone());
         let too_long = async {
             let _ = stopping.wait_for(|stop| *stop).await;
-            tokio::time::sleep(drain).await;
+            tokio::time::sleep(current.worker().site.config.gateway.drain).await;
         };
         tokio::select! {
             () = serving => Drained::Clean,
             // Connections may be left that never sent a whole request: nothing of theirs was
             // admitted.
-            () = too_long => if worker.is_done() { Drained::Clean } else { Drained::Cut },
+            () = too_long => if current.worker().is_done() { Drained::Clean } else { Drained::Cut },
         }
     })
 }

@@ -83,6 +83,30 @@ pub fn reached(mark: Mark) {
     }
 }
 
+/// Panics, to see what that costs: in a build with debug assertions, where the variable
+/// `RECGATEMARK` is `Stumble`, at every exchange whose turn is a multiple of 7.
+///
+/// # Panics
+///
+/// That is what it is for.
+#[cfg(debug_assertions)]
+pub fn stumble() {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    static WANTED: OnceLock<bool> = OnceLock::new();
+    static PASSED: AtomicU32 = AtomicU32::new(0);
+    let wanted =
+        *WANTED.get_or_init(|| std::env::var("RECGATEMARK").is_ok_and(|it| it == "Stumble"));
+    let turn = PASSED.fetch_add(1, Ordering::Relaxed) + 1;
+    assert!(!wanted || !turn.is_multiple_of(7), "a stumble");
+}
+
+/// Stumbles: never.
+#[cfg(not(debug_assertions))]
+#[inline]
+pub const fn stumble() {}
+
 /// Passes a mark: nothing.
 #[cfg(not(debug_assertions))]
 #[inline]

@@ -4,18 +4,25 @@
 //! one line and leaves nothing half open. The addresses go to standard output, and with them the
 //! lines that point each vendor's SDK here.
 
+mod dev_tls;
+mod reload;
+
 use std::future::Future;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
+use clap::Args;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use self::dev_tls::DevTls;
+use self::reload::Reloading;
 use super::{Exit, Settings, mock};
 use crate::admin::{self, Admin, Readiness};
 use crate::config::Config;
@@ -30,11 +37,32 @@ use crate::telemetry;
 /// Files that are no connections of clients and upstreams: listeners, the ledger, logs.
 const OTHER_FILES: u64 = 256;
 
-pub(super) fn run(settings: &Settings) -> Result<(), Exit> {
-    let config = settings.load()?;
+/// What `serve` is started with.
+#[derive(Args, Debug)]
+pub(super) struct ServeArguments {
+    #[command(flatten)]
+    settings: Settings,
+    /// Speak TLS with a certificate for this machine alone, made and kept in DIRECTORY. Loopback
+    /// addresses only.
+    #[arg(long, value_name = "DIRECTORY", num_args = 0..=1, default_missing_value = "recgate-dev-tls")]
+    dev_tls: Option<PathBuf>,
+}
+
+pub(super) fn run(arguments: &ServeArguments) -> Result<(), Exit> {
+    let settings = &arguments.settings;
+    let mut config = settings.load()?;
+    let dev_tls = match &arguments.dev_tls {
+        None => None,
+        Some(directory) => {
+            let wanted = DevTls::at(directory);
+            wanted.apply(&mut config)?;
+            wanted.make_if_needed()?;
+            Some(wanted)
+        }
+    };
     telemetry::log_to_stderr(&config.log);
     let runtime = runtime()?;
-    runtime.block_on(serve(config)).map_err(Exit::from)
+    runtime.block_on(serve(config, settings.clone(), dev_tls)).map_err(Exit::from)
 }
 
 /// Raises the process's own limit of open files to what `connections` clients may need: one for each,
@@ -52,9 +80,10 @@ fn open_files(connections: usize) {
     }
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
+async fn serve(config: Config, settings: Settings, dev_tls: Option<DevTls>) -> anyhow::Result<()> {
     // Signals first: one that comes during start-up must not kill what has been started.
     let terminated = terminated()?;
+    let hangups = signal(SignalKind::hangup()).context("SIGHUP")?;
 
     let mut registry = Registry::default();
     let findings = Findings::default();
@@ -81,12 +110,15 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let sinks = Sinks {
         findings: findings.clone(),
         coverage: coverage.clone(),
-        metrics,
+        metrics: Arc::clone(&metrics),
         journal: Arc::new(ledger.clone()),
         shelf: Arc::new(ledger.clone()),
     };
     let gateway = Gateway::bind(&config, mock_address, sinks)?;
     let gateway_address = gateway.address();
+
+    // A start that fails says why, and nothing else.
+    open_files(config.limits.connections);
 
     // Serve. What is told from the first exchange on is told to whom.
     let stop = CancellationToken::new();
@@ -105,9 +137,14 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     open_files(config.limits.connections);
     let running = gateway.start().context("gateway threads")?;
     readiness.ready();
-    greet(&config, gateway_address, mock_address, admin_address).context("standard output")?;
+    greet(&config, gateway_address, mock_address, admin_address, dev_tls.as_ref())
+        .context("standard output")?;
 
-    terminated.await;
+    let control = running.control();
+    tokio::select! {
+        () = terminated => {}
+        () = Reloading { settings, dev_tls, control, metrics }.watch(hangups) => {}
+    }
     tracing::info!("draining; a second signal ends it at once");
     readiness.draining();
     let again = self::terminated()?;
@@ -159,6 +196,7 @@ fn greet(
     gateway: SocketAddr,
     mock: Option<SocketAddr>,
     admin: SocketAddr,
+    dev_tls: Option<&DevTls>,
 ) -> std::io::Result<()> {
     let scheme = if config.gateway.tls.is_some() { "https" } else { "http" };
     let mut out = std::io::stdout().lock();
@@ -168,6 +206,14 @@ fn greet(
     }
     writeln!(out, "ledger   {}", config.ledger.place)?;
     writeln!(out, "admin    http://{admin}")?;
+    if let Some(dev_tls) = dev_tls {
+        let file = std::path::absolute(dev_tls.authority())?;
+        let file = file.display();
+        writeln!(out, "trust    {file}, for this machine alone:")?;
+        writeln!(out, "  curl        --cacert {file}")?;
+        writeln!(out, "  Python      SSL_CERT_FILE={file} REQUESTS_CA_BUNDLE={file}")?;
+        writeln!(out, "  Node.js     NODE_EXTRA_CA_CERTS={file}")?;
+    }
     for upstream in &config.upstreams {
         let first = |paths: &[String]| paths.first().cloned().unwrap_or_default();
         let (api, login) = (first(&upstream.prefixes), first(&upstream.login_prefixes));

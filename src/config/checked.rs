@@ -66,12 +66,14 @@ pub struct Gateway {
     pub trusted_peers: Vec<Network>,
     /// How long draining may take.
     pub drain: Duration,
+    /// When the configuration is read again.
+    pub reload: raw::Reload,
     /// Certificate and key files.
     pub tls: Option<raw::Tls>,
 }
 
 /// The mock.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mock {
     /// Address and port.
     pub listen: SocketAddr,
@@ -112,6 +114,8 @@ pub struct Upstream {
     pub as_of: ContractDate,
     /// Authorities instead of the built-in web roots.
     pub ca_file: Option<PathBuf>,
+    /// What the gateway shows of itself: files of a certificate chain and of its key.
+    pub identity: Option<(PathBuf, PathBuf)>,
     /// Origins whose preflights are answered here.
     pub cors_origins: Option<Vec<String>>,
     /// What is done with a path that servers read differently.
@@ -167,6 +171,19 @@ pub enum KnownBy {
     OAuthClient(String),
     /// It calls from here.
     Address(Network),
+    /// It proved a certificate that says this.
+    Certificate(Says),
+}
+
+/// What a certificate says of whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Says {
+    /// This subject, as RFC 4514 writes it.
+    Subject(String),
+    /// This DNS name among its alternative names, in lower case.
+    Dns(String),
+    /// This URI among its alternative names.
+    Uri(String),
 }
 
 // === impl Config ===
@@ -197,6 +214,9 @@ impl fmt::Display for KnownBy {
             Self::TokenSha256(_) => f.write_str("token by its SHA-256"),
             Self::OAuthClient(id) => write!(f, "OAuth client {id}"),
             Self::Address(network) => write!(f, "address {network}"),
+            Self::Certificate(Says::Subject(subject)) => write!(f, "certificate of {subject}"),
+            Self::Certificate(Says::Dns(name)) => write!(f, "certificate for {name}"),
+            Self::Certificate(Says::Uri(uri)) => write!(f, "certificate for {uri}"),
         }
     }
 }
@@ -206,7 +226,10 @@ impl KnownBy {
     #[must_use]
     pub const fn is_secret(&self) -> bool {
         match self {
-            Self::HeaderSha256(..) | Self::TokenSha256(_) | Self::OAuthClient(_) => true,
+            Self::HeaderSha256(..)
+            | Self::TokenSha256(_)
+            | Self::OAuthClient(_)
+            | Self::Certificate(_) => true,
             Self::HeaderEquals(..)
             | Self::HeaderPrefix(..)
             | Self::HeaderAtLeast(..)
@@ -218,6 +241,12 @@ impl KnownBy {
 // === impl Upstream ===
 
 impl Upstream {
+    /// Whether both are the same servers.
+    #[must_use]
+    pub fn is_there(&self, other: &Self) -> bool {
+        self.address == other.address && self.login == other.login
+    }
+
     /// The mode of a hop for an operation.
     #[must_use]
     pub fn mode(&self, operation: &str, hop: Hop) -> Mode {

@@ -48,10 +48,12 @@ impl<'a> Checking<'a> {
         };
         self.limits(&raw.limits);
         let trusted_peers = self.trusted_peers(&raw.gateway.trusted_peers);
+        self.tls(raw.gateway.tls.as_ref());
         let ledger = self.ledger(&raw.ledger);
         let upstreams = self.upstreams(&raw.upstream);
         let default_client = self.default_client(&raw.default_client);
         let clients = self.clients(&raw.client, &raw.default_client);
+        self.certificates(&clients, raw.gateway.tls.as_ref());
         self.accounts(&raw.upstream, &default_client, &clients);
         let deprecations = self.deprecations(&raw.deprecation);
         let schedule = self.schedule(&raw.hooks);
@@ -69,6 +71,7 @@ impl<'a> Checking<'a> {
                 threads: if raw.gateway.threads == 0 { cores } else { raw.gateway.threads },
                 trusted_peers,
                 drain: Duration::from_millis(raw.gateway.drain_ms),
+                reload: raw.gateway.reload,
                 tls: raw.gateway.tls,
             },
             admin: raw.admin.listen,
@@ -84,6 +87,13 @@ impl<'a> Checking<'a> {
             subscriptions,
             triggers,
         })
+    }
+
+    fn tls(&mut self, tls: Option<&raw::Tls>) {
+        if tls.is_some_and(|it| it.client_certificates.is_some() && it.client_ca.is_none()) {
+            let message = "needs client_ca, the authorities that certificates are verified by";
+            self.fault("gateway.tls.client_certificates", message);
+        }
     }
 
     fn trusted_peers(&mut self, written: &[String]) -> Vec<Network> {

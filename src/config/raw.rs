@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::client::{Client, DeletionProtection, HeaderMatch, KnownBy, Terms};
+pub use self::client::{CertificateMatch, Client, DeletionProtection, HeaderMatch, KnownBy, Terms};
 pub use self::mock::{Mock, Unpublished};
 pub use self::upstream::{
     AmbiguousPaths, BuiltIn, CheckOverride, Checks, ContractChoice, ContractFiles, Cors, Mode,
@@ -65,19 +65,49 @@ pub struct Gateway {
     pub trusted_peers: Vec<String>,
     /// Milliseconds that draining may take.
     pub drain_ms: u64,
+    /// When the configuration is read again.
+    pub reload: Reload,
     /// With it the listener speaks TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<Tls>,
 }
 
+/// `gateway.reload`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reload {
+    /// At SIGHUP.
+    #[default]
+    Signal,
+    /// At SIGHUP, and when the file or a contract's file has changed.
+    Change,
+}
+
 /// `gateway.tls`
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
     /// PEM certificate chain, leaf first.
     pub certificate: PathBuf,
     /// PEM private key.
     pub key: PathBuf,
+    /// PEM authorities that client certificates are verified by; without it none is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_ca: Option<PathBuf>,
+    /// Whether a client must have one; left out: it must.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificates: Option<ClientCertificates>,
+}
+
+/// `gateway.tls.client_certificates`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientCertificates {
+    /// A client without one is served, too.
+    Optional,
+    /// A client without one has no connection.
+    #[default]
+    Required,
 }
 
 /// `[admin]`
@@ -89,7 +119,7 @@ pub struct Admin {
 }
 
 /// `[log]`
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
     /// The least severe level that is written.
@@ -163,6 +193,7 @@ impl Default for Gateway {
             threads: 0,
             trusted_peers: Vec::new(),
             drain_ms: 30_000,
+            reload: Reload::Signal,
             tls: None,
         }
     }

@@ -114,6 +114,30 @@ fn policies_follow_the_date_unless_they_are_named() {
     "[mock]\ndate = \"tomorrow\"\n[[upstream]]\nname = \"v\"\nurl = \"mock\"\npaths = [\"/v\"]\n",
     "2:8: mock.date: must be \"today\""
 )]
+#[case::certificate_unverified(
+    "[[client]]\nname = \"crm\"\nmatch = { certificate = { subject = \"CN=crm\" } }\n",
+    "client.crm.match.certificate: needs gateway.tls with client_ca"
+)]
+#[case::subject_in_another_spelling(
+    "[[client]]\nname = \"crm\"\nmatch = { certificate = { subject = \"CN=crm, O=Example\" } }\n",
+    "3:37: client.crm.match.certificate.subject: must be a subject as RFC 4514 writes it"
+)]
+#[case::certificate_of_two(
+    "[[client]]\nname = \"crm\"\nmatch = { certificate = { dns = \"a\", uri = \"b:c\" } }\n",
+    "client.crm.match.certificate: needs exactly one of: subject, dns, uri"
+)]
+#[case::demand_without_authority(
+    "[gateway]\ntls = { certificate = \"c\", key = \"k\", client_certificates = \"optional\" }\n",
+    "gateway.tls.client_certificates: needs client_ca"
+)]
+#[case::half_an_identity(
+    "[[upstream]]\nname = \"v\"\nurl = \"https://x\"\npaths = [\"/v\"]\nclient_key = \"k\"\n",
+    "5:14: upstream.v.client_key: needs client_certificate"
+)]
+#[case::an_identity_for_nobody(
+    "[[upstream]]\nname = \"v\"\nurl = \"http://x\"\npaths = [\"/v\"]\nclient_certificate = \"c\"\nclient_key = \"k\"\n",
+    "5:22: upstream.v.client_certificate: is shown nowhere"
+)]
 fn faults_name_the_place(#[case] text: &str, #[case] told: &str) {
     let faults = load(text).unwrap_err();
     assert!(faults.iter().any(|fault| fault.contains(told)), "{faults:?} lacks {told:?}");

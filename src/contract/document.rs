@@ -111,6 +111,18 @@ impl Document {
         Ok(Self::of(head, input.file_name().to_owned(), shelf))
     }
 
+    /// Hands out the key and content of every other file that it reaches, and why one is missing.
+    pub(crate) fn feed_files(&self, take: &mut dyn FnMut(&str, &str)) {
+        for file in &self.shelf.files {
+            take(&file.key, &file.root.to_string());
+        }
+        let mut missing: Vec<_> = self.shelf.missing.iter().collect();
+        missing.sort();
+        for (key, why) in missing {
+            take(key, why);
+        }
+    }
+
     /// A document out of a value, for tests: it has no text.
     #[cfg(test)]
     pub(crate) fn from_value(name: String, root: Value) -> Self {

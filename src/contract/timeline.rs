@@ -8,6 +8,7 @@ use std::{cmp::Reverse, collections::HashSet, fmt, str::FromStr, sync::Arc};
 
 use jiff::civil::Date;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use sha2::{Digest, Sha256};
 
 use super::{
     Contract, DatedOverlay, DocumentError, Input, Note, Source, UriTable, convert,
@@ -21,6 +22,8 @@ pub struct Timeline {
     head: Arc<Contract>,
     /// Newest first: the contract that holds before this day.
     past: Vec<(Date, Arc<Contract>)>,
+    /// Of everything that was read.
+    digest: [u8; 32],
 }
 
 /// The day whose API a message is judged by.
@@ -54,8 +57,12 @@ impl Timeline {
         uris: &UriTable,
     ) -> Result<Self, DocumentError> {
         let mut documents = Vec::with_capacity(inputs.len());
+        let mut digest = Sha256::new();
         for input in inputs {
-            documents.push(Document::load(input, uris)?);
+            let document = Document::load(input, uris)?;
+            feed(&mut digest, &input.source.name, &input.source.text);
+            document.feed_files(&mut |key, text| feed(&mut digest, key, text));
+            documents.push(document);
         }
         let (head, mut documents) = compile(documents)?;
         let mut order: Vec<&DatedOverlay> = overlays.iter().collect();
@@ -63,12 +70,15 @@ impl Timeline {
         let mut past: Vec<(Date, Arc<Contract>)> = Vec::with_capacity(order.len());
         for dated in order {
             let overlay = Overlay::parse(&dated.source)?;
+            feed(&mut digest, &dated.before.to_string(), &dated.source.text);
             let mut contents: Vec<Content> =
                 documents.iter().map(|it| Content::of(it.as_ref())).collect();
             overlay.apply(&mut contents)?;
             let mut changed = Vec::with_capacity(documents.len());
             for ((content, document), input) in contents.into_iter().zip(&documents).zip(inputs) {
-                changed.push(document.changed(content.root, content.moved, input, uris)?);
+                let document = document.changed(content.root, content.moved, input, uris)?;
+                document.feed_files(&mut |key, text| feed(&mut digest, key, text));
+                changed.push(document);
             }
             let (contract, changed) = compile(changed)?;
             documents = changed;
@@ -78,7 +88,13 @@ impl Timeline {
                 _ => past.push((dated.before, contract)),
             }
         }
-        Ok(Self { head, past })
+        Ok(Self { head, past, digest: digest.finalize().into() })
+    }
+
+    /// The SHA-256 of everything that was read for it: two of the same digest say the same.
+    #[must_use]
+    pub const fn digest(&self) -> &[u8; 32] {
+        &self.digest
     }
 
     /// What the documents say that was not understood, at any date, each thing once: the head's
@@ -104,6 +120,14 @@ impl Timeline {
     /// The days on which the API changed, oldest first.
     pub fn dates(&self) -> impl Iterator<Item = Date> {
         self.past.iter().rev().map(|(before, _)| *before)
+    }
+}
+
+/// One text into a digest, so that no two lists of texts are fed alike.
+fn feed(digest: &mut Sha256, name: &str, text: &str) {
+    for part in [name, text] {
+        digest.update(part.len().to_le_bytes());
+        digest.update(part);
     }
 }
 

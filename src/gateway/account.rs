@@ -91,6 +91,11 @@ impl Account {
         Ok(Self { path: path.to_owned(), basic, state: Mutex::default(), changed: Notify::new() })
     }
 
+    /// Whether both are the same client with the same secret.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        self.path == other.path && self.basic == other.basic
+    }
+
     /// A valid `Authorization`. Waits for the sign-in that is under way, or begins one.
     pub(crate) async fn authorization(
         self: &Arc<Self>,

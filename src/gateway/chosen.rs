@@ -18,7 +18,7 @@ use super::upstream::Upstream;
 use crate::change::call::retained;
 use crate::change::deletion_protection::EFFECTIVE;
 use crate::change::terms::Terms;
-use crate::contract::{ContractDate, Timeline};
+use crate::contract::ContractDate;
 use crate::dialect::Detail;
 use crate::error::{Code, Failure};
 
@@ -66,7 +66,7 @@ pub(crate) fn take(terms: Arc<Terms>, headers: &mut HeaderMap, upstream: &Upstre
 /// The days on which something changed.
 fn dates(upstream: &Upstream) -> Vec<Date> {
     let announced = upstream.changes.iter().filter_map(|change| change.announcement().date);
-    let declared = upstream.timeline.iter().flat_map(Timeline::dates);
+    let declared = upstream.timeline.iter().flat_map(|timeline| timeline.dates());
     announced.chain(declared).collect()
 }
 

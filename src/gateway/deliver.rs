@@ -56,8 +56,9 @@ pub fn check(subscription: &Subscription) -> Result<(), DeliverError> {
 }
 
 fn line(subscription: &Subscription) -> Result<Line, DeliverError> {
-    let tls = tls::client(subscription.ca_file.as_deref())
-        .map_err(|error| DeliverError::Tls(Arc::clone(&subscription.name), error))?;
+    let tls = tls::client(subscription.ca_file.as_deref(), None)
+        .map_err(|error| DeliverError::Tls(Arc::clone(&subscription.name), error))?
+        .config;
     Ok(Line { subscription: subscription.clone(), tls })
 }
 

@@ -12,8 +12,6 @@ use crate::config::network::Network;
 
 /// The count, shared by all threads.
 pub(crate) struct Door {
-    most: Most,
-    trusted: Vec<Network>,
     inside: Mutex<Inside>,
 }
 
@@ -24,8 +22,9 @@ pub(crate) struct Most {
     pub(crate) per_address: usize,
 }
 
-#[derive(Default)]
 struct Inside {
+    most: Most,
+    trusted: Vec<Network>,
     all: usize,
     by_address: HashMap<IpAddr, usize>,
 }
@@ -50,20 +49,28 @@ pub(crate) enum TooMany {
 
 impl Door {
     pub(crate) fn new(most: Most, trusted: Vec<Network>) -> Arc<Self> {
-        Arc::new(Self { most, trusted, inside: Mutex::default() })
+        let by_address = HashMap::new();
+        Arc::new(Self { inside: Mutex::new(Inside { most, trusted, all: 0, by_address }) })
+    }
+
+    /// Sets other bounds. Who is inside stays, and is counted.
+    pub(crate) fn bound(&self, most: Most, trusted: Vec<Network>) {
+        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        (inside.most, inside.trusted) = (most, trusted);
     }
 
     /// Lets a connection in, if there is room.
     pub(crate) fn enter(self: &Arc<Self>, peer: IpAddr) -> Result<Entered, TooMany> {
         let peer = peer.to_canonical();
-        let trusted = self.trusted.iter().any(|network| network.contains(peer));
         let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
-        if inside.all >= self.most.in_all {
+        let most = inside.most;
+        let trusted = inside.trusted.iter().any(|network| network.contains(peer));
+        if inside.all >= most.in_all {
             return Err(TooMany::InAll);
         }
         if !trusted {
             let from = inside.by_address.entry(peer).or_default();
-            if *from >= self.most.per_address {
+            if *from >= most.per_address {
                 return Err(TooMany::FromAddress);
             }
             *from += 1;
@@ -121,5 +128,8 @@ mod tests {
         drop(first);
         let _again = enter("192.0.2.1").ok().unwrap();
         assert_eq!(door.inside.lock().unwrap().by_address.len(), 1, "who has gone is forgotten");
+        door.bound(Most { in_all: 5, per_address: 2 }, Vec::new());
+        let _more = enter("10.0.0.1").ok().unwrap();
+        assert_eq!(enter("10.0.0.2").err(), Some(TooMany::InAll), "who was inside is counted");
     }
 }

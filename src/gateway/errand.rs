@@ -48,7 +48,7 @@ impl Errand {
             Arc::clone(&upstream.config.name),
             upstream.config.dialect,
             deadline,
-            Arc::clone(&worker.site.journal),
+            Arc::clone(&worker.site.lasting.journal),
         ));
         let route = Route { upstream: Arc::clone(upstream), leg: Leg::Api, target: "/".to_owned() };
         let promised = Promised::plain(terms);

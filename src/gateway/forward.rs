@@ -199,7 +199,7 @@ impl Forward {
         // A change reads every answer it asked for, whatever the contract says of it.
         let reads = reads || self.author == Blame::Change || self.visit.learns();
         let collected = if reads {
-            body.collect_up_to(self.visit.worker.site.limits.answer_bytes).await.map_err(
+            body.collect_up_to(self.visit.worker.site.config.limits.answer_bytes).await.map_err(
                 |error| {
                     let name = &self.visit.upstream().config.name;
                     Failure::new(

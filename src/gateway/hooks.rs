@@ -149,7 +149,7 @@ pub(crate) async fn receive(
     id: Uuid,
     request: Request<Incoming>,
 ) -> Response<Body> {
-    let metrics = Arc::clone(&worker.site.metrics);
+    let metrics = Arc::clone(&worker.site.lasting.metrics);
     let answered = match authority::of(&request) {
         Ok(_) => answer(worker, id, request).await,
         Err(failure) => Err(failure),
@@ -181,10 +181,11 @@ async fn answer(
         if !matches!(parts.method, Method::GET | Method::HEAD) {
             return Err(unknown());
         }
-        let told = worker.site.hooks.shelf.told(event).await.map_err(unwritten)?;
+        let told = worker.site.lasting.hooks.shelf.told(event).await.map_err(unwritten)?;
         return Ok(json(StatusCode::OK, &told.ok_or_else(unknown)?, None));
     }
-    let trigger = worker.site.hooks.triggers.get(&*name).map(Arc::clone).ok_or_else(unknown)?;
+    let trigger =
+        worker.site.lasting.hooks.triggers.get(&*name).map(Arc::clone).ok_or_else(unknown)?;
     if parts.method != Method::POST {
         return Err(unknown());
     }
@@ -195,7 +196,7 @@ async fn answer(
     let event = {
         let message = Message { headers: &parts.headers, query: parts.uri.query(), body: &body };
         trigger.read(&message, received).map_err(|refusal| {
-            worker.site.metrics.event(&trigger.name, "refused");
+            worker.site.lasting.metrics.event(&trigger.name, "refused");
             refused(&trigger, refusal)
         })?
     };
@@ -204,7 +205,7 @@ async fn answer(
     // From here on it is the gateway's to end, whether or not the sender waits.
     let work = async move {
         accept(&of, &trigger, event, received).await.unwrap_or_else(|failure| {
-            of.site.metrics.failed(failure.code);
+            of.site.lasting.metrics.failed(failure.code);
             respond::failure(&failure, Dialect::Problem, id)
         })
     };
@@ -213,7 +214,7 @@ async fn answer(
 
 /// The whole body, inside limits.
 async fn whole(worker: &Worker, body: Incoming) -> Result<Bytes, Failure> {
-    let limits = &worker.site.limits;
+    let limits = &worker.site.config.limits;
     let most = limits.trigger_body_bytes;
     let reading = Body::Client(Watched::new(body)).collect_up_to(most);
     match tokio::time::timeout(Duration::from_millis(limits.body_ms), reading).await {
@@ -234,7 +235,7 @@ async fn accept(
     event: Event,
     received: Timestamp,
 ) -> Result<Response<Body>, Failure> {
-    let (hooks, metrics) = (&worker.site.hooks, &worker.site.metrics);
+    let (hooks, metrics) = (&worker.site.lasting.hooks, &worker.site.lasting.metrics);
     let id = Uuid::new_v4();
     if event.order == Order::Nothing {
         metrics.event(&trigger.name, "ignored");
@@ -256,7 +257,7 @@ async fn accept(
         at: event.identity.at(received),
         received,
         order: event.order.clone(),
-        most: worker.site.limits.trigger_events,
+        most: worker.site.config.limits.trigger_events,
     };
     let waiter = (trigger.mode == Mode::Sync).then(|| {
         let (told, outcome) = oneshot::channel();
@@ -308,13 +309,13 @@ async fn unrecorded(
     order: Order,
 ) -> Result<Response<Body>, Failure> {
     let Order::Pause(hold) = order else { return Err(unwritten(())) };
-    worker.site.metrics.alarm("lease-unrecorded");
+    worker.site.lasting.metrics.alarm("lease-unrecorded");
     tracing::error!(
         trigger = %trigger.name, conversation = hold.conversation,
         "pausing for an event that the ledger cannot take: no lease will end this pause"
     );
     let outcome = world::pause_unrecorded(worker, trigger, &hold, id).await;
-    worker.site.metrics.event(&trigger.name, "unrecorded");
+    worker.site.lasting.metrics.event(&trigger.name, "unrecorded");
     let status = if outcome == Outcome::Paused { StatusCode::OK } else { StatusCode::BAD_GATEWAY };
     Ok(json(status, &Told::of(id, Some(outcome)), Some(HeaderValue::from_static("failed"))))
 }

@@ -2,8 +2,8 @@
 //!
 //! The configuration holds no secret: a token or key is compared by its SHA-256. The first entry
 //! that matches counts. What a request shows of its caller is what [`Caller`] holds: its headers,
-//! the address its connection was accepted from, and the OAuth client behind its token where that
-//! was learnt ([`super::sign_in`]). A forwarding header is never believed.
+//! the address its connection was accepted from, the certificate that was verified there, and the
+//! OAuth client behind its token where that was learnt ([`super::sign_in`]). A forwarding header is never believed.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use http::{HeaderMap, header};
 use sha2::{Digest, Sha256};
 
+use super::certificate::Certificate;
 use super::sign_in::Learnt;
 use crate::change::terms::Terms;
 use crate::config::Config;
@@ -30,6 +31,8 @@ pub(crate) struct Caller<'a> {
     pub(crate) headers: &'a HeaderMap,
     /// Where its connection was accepted from; `None` for a recorded request.
     pub(crate) address: Option<IpAddr>,
+    /// The certificate that its connection verified.
+    pub(crate) certificate: Option<&'a Certificate>,
     /// The upstream it goes to: a token is worth something there only.
     pub(crate) upstream: &'a str,
 }
@@ -38,11 +41,21 @@ pub(crate) struct Caller<'a> {
 
 impl Clients {
     pub(crate) fn new(config: &Config) -> Self {
+        Self::after(config, None)
+    }
+
+    /// Those of a new configuration, who know whose tokens `previous` had learnt.
+    pub(crate) fn after(config: &Config, previous: Option<&Self>) -> Self {
         let asks = |known_by: &KnownBy| matches!(known_by, KnownBy::OAuthClient(_));
+        let known = previous.and_then(|it| it.learnt.clone());
         Self {
             known: config.clients.clone(),
             default: Arc::clone(&config.default_client),
-            learnt: config.clients.iter().any(|(it, _)| asks(it)).then(Learnt::default),
+            learnt: config
+                .clients
+                .iter()
+                .any(|(it, _)| asks(it))
+                .then(|| known.unwrap_or_default()),
         }
     }
 
@@ -91,6 +104,7 @@ fn matches(known_by: &KnownBy, caller: &Caller<'_>, issued_to: Option<&str>) -> 
         }
         KnownBy::OAuthClient(wanted) => issued_to == Some(&**wanted),
         KnownBy::Address(network) => caller.address.is_some_and(|it| network.contains(it)),
+        KnownBy::Certificate(what) => caller.certificate.is_some_and(|it| it.says(what)),
     }
 }
 

@@ -3,7 +3,13 @@
 //! Each thread has a listener of its own on the same port (`SO_REUSEPORT`). HTTP/2 is chosen by
 //! ALPN or, in clear, by its preface: the first bytes are looked at under a deadline and given
 //! again. hyper's own builders for the two protocols follow.
+//!
+//! A stop loses nobody's request. First the ports close, after everyone whose connection stands was
+//! taken in; so the next process can take them. A moment later ([`HANDOVER`]) clients are told: over
+//! HTTP/2 by GOAWAY, over HTTP/1.1 by `Connection: close` on the next answer. A connection on which
+//! nothing is asked stays for [`LINGER`], because a request may be on its way to it.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
@@ -14,7 +20,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::StatusCode;
+use http::header::CONNECTION;
+use http::{HeaderValue, StatusCode};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -25,12 +32,14 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
+use super::certificate::Certificate;
 use super::passage::{Arrival, Scheme};
 use super::pipeline;
 use super::stream::{Rewound, Stream};
 use super::vitals::{Delivered, Noted, Patience, Pieces, State, Vitals};
 use super::wire::{self, Wire};
-use super::worker::Worker;
+use super::worker::Current;
+use crate::config::raw::Limits;
 
 /// The first bytes of HTTP/2 in clear (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -56,6 +65,13 @@ const H2_SEND_BYTES: usize = 64 * 1024;
 const H2_STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 /// Of all.
 const H2_CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
+
+/// From the closing of the ports to clients being told that the gateway stops: whoever then comes
+/// anew meets a port that is closed or another's, not one that is closing.
+const HANDOVER: Duration = Duration::from_millis(50);
+
+/// How long a connection without a request is kept after that.
+const LINGER: Duration = Duration::from_millis(300);
 
 /// Connections waiting to be accepted, a listener.
 const BACKLOG: i32 = 1_024;
@@ -99,9 +115,8 @@ fn listener(address: SocketAddr, sharing: Sharing) -> io::Result<std::net::TcpLi
 
 /// Serves until `stop` says so, then lets connections end.
 pub(crate) async fn serve(
-    worker: Rc<Worker>,
+    current: Rc<Current>,
     listener: TcpListener,
-    tls: Option<Arc<rustls::ServerConfig>>,
     stop: watch::Receiver<bool>,
 ) {
     let mut stopping = std::pin::pin!(stopped(stop.clone()));
@@ -109,62 +124,93 @@ pub(crate) async fn serve(
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((tcp, peer)) => {
-                    let entered = match worker.site.door.enter(peer.ip()) {
-                        Ok(entered) => entered,
-                        Err(too_many) => {
-                            worker.site.metrics.turned_away(too_many.as_str());
-                            continue;
-                        }
-                    };
-                    let (of, tls, stop) = (Rc::clone(&worker), tls.clone(), stop.clone());
-                    let scheme = if tls.is_some() { Scheme::Https } else { Scheme::Http };
-                    let arrival = Arrival { peer: peer.ip(), scheme };
-                    worker.connection(async move {
-                        connection(of, tcp, arrival, tls, stop).await;
-                        drop(entered);
-                    });
-                }
+                Ok((tcp, peer)) => enter(&current, tcp, peer, &stop),
                 Err(error) => {
                     // Out of descriptors, or the peer has gone already: neither ends the service.
                     tracing::warn!(%error, "a connection was not accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
-            _ = reap.tick() => worker.reap(),
+            _ = reap.tick() => current.worker().reap(),
             () = &mut stopping => break,
         }
     }
-    drop(listener);
-    worker.idle().await;
+    close(&current, listener, &stop);
+    current.worker().idle().await;
 }
 
-/// One client connection.
+/// Takes in whoever is connected already, and closes the port.
+fn close(current: &Rc<Current>, listener: TcpListener, stop: &watch::Receiver<bool>) {
+    let Ok(listener) = listener.into_std() else { return };
+    while let Ok((tcp, peer)) = listener.accept() {
+        let tcp = tcp.set_nonblocking(true).and_then(|()| TcpStream::from_std(tcp));
+        match tcp {
+            Ok(tcp) => enter(current, tcp, peer, stop),
+            Err(error) => tracing::warn!(%error, "a connection was not accepted"),
+        }
+    }
+}
+
+/// Serves a connection, if there is room for it.
+fn enter(current: &Rc<Current>, tcp: TcpStream, peer: SocketAddr, stop: &watch::Receiver<bool>) {
+    let worker = current.worker();
+    let entered = match worker.site.lasting.door.enter(peer.ip()) {
+        Ok(entered) => entered,
+        Err(too_many) => {
+            worker.site.lasting.metrics.turned_away(too_many.as_str());
+            return;
+        }
+    };
+    let (of, stop) = (Rc::clone(current), stop.clone());
+    worker.connection(async move {
+        connection(of, tcp, peer, stop).await;
+        drop(entered);
+    });
+}
+
+/// One client connection. Its deadlines and its TLS are those of the site it began on; each of its
+/// exchanges begins on the current one.
 async fn connection(
-    worker: Rc<Worker>,
+    current: Rc<Current>,
     tcp: TcpStream,
-    arrival: Arrival,
-    tls: Option<Arc<rustls::ServerConfig>>,
+    peer: SocketAddr,
     stop: watch::Receiver<bool>,
 ) {
-    let metrics = Arc::clone(&worker.site.metrics);
+    let site = Arc::clone(&current.worker().site);
+    let metrics = Arc::clone(&site.lasting.metrics);
     metrics.connections.inc();
-    let first_byte = Duration::from_millis(worker.site.limits.first_byte_ms);
+    let tls = site.tls.as_ref().map(|it| Arc::clone(&it.config));
+    let scheme = if tls.is_some() { Scheme::Https } else { Scheme::Http };
+    let first_byte = Duration::from_millis(site.config.limits.first_byte_ms);
+    drop(site);
     let opened = tokio::select! {
         opened = tokio::time::timeout(first_byte, opened(tcp, tls)) => opened,
         // Nothing was admitted here, and a drain does not wait for the silent.
-        () = stopped(stop.clone()) => {
+        () = stopped_since(stop.clone(), LINGER) => {
             metrics.connections.dec();
             return;
         }
     };
     match opened {
-        Ok(Ok((stream, Speaks::Http1))) => http1(worker, stream, arrival, stop).await,
-        Ok(Ok((stream, Speaks::Http2))) => http2(worker, stream, arrival, stop).await,
+        Ok(Ok(Opened { stream, speaks, certificate })) => {
+            let arrival = Arrival { peer: peer.ip(), scheme, certificate };
+            match speaks {
+                Speaks::Http1 => http1(current, stream, arrival, stop).await,
+                Speaks::Http2 => http2(current, stream, arrival, stop).await,
+            }
+        }
         Ok(Err(error)) => tracing::debug!(%error, "a connection ended before its first request"),
         Err(_) => tracing::debug!("a connection sent nothing in time"),
     }
     metrics.connections.dec();
+}
+
+/// A connection that said how it speaks.
+struct Opened {
+    stream: Rewound,
+    speaks: Speaks,
+    /// What its client proved.
+    certificate: Option<Rc<Certificate>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -174,10 +220,7 @@ enum Speaks {
 }
 
 /// The stream and the protocol the client speaks on it.
-async fn opened(
-    tcp: TcpStream,
-    tls: Option<Arc<rustls::ServerConfig>>,
-) -> io::Result<(Rewound, Speaks)> {
+async fn opened(tcp: TcpStream, tls: Option<Arc<rustls::ServerConfig>>) -> io::Result<Opened> {
     tcp.set_nodelay(true)?;
     if let Some(tls) = tls {
         let stream = TlsAcceptor::from(tls).accept(tcp).await?;
@@ -185,8 +228,10 @@ async fn opened(
             Some(b"h2") => Speaks::Http2,
             _ => Speaks::Http1,
         };
-        let stream = Stream::TlsServer(Box::new(stream));
-        return Ok((Rewound::new(Bytes::new(), stream), speaks));
+        let leaf = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+        let certificate = leaf.and_then(Certificate::of).map(Rc::new);
+        let stream = Rewound::new(Bytes::new(), Stream::TlsServer(Box::new(stream)));
+        return Ok(Opened { stream, speaks, certificate });
     }
     let mut stream = Stream::Tcp(tcp);
     let mut first = BytesMut::with_capacity(PREFACE.len());
@@ -198,26 +243,36 @@ async fn opened(
         }
     }
     let speaks = if first == PREFACE { Speaks::Http2 } else { Speaks::Http1 };
-    Ok((Rewound::new(first.freeze(), stream), speaks))
+    Ok(Opened { stream: Rewound::new(first.freeze(), stream), speaks, certificate: None })
 }
 
-async fn http1(worker: Rc<Worker>, stream: Rewound, arrival: Arrival, stop: watch::Receiver<bool>) {
-    let limits = worker.site.limits.clone();
-    let vitals = vitals(&worker);
+async fn http1(
+    current: Rc<Current>,
+    stream: Rewound,
+    arrival: Arrival,
+    stop: watch::Receiver<bool>,
+) {
+    let limits = current.worker().site.config.limits.clone();
+    let vitals = vitals(&limits);
     let bounds = wire::Bounds { bytes: limits.header_bytes, lines: limits.header_count };
     let stream = Wire::new(Noted::new(stream, Arc::clone(&vitals)), bounds);
     let refusals = stream.refusals();
     let seen = Arc::clone(&vitals);
+    let last = Rc::new(Cell::new(Answers::More));
+    let is_last = Rc::clone(&last);
     let service = service_fn(move |request| {
-        let (worker, refusals) = (Rc::clone(&worker), Arc::clone(&refusals));
+        let (worker, refusals) = (current.worker(), Arc::clone(&refusals));
+        let (arrival, is_last) = (arrival.clone(), Rc::clone(&is_last));
         let open = seen.begin();
         async move {
-            let response = match refusals.of(&request) {
+            let mut response = match refusals.of(&request) {
                 Some(refusal) => pipeline::refused(&worker, &refusal),
                 None => pipeline::exchange(worker, arrival, request).await,
             };
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 refusals.tunnel();
+            } else if is_last.get() == Answers::Last {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(response.map(|body| Delivered::new(body, Pieces::Whole, open)))
         }
@@ -231,16 +286,22 @@ async fn http1(worker: Rc<Worker>, stream: Rewound, arrival: Arrival, stop: watc
         .preserve_header_case(true)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    drained(connection, http1::UpgradeableConnection::graceful_shutdown, &vitals, stop).await;
+    let shut = http1::UpgradeableConnection::graceful_shutdown;
+    drained(connection, shut, &vitals, Farewell::LastAnswer(&last), stop).await;
 }
 
-async fn http2(worker: Rc<Worker>, stream: Rewound, arrival: Arrival, stop: watch::Receiver<bool>) {
-    let limits = worker.site.limits.clone();
-    let vitals = vitals(&worker);
+async fn http2(
+    current: Rc<Current>,
+    stream: Rewound,
+    arrival: Arrival,
+    stop: watch::Receiver<bool>,
+) {
+    let limits = current.worker().site.config.limits.clone();
+    let vitals = vitals(&limits);
     let stream = Noted::new(stream, Arc::clone(&vitals));
     let seen = Arc::clone(&vitals);
     let service = service_fn(move |request| {
-        let worker = Rc::clone(&worker);
+        let (worker, arrival) = (current.worker(), arrival.clone());
         let open = seen.begin();
         async move {
             let response = pipeline::exchange(worker, arrival, request).await;
@@ -261,16 +322,32 @@ async fn http2(worker: Rc<Worker>, stream: Rewound, arrival: Arrival, stop: watc
         .keep_alive_interval(Duration::from_millis(limits.head_ms))
         .keep_alive_timeout(Duration::from_millis(limits.first_byte_ms))
         .serve_connection(TokioIo::new(stream), service);
-    drained(connection, http2::Connection::graceful_shutdown, &vitals, stop).await;
+    let shut = http2::Connection::graceful_shutdown;
+    drained(connection, shut, &vitals, Farewell::GoAway, stop).await;
 }
 
-fn vitals(worker: &Worker) -> Arc<Vitals> {
-    let limits = &worker.site.limits;
+fn vitals(limits: &Limits) -> Arc<Vitals> {
     Vitals::new(Patience {
         send: Duration::from_millis(limits.send_ms),
         idle: Duration::from_millis(limits.head_ms),
         exchange: Duration::from_millis(limits.exchange_ms),
     })
+}
+
+/// How a client is told that the gateway stops.
+#[derive(Clone, Copy)]
+enum Farewell<'a> {
+    /// By a frame, at once.
+    GoAway,
+    /// On the next answer.
+    LastAnswer(&'a Cell<Answers>),
+}
+
+/// Whether answers follow on a connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Answers {
+    More,
+    Last,
 }
 
 /// Serves a connection to its end. A stop lets it end what it has begun, and so does idleness; a
@@ -279,14 +356,16 @@ async fn drained<C, E>(
     connection: C,
     shut: fn(Pin<&mut C>),
     vitals: &Vitals,
+    farewell: Farewell<'_>,
     stop: watch::Receiver<bool>,
 ) where
     C: Future<Output = Result<(), E>>,
     E: std::fmt::Display,
 {
     let mut connection = std::pin::pin!(connection);
-    let mut stop = std::pin::pin!(stopped(stop));
-    let mut stopping = false;
+    let mut stopping = std::pin::pin!(stopped_since(stop.clone(), HANDOVER));
+    let mut leaving = std::pin::pin!(stopped_since(stop, HANDOVER + LINGER));
+    let (mut told, mut left) = (false, false);
     let mut closing = None;
     loop {
         let look = match vitals.state() {
@@ -317,9 +396,19 @@ async fn drained<C, E>(
                 return;
             }
             () = tokio::time::sleep_until(look) => {}
-            () = &mut stop, if !stopping => {
+            () = &mut stopping, if !told => {
+                told = true;
+                match farewell {
+                    Farewell::LastAnswer(answers) => answers.set(Answers::Last),
+                    Farewell::GoAway => {
+                        left = true;
+                        shut(connection.as_mut());
+                    }
+                }
+            }
+            () = &mut leaving, if !left => {
+                left = true;
                 shut(connection.as_mut());
-                stopping = true;
             }
         }
     }
@@ -329,6 +418,12 @@ async fn drained<C, E>(
 async fn stopped(mut stop: watch::Receiver<bool>) {
     // An error means that the gateway is gone: that is a stop, too.
     let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// Resolves so long after it.
+async fn stopped_since(stop: watch::Receiver<bool>, since: Duration) {
+    stopped(stop).await;
+    tokio::time::sleep(since).await;
 }
 
 // === impl OnThisThread ===

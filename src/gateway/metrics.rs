@@ -28,6 +28,7 @@ pub struct Metrics {
     delivery_oldest: Family<SubscriptionLabels, Gauge>,
     events: Family<EventLabels, Counter>,
     turned_away: Family<LimitLabels, Counter>,
+    reloads: Family<ReloadLabels, Counter>,
     /// Client connections that are open.
     pub(crate) connections: Gauge,
     /// Exchanges that were admitted and not answered.
@@ -68,6 +69,30 @@ struct UpstreamLabels {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct LimitLabels {
     limit: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ReloadLabels {
+    of: &'static str,
+    result: &'static str,
+}
+
+/// What is read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reread {
+    /// Configuration, contracts and certificates.
+    Configuration,
+    /// Certificates alone.
+    Certificates,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reloaded {
+    /// It is in use.
+    Done,
+    /// What was in use is kept.
+    Refused,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -131,6 +156,7 @@ impl Metrics {
             "Connections closed unread, by the limit that was met",
             metrics.turned_away.clone(),
         );
+        registry.register("reloads", "Files read again", metrics.reloads.clone());
         registry.register("connections", "Open client connections", metrics.connections.clone());
         registry.register("in_flight", "Unfinished exchanges", metrics.in_flight.clone());
         registry.register("follow_ups", "Work after an answer", metrics.follow_ups.clone());
@@ -187,6 +213,19 @@ impl Metrics {
     /// A connection was one too many for `limit`.
     pub(crate) fn turned_away(&self, limit: &'static str) {
         self.turned_away.get_or_create(&LimitLabels { limit }).inc();
+    }
+
+    /// Files were read again.
+    pub fn reloaded(&self, of: Reread, result: Reloaded) {
+        let of = match of {
+            Reread::Configuration => "configuration",
+            Reread::Certificates => "certificates",
+        };
+        let result = match result {
+            Reloaded::Done => "done",
+            Reloaded::Refused => "refused",
+        };
+        self.reloads.get_or_create(&ReloadLabels { of, result }).inc();
     }
 
     pub(crate) fn unknown_operation(&self, upstream: &str) {

@@ -7,10 +7,12 @@
 //! account makes them: then only `Via` and `traceparent` are told.
 
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 use uuid::Uuid;
 
+use super::certificate::Certificate;
 use crate::change::call::retained;
 use crate::config::network::Network;
 
@@ -35,10 +37,12 @@ const ORIGIN: &[&str] = &[
 ];
 
 /// How a connection reached the gateway.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Arrival {
     pub(crate) peer: IpAddr,
     pub(crate) scheme: Scheme,
+    /// What the client proved of itself.
+    pub(crate) certificate: Option<Rc<Certificate>>,
 }
 
 /// Clear or TLS.
@@ -71,7 +75,7 @@ impl Passage {
     pub(crate) fn of(
         headers: &mut HeaderMap,
         version: Version,
-        arrival: Arrival,
+        arrival: &Arrival,
         trusted: &[Network],
         exchange: Uuid,
     ) -> Self {
@@ -117,7 +121,7 @@ fn tells_origin(name: &HeaderName) -> bool {
     ORIGIN.contains(&name.as_str())
 }
 
-fn origin(headers: &HeaderMap, arrival: Arrival, trusts: bool) -> Vec<(HeaderName, HeaderValue)> {
+fn origin(headers: &HeaderMap, arrival: &Arrival, trusts: bool) -> Vec<(HeaderName, HeaderValue)> {
     let peer = arrival.peer.to_canonical();
     let proto = match arrival.scheme {
         Scheme::Http => "http",
@@ -202,10 +206,11 @@ mod tests {
         for (name, value) in lines {
             headers.append(*name, HeaderValue::from_static(value));
         }
-        let arrival = Arrival { peer: peer.parse().unwrap(), scheme: Scheme::Https };
+        let arrival =
+            Arrival { peer: peer.parse().unwrap(), scheme: Scheme::Https, certificate: None };
         let trusted: Vec<_> = trusted.iter().map(|it| it.parse().unwrap()).collect();
         let passage =
-            Passage::of(&mut headers, Version::HTTP_11, arrival, &trusted, Uuid::from_u128(7));
+            Passage::of(&mut headers, Version::HTTP_11, &arrival, &trusted, Uuid::from_u128(7));
         passage.tell(&mut headers, InName::Client);
         headers
     }

@@ -5,10 +5,13 @@
 //! admitted a mutation runs detached from its client, who may hang up without stopping it half
 //! way. Everything else streams.
 
+use std::cell::Cell;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use http::request::Parts;
 use http::{Method, Request, Response, header};
 use hyper::body::{Body as _, Incoming};
@@ -25,6 +28,7 @@ use super::wire::Refusal;
 use super::worker::Worker;
 use super::{authority, chosen, cors, headers, hooks, respond, target, upgrade};
 use crate::change::call::retained;
+use crate::change::mark;
 use crate::change::{Call, Exchange, Principal};
 use crate::config::raw::AmbiguousPaths;
 use crate::contract::{BodyView, Unread};
@@ -32,14 +36,33 @@ use crate::dialect::Dialect;
 use crate::error::{Blame, Code, Failure};
 use crate::limits::CHANGE_BODY_BYTES;
 
-/// One request in, one response out. Never fails: what goes wrong is said in the client's dialect.
+/// One request in, one response out. Never fails: what goes wrong is said in the client's dialect,
+/// and a fault of this program costs the one request that met it.
 pub(crate) async fn exchange(
     worker: Rc<Worker>,
     arrival: Arrival,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let id = Uuid::now_v7();
+    let words = Cell::new(Dialect::Problem);
+    // What an exchange holds is its own, and what it shares is locked: a poisoned lock is taken.
+    let walked = AssertUnwindSafe(walk(Rc::clone(&worker), arrival, request, id, &words));
+    walked.catch_unwind().await.unwrap_or_else(|_| {
+        let failure = Failure::new(Code::Internal, "an exchange panicked");
+        worker.site.lasting.metrics.failed(failure.code);
+        tracing::error!(exchange = %id, "an exchange panicked: it got 500");
+        respond::failure(&failure, words.get(), id)
+    })
+}
+
+async fn walk(
+    worker: Rc<Worker>,
+    arrival: Arrival,
     mut request: Request<Incoming>,
+    id: Uuid,
+    words: &Cell<Dialect>,
 ) -> Response<Body> {
     let started = Instant::now();
-    let id = Uuid::now_v7();
 
     // Events for triggers are recgate's own to answer, and go no further.
     if hooks::are_meant(raw_target(&request)) {
@@ -49,20 +72,23 @@ pub(crate) async fn exchange(
     let route = match route(&worker, &request) {
         Ok(route) => route,
         Err(failure) => {
-            worker.site.metrics.failed(failure.code);
+            worker.site.lasting.metrics.failed(failure.code);
             return respond::failure(&failure, dialect_of(&worker, raw_target(&request)), id);
         }
     };
+    words.set(route.upstream.config.dialect);
+    mark::stumble();
     // Who is calling, and so what was promised.
     let caller = Caller {
         headers: request.headers(),
         address: Some(arrival.peer),
+        certificate: arrival.certificate.as_deref(),
         upstream: &route.upstream.config.name,
     };
     let promised = worker.site.clients.identify(&caller);
     let promised = chosen::take(promised, request.headers_mut(), &route.upstream);
-    let (version, trusted) = (request.version(), &worker.site.trusted_peers);
-    let passage = Passage::of(request.headers_mut(), version, arrival, trusted, id);
+    let (version, trusted) = (request.version(), &worker.site.config.gateway.trusted_peers);
+    let passage = Passage::of(request.headers_mut(), version, &arrival, trusted, id);
     let method = request.method().clone();
     let visit = Rc::new(Visit::new(worker, id, promised, passage, &route, method));
     let origin = cors::origin(request.headers());
@@ -83,7 +109,7 @@ pub(crate) async fn exchange(
 
     let response = visit.dated(cors::allow(visit.upstream(), origin, response));
     let upstream = &visit.upstream().config.name;
-    visit.worker.site.metrics.answered(upstream, &visit.judge.method, response.status());
+    visit.worker.site.lasting.metrics.answered(upstream, &visit.judge.method, response.status());
     tracing::info!(
         target: "recgate::access",
         exchange = %id, client = %visit.terms.client, %upstream,
@@ -122,7 +148,7 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
 
     // Read it, up to the limit and inside a deadline. What is longer streams, too, unless a change
     // would have to read it: then it would pass unshielded.
-    let limits = &visit.worker.site.limits;
+    let limits = &visit.worker.site.config.limits;
     let most = if visit.judge.may_change() { CHANGE_BODY_BYTES } else { limits.body_bytes };
     let reading = Body::Client(Watched::new(body)).collect_up_to(most);
     let body = match tokio::time::timeout(Duration::from_millis(limits.body_ms), reading).await {
@@ -173,7 +199,7 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
                 Arc::clone(&visit.upstream().config.name),
                 visit.dialect(),
                 change.deadline,
-                Arc::clone(&visit.worker.site.journal),
+                Arc::clone(&visit.worker.site.lasting.journal),
             ));
             let changes = &visit.upstream().changes;
             if visit.judge.may_change() && changes.concerns(&call, &exchange) {
@@ -201,7 +227,7 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
 /// The answer to a request that was refused on the wire, in the words of whose API was meant.
 pub(crate) fn refused(worker: &Worker, refusal: &Refusal) -> Response<Body> {
     let id = Uuid::now_v7();
-    worker.site.metrics.failed(refusal.failure.code);
+    worker.site.lasting.metrics.failed(refusal.failure.code);
     let target = refusal.target.as_deref().unwrap_or("/");
     respond::failure(&refusal.failure, dialect_of(worker, target), id)
 }

@@ -27,7 +27,7 @@ pub(crate) struct Server {
     /// Host and port as `Host` spells them.
     pub(crate) authority: http::uri::Authority,
     /// Set where TLS is spoken.
-    pub(crate) tls: Option<Arc<rustls::ClientConfig>>,
+    pub(crate) tls: Option<tls::Calling>,
 }
 
 /// Connections of one thread to one server.
@@ -38,7 +38,7 @@ pub(crate) struct Pool {
 }
 
 /// What bounds a pool.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bounds {
     /// Idle connections kept.
     pub(crate) connections: usize,
@@ -51,6 +51,16 @@ pub(crate) struct Bounds {
 // === impl Server ===
 
 impl Server {
+    /// Whether connections to the one are as good as connections to the other.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.authority == other.authority
+            && match (&self.tls, &other.tls) {
+                (None, None) => true,
+                (Some(one), Some(other)) => one.is(other),
+                _ => false,
+            }
+    }
+
     /// Opens a connection.
     pub(crate) async fn connect(&self, within: Duration) -> Result<Stream, Failure> {
         let connecting = async {
@@ -62,9 +72,9 @@ impl Server {
             let bare = host.trim_start_matches('[').trim_end_matches(']');
             let tcp = TcpStream::connect((bare, port)).await?;
             tcp.set_nodelay(true)?;
-            let Some(config) = &self.tls else { return Ok(Stream::Tcp(tcp)) };
+            let Some(tls) = &self.tls else { return Ok(Stream::Tcp(tcp)) };
             let name = tls::server_name(bare)?;
-            let stream = TlsConnector::from(Arc::clone(config)).connect(name, tcp).await?;
+            let stream = TlsConnector::from(Arc::clone(&tls.config)).connect(name, tcp).await?;
             Ok::<_, std::io::Error>(Stream::TlsClient(Box::new(stream)))
         };
         match tokio::time::timeout(within, connecting).await {
@@ -86,6 +96,11 @@ impl Server {
 impl Pool {
     pub(crate) fn new(server: Server, bounds: Bounds) -> Self {
         Self { server, idle: RefCell::default(), bounds }
+    }
+
+    /// Whether it would be the same if it were made anew.
+    pub(crate) fn is(&self, server: &Server, bounds: Bounds) -> bool {
+        self.bounds == bounds && self.server.is(server)
     }
 
     /// Where it leads.

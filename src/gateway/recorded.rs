@@ -86,8 +86,11 @@ impl Examiner {
         for upstream in &config.upstreams {
             if only.is_none_or(|name| *name == *upstream.name) {
                 // A file of certificates says nothing about contracts.
-                let upstream =
-                    crate::config::checked::Upstream { ca_file: None, ..upstream.clone() };
+                let upstream = crate::config::checked::Upstream {
+                    ca_file: None,
+                    identity: None,
+                    ..upstream.clone()
+                };
                 upstreams.push(Arc::new(Upstream::new(
                     upstream,
                     Some(nowhere),
@@ -126,7 +129,12 @@ impl Examiner {
         headers::strip_hop_by_hop(&mut sent);
         headers::join_cookies(&mut sent);
         // A recording shows neither the address nor whose token it was.
-        let caller = Caller { headers: &sent, address: None, upstream: &upstream.config.name };
+        let caller = Caller {
+            headers: &sent,
+            address: None,
+            certificate: None,
+            upstream: &upstream.config.name,
+        };
         let promised = self.clients.identify(&caller);
         let promised = chosen::take(promised, &mut sent, &upstream);
         let dates = Dates {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::errand::Errand;
-use super::worker::Worker;
+use super::worker::{Current, Worker};
 use crate::change::Principal;
 use crate::change::journal::{OpenIntent, Outcome, settle_at_last};
 use crate::change::terms::Terms;
@@ -20,11 +20,11 @@ use crate::change::terms::Terms;
 const EVERY: Duration = Duration::from_secs(5);
 
 /// Finishes what is open, now and whenever a gateway on the ledger dies, until this one stops.
-pub(crate) async fn watch(worker: Rc<Worker>) {
-    let stopped = worker.stopped();
+pub(crate) async fn watch(current: Rc<Current>) {
+    let stopped = current.worker().stopped();
     let work = async {
         loop {
-            round(&worker).await;
+            round(&current.worker()).await;
             tokio::time::sleep(EVERY).await;
         }
     };
@@ -35,7 +35,7 @@ pub(crate) async fn watch(worker: Rc<Worker>) {
 }
 
 async fn round(worker: &Rc<Worker>) {
-    match worker.site.journal.adopt().await {
+    match worker.site.lasting.journal.adopt().await {
         // Each on its own: one that is tried until it holds must not keep the others waiting.
         Ok(open) => {
             for open in open {
@@ -53,7 +53,7 @@ async fn finish(worker: &Rc<Worker>, open: OpenIntent) {
     let (client, action) = (open.client.clone(), open.plan.action);
     let outcome = outcome(worker, open).await;
     if outcome == Outcome::Unknown {
-        worker.site.metrics.alarm("intent-unknown");
+        worker.site.lasting.metrics.alarm("intent-unknown");
         tracing::error!(
             intent = %intent.0, client, ?action,
             "what became of an intent is unknown: look at the vendor's side"
@@ -61,7 +61,7 @@ async fn finish(worker: &Rc<Worker>, open: OpenIntent) {
     } else {
         tracing::warn!(intent = %intent.0, client, ?action, ?outcome, "an intent left open was ended");
     }
-    let journal = &*worker.site.journal;
+    let journal = &*worker.site.lasting.journal;
     if journal.outcome(intent, outcome.clone()).await.is_err() {
         settle_at_last(journal, intent, outcome).await;
     }

@@ -75,6 +75,13 @@ impl Learnt {
         self.0.get(&(upstream.into(), *token)).map(|issued| issued.client)
     }
 
+    /// Forgets what was learnt at an upstream that is another one now.
+    pub(crate) fn forget(&self, upstream: &Arc<str>) {
+        let gone = Arc::clone(upstream);
+        // It fails only where such forgetting was not asked for when the memory was made.
+        let _ = self.0.invalidate_entries_if(move |(upstream, _), _| **upstream == *gone);
+    }
+
     /// Learns from the answer to the sign-in of `client`.
     pub(crate) fn learn(&self, upstream: &str, client: &str, answer: &Answer) {
         let Some(granted) = granted(answer) else { return };
@@ -89,7 +96,8 @@ impl Learnt {
 
 impl Default for Learnt {
     fn default() -> Self {
-        Self(Cache::builder().max_capacity(LEARNT_TOKENS).expire_after(Life).build())
+        let cache = Cache::builder().max_capacity(LEARNT_TOKENS).expire_after(Life);
+        Self(cache.support_invalidation_closures().build())
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) async fn tunnel(
     mut request: Request<Incoming>,
 ) -> Result<Response<Body>, Failure> {
     let worker = &visit.worker;
-    let limits = &worker.site.limits;
+    let limits = &worker.site.config.limits;
     let server = route.upstream.server(route.leg);
     let stream = server.connect(Duration::from_millis(limits.connect_ms)).await?;
     let broke = |error: hyper::Error| {

@@ -21,7 +21,7 @@ pub(crate) struct Upstream {
     /// Its settings.
     pub(crate) config: checked::Upstream,
     /// What it says, by date; `None` where it has no contract.
-    pub(crate) timeline: Option<Timeline>,
+    pub(crate) timeline: Option<Arc<Timeline>>,
     /// What of its contracts was seen, by date.
     pub(crate) coverage: Vec<Arc<Table>>,
     /// The changes of its API.
@@ -99,7 +99,20 @@ impl Upstream {
         pause_watch: Duration,
         coverage: &Coverage,
     ) -> Result<Self, SetupError> {
-        let timeline = timeline(&config)?;
+        let upstream = Self::after(config, mock, pause_watch, None)?;
+        coverage.add(&upstream.coverage);
+        Ok(upstream)
+    }
+
+    /// Sets an upstream up that takes the place of `previous`, of the same name: it goes on with
+    /// what is remembered there ([`super::site`]). Its coverage is in no list yet.
+    pub(crate) fn after(
+        config: checked::Upstream,
+        mock: Option<std::net::SocketAddr>,
+        pause_watch: Duration,
+        previous: Option<&Self>,
+    ) -> Result<Self, SetupError> {
+        let timeline = timeline_after(&config, previous)?;
         if let Some(timeline) = &timeline {
             let known = timeline.at(config.as_of).operations();
             if !known.is_empty() && !known.iter().any(|operation| operation.is_readable()) {
@@ -121,21 +134,57 @@ impl Upstream {
                 });
             }
         }
-        let server = |address: &Address| server(&config, address, mock);
+        let tls = calling(&config, previous)?;
+        let server = |address: &Address| server(&config, address, mock, tls.as_ref());
         let (api, login) = (server(&config.address)?, server(&config.login)?);
-        let changes = Registry::of(config.dialect, pause_watch);
-        let coverage = timeline
-            .as_ref()
-            .map(|timeline| coverage.of_timeline(&config.name, timeline))
-            .unwrap_or_default();
-        let account = |it: &crate::config::account::Account| {
-            Account::new(&it.client_id, it.secret.expose(), &it.token_path)
-                .map(Arc::new)
-                .map_err(|_| SetupError::Account(Arc::clone(&config.name)))
+        let changes = previous
+            .filter(|it| it.config.dialect == config.dialect)
+            .map_or_else(|| Registry::of(config.dialect, pause_watch), |it| it.changes.clone());
+        let coverage = match (&timeline, previous) {
+            (None, _) => Vec::new(),
+            (Some(now), Some(Self { timeline: Some(then), coverage, .. }))
+                if Arc::ptr_eq(now, then) =>
+            {
+                coverage.clone()
+            }
+            (Some(timeline), _) => Coverage::tables(&config.name, timeline),
         };
-        let service = config.service.as_ref().map(account).transpose()?;
-        let recovery = config.recovery.as_ref().map(account).transpose()?;
+        // A token is for the servers that it was got at.
+        let there = previous.filter(|it| it.config.is_there(&config));
+        let account = |it: &crate::config::account::Account, held: Option<&Arc<Account>>| {
+            let account = Account::new(&it.client_id, it.secret.expose(), &it.token_path)
+                .map_err(|_| SetupError::Account(Arc::clone(&config.name)))?;
+            let held = held.filter(|held| held.is_like(&account)).map(Arc::clone);
+            Ok::<_, SetupError>(held.unwrap_or_else(|| Arc::new(account)))
+        };
+        let held = |principal| there.and_then(|it| it.account(principal));
+        let service = config.service.as_ref().map(|it| account(it, held(Principal::Service)));
+        let recovery = config.recovery.as_ref().map(|it| account(it, held(Principal::Recovery)));
+        let (service, recovery) = (service.transpose()?, recovery.transpose()?);
         Ok(Self { config, timeline, coverage, changes, api, login, service, recovery })
+    }
+
+    /// The same with its certificates read again; `None` where they say what they said.
+    pub(crate) fn renewed(&self) -> Result<Option<Self>, SetupError> {
+        let tls = calling(&self.config, Some(self))?;
+        let met = |server: &Server| Server {
+            authority: server.authority.clone(),
+            tls: server.tls.as_ref().and(tls.clone()),
+        };
+        let (api, login) = (met(&self.api), met(&self.login));
+        if api.is(&self.api) && login.is(&self.login) {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            config: self.config.clone(),
+            timeline: self.timeline.clone(),
+            coverage: self.coverage.clone(),
+            changes: self.changes.clone(),
+            api,
+            login,
+            service: self.service.clone(),
+            recovery: self.recovery.clone(),
+        }))
     }
 
     /// The account of a principal, where one is configured. A caller has their own.
@@ -171,10 +220,27 @@ fn tell(upstream: &str, timeline: &Timeline) {
     }
 }
 
+/// What an upstream is met with over TLS, if it is; that of `previous` where the files say the same.
+fn calling(
+    config: &checked::Upstream,
+    previous: Option<&Upstream>,
+) -> Result<Option<tls::Calling>, SetupError> {
+    let secured =
+        |address: &Address| matches!(address, Address::Server { scheme: Scheme::Https, .. });
+    if !secured(&config.address) && !secured(&config.login) {
+        return Ok(None);
+    }
+    let identity = config.identity.as_ref().map(|(certificate, key)| (&**certificate, &**key));
+    let calling = tls::client(config.ca_file.as_deref(), identity)?;
+    let held = previous.and_then(|it| it.api.tls.as_ref().or(it.login.tls.as_ref()));
+    Ok(Some(held.filter(|held| held.is_like(&calling)).cloned().unwrap_or(calling)))
+}
+
 fn server(
     config: &checked::Upstream,
     address: &Address,
     mock: Option<std::net::SocketAddr>,
+    calling: Option<&tls::Calling>,
 ) -> Result<Server, SetupError> {
     let no_mock = || SetupError::NoMock(Arc::clone(&config.name));
     let (authority, scheme) = match address {
@@ -184,9 +250,28 @@ fn server(
     let authority = authority.parse().map_err(|_| no_mock())?;
     let tls = match scheme {
         Scheme::Http => None,
-        Scheme::Https => Some(tls::client(config.ca_file.as_deref())?),
+        Scheme::Https => calling.cloned(),
     };
     Ok(Server { authority, tls })
+}
+
+/// The contract of an upstream: that of `previous` where it says the same, so that nothing that
+/// was compiled or counted is lost.
+fn timeline_after(
+    config: &checked::Upstream,
+    previous: Option<&Upstream>,
+) -> Result<Option<Arc<Timeline>>, SetupError> {
+    match (&config.contract, previous) {
+        (ContractChoice::BuiltIn(now), Some(previous)) if matches!(&previous.config.contract, ContractChoice::BuiltIn(then) if then == now) => {
+            Ok(previous.timeline.clone())
+        }
+        _ => {
+            let Some(read) = timeline(config)? else { return Ok(None) };
+            let held = previous.and_then(|it| it.timeline.as_ref());
+            let held = held.filter(|held| held.digest() == read.digest()).map(Arc::clone);
+            Ok(Some(held.unwrap_or_else(|| Arc::new(read))))
+        }
+    }
 }
 
 /// The contract of an upstream, by date; `None` where it has none.

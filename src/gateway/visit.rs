@@ -57,8 +57,8 @@ impl Visit {
             Trace::Exchange(id),
             Clock::Live,
             Arc::clone(&upstream.config.name),
-            worker.site.findings.clone(),
-            Arc::clone(&worker.site.metrics),
+            worker.site.lasting.findings.clone(),
+            Arc::clone(&worker.site.lasting.metrics),
         );
         let judge = Judge::new(upstream, method, route.path().to_owned(), dates, watch);
         Self { worker, id, terms, leg: route.leg, judge, passage, chosen }
@@ -148,7 +148,7 @@ impl Visit {
 
     /// The answer to a request that was not carried out, or of which nobody knows.
     pub(crate) fn refuse(&self, failure: &Failure) -> Response<Body> {
-        self.worker.site.metrics.failed(failure.code);
+        self.worker.site.lasting.metrics.failed(failure.code);
         self.sealed(respond::failure(failure, self.dialect(), self.id))
     }
 
@@ -202,7 +202,7 @@ impl Visit {
         exchange: &Exchange,
     ) -> Response<Body> {
         for change in exchange.take_legacy() {
-            let told = self.worker.site.deprecations.iter().find(|it| it.change == change);
+            let told = self.worker.site.config.deprecations.iter().find(|it| it.change == change);
             if let Some(deprecation) = told {
                 deprecation.tell(response.headers_mut());
             }
@@ -236,7 +236,7 @@ impl Visit {
         if *name == CHANGES
             && let Ok(change) = value.to_str()
         {
-            self.worker.site.metrics.adapted(change);
+            self.worker.site.lasting.metrics.adapted(change);
         }
     }
 }

@@ -1,7 +1,8 @@
 //! One thread of the gateway: its event loop, its upstream connections, the work it has left.
 //!
 //! Nothing a request touches on its plain way is shared between threads but the [`Site`], which
-//! does not change.
+//! does not change. Where a new one takes its place, each thread swaps its [`Current`] worker
+//! between two steps of its own loop: no exchange sees a half of either, and none waits.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -18,49 +19,30 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use super::body::Body;
-use super::door::Door;
-use super::hooks::Hooks;
-use super::identify::Clients;
-use super::load::{Load, Place};
-use super::metrics::Metrics;
+use super::load::Place;
 use super::pool::{Bounds, Pool};
 use super::respond;
-use super::route::{Leg, Routes};
+use super::route::Leg;
+use super::site::Site;
 use super::upstream::Upstream;
-use crate::change::Journal;
-use crate::config::deprecation::Deprecation;
-use crate::config::network::Network;
 use crate::config::raw::Limits;
 use crate::dialect::Dialect;
 use crate::error::{Code, Failure};
-use crate::report::Findings;
 
 /// How long a drain waits for work that goes on after an answer (a pause that is watched).
 const FOLLOW_UP_GRACE: Duration = Duration::from_secs(2);
 
-/// What all threads share: one configuration, ready to be used.
-pub(crate) struct Site {
-    pub(crate) routes: Routes,
-    pub(crate) upstreams: Vec<Arc<Upstream>>,
-    pub(crate) clients: Clients,
-    pub(crate) limits: Limits,
-    pub(crate) findings: Findings,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) journal: Arc<dyn Journal>,
-    pub(crate) deprecations: Vec<Deprecation>,
-    pub(crate) hooks: Hooks,
-    pub(crate) trusted_peers: Vec<Network>,
-    pub(crate) door: Arc<Door>,
-    pub(crate) load: Load,
-}
-
-/// One thread.
+/// One thread, on one site.
 pub(crate) struct Worker {
     pub(crate) site: Arc<Site>,
     pools: RefCell<Pools>,
+    /// Those of the thread, whatever site they began on.
     tasks: TaskTracker,
     stop: watch::Receiver<bool>,
 }
+
+/// The worker that new exchanges of a thread begin on.
+pub(crate) struct Current(RefCell<Rc<Worker>>);
 
 /// Connections by upstream and leg.
 type Pools = HashMap<(Arc<str>, Leg), Rc<Pool>>;
@@ -74,6 +56,25 @@ pub(crate) struct Admitted {
 /// Counts in a gauge while it lives.
 pub(crate) struct Counted(Gauge);
 
+// === impl Current ===
+
+impl Current {
+    pub(crate) fn new(worker: Worker) -> Self {
+        Self(RefCell::new(Rc::new(worker)))
+    }
+
+    /// The one for an exchange that begins now.
+    pub(crate) fn worker(&self) -> Rc<Worker> {
+        Rc::clone(&self.0.borrow())
+    }
+
+    /// Exchanges that begin from now on are on `site`.
+    pub(crate) fn swap(&self, site: Arc<Site>) {
+        let next = Rc::new(self.worker().moved_to(site));
+        *self.0.borrow_mut() = next;
+    }
+}
+
 // === impl Worker ===
 
 impl Worker {
@@ -85,26 +86,36 @@ impl Worker {
     pub(crate) fn pool(&self, upstream: &Upstream, leg: Leg) -> Rc<Pool> {
         let mut pools = self.pools.borrow_mut();
         let key = (Arc::clone(&upstream.config.name), leg);
-        let limits = &self.site.limits;
         let pool = pools.entry(key).or_insert_with(|| {
-            let bounds = Bounds {
-                connections: limits.pool_connections,
-                idle: Duration::from_millis(limits.idle_ms),
-                connect: Duration::from_millis(limits.connect_ms),
-            };
-            Rc::new(Pool::new(upstream.server(leg).clone(), bounds))
+            Rc::new(Pool::new(upstream.server(leg).clone(), bounds(&self.site.config.limits)))
         });
         Rc::clone(pool)
     }
 
+    /// The same thread on another site. Connections that are as good there are shared; the others
+    /// close, those in use when their exchange has ended.
+    fn moved_to(&self, site: Arc<Site>) -> Self {
+        let bounds = bounds(&site.config.limits);
+        self.pools.borrow_mut().retain(|(name, leg), pool| {
+            let upstream = site.upstreams.iter().find(|it| it.config.name == *name);
+            upstream.is_some_and(|it| pool.is(it.server(*leg), bounds))
+        });
+        Self {
+            site,
+            pools: RefCell::new(self.pools.borrow().clone()),
+            tasks: self.tasks.clone(),
+            stop: self.stop.clone(),
+        }
+    }
+
     /// Counts an exchange from its admission on; a drain waits for it.
     pub(crate) fn admitted(&self, place: Place) -> Admitted {
-        Admitted { _counted: Counted::new(&self.site.metrics.in_flight), _place: place }
+        Admitted { _counted: Counted::new(&self.site.lasting.metrics.in_flight), _place: place }
     }
 
     /// Whether nothing that was admitted is left.
     pub(crate) fn is_done(&self) -> bool {
-        self.site.metrics.in_flight.get() == 0
+        self.site.lasting.metrics.in_flight.get() == 0
     }
 
     /// Runs an admitted mutation to its end, whether or not anyone waits for its answer.
@@ -124,7 +135,7 @@ impl Worker {
             Ok(response) => response,
             Err(error) => {
                 let failure = Failure::new(Code::Internal, format!("an exchange ended: {error}"));
-                self.site.metrics.failed(failure.code);
+                self.site.lasting.metrics.failed(failure.code);
                 respond::failure(&failure, dialect, exchange)
             }
         }
@@ -132,7 +143,7 @@ impl Worker {
 
     /// Runs what is left to do after an answer.
     pub(crate) fn follow_up(&self, work: LocalBoxFuture<'static, ()>) {
-        let counted = Counted::new(&self.site.metrics.follow_ups);
+        let counted = Counted::new(&self.site.lasting.metrics.follow_ups);
         let stopped = self.stopped();
         self.tasks.spawn_local(async move {
             let cut = async {
@@ -170,6 +181,14 @@ impl Worker {
         for pool in self.pools.borrow().values() {
             pool.reap();
         }
+    }
+}
+
+const fn bounds(limits: &Limits) -> Bounds {
+    Bounds {
+        connections: limits.pool_connections,
+        idle: Duration::from_millis(limits.idle_ms),
+        connect: Duration::from_millis(limits.connect_ms),
     }
 }
 

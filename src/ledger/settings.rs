@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::key::{Key, KeyError};
 
 /// What a ledger needs to be opened.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Where it is.
     pub place: Place,

@@ -14,7 +14,7 @@ use crate::dialect::Dialect;
 use crate::report::har::{RecordedAnswer, RecordedBody};
 
 /// Headers that are not compared, and why.
-const LEFT_OUT: [(&str, &str); 12] = [
+const LEFT_OUT: [(&str, &str); 13] = [
     ("date", "when it was answered"),
     ("connection", "of one connection"),
     ("keep-alive", "of one connection"),
@@ -26,6 +26,7 @@ const LEFT_OUT: [(&str, &str); 12] = [
     ("inin-ratelimit-reset", "seconds of the machine's clock"),
     ("inin-ratelimit-allowed", "beside its count"),
     ("recgate-conformance", "every answer through recgate has it"),
+    ("proxy-status", "it says again what recgate-error says"),
     ("server", "of one connection"),
 ];
 

@@ -232,6 +232,8 @@ impl Lane {
     /// Ends the lane.
     pub(super) async fn close(self) {
         if let Some((running, ledger)) = self.gateway {
+            // A drain waits a moment for the next request of a client that is there.
+            drop(self.client);
             let _ = tokio::task::spawn_blocking(move || running.drain()).await;
             ledger.close().await;
         }
@@ -313,6 +315,7 @@ fn isolated(config: &Config, mock: &Mock, day: Date) -> (Config, Accounts) {
         upstream.address = Address::Mock;
         upstream.login = Address::Mock;
         upstream.ca_file = None;
+        upstream.identity = None;
         if upstream.as_of == ContractDate::Latest {
             upstream.as_of = ContractDate::On(day);
         }

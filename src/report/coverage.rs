@@ -157,20 +157,28 @@ pub struct UnknownOperation {
 // === impl Coverage ===
 
 impl Coverage {
-    /// Lays out a table for each contract of an upstream, and hands them back.
-    pub fn of_timeline(&self, upstream: &Arc<str>, timeline: &Timeline) -> Vec<Arc<Table>> {
+    /// Lays out a table for each contract of an upstream. They are in no list yet.
+    #[must_use]
+    pub fn tables(upstream: &Arc<str>, timeline: &Timeline) -> Vec<Arc<Table>> {
         let past = timeline.dates().filter_map(|before| {
             let contract = timeline.at(ContractDate::On(before.yesterday().ok()?));
             Some((format!("before {before}"), contract))
         });
         let latest = ("latest".to_owned(), timeline.at(ContractDate::Latest));
-        let tables: Vec<Arc<Table>> = past
-            .chain([latest])
+        past.chain([latest])
             .map(|(holds, contract)| Arc::new(Table::new(Arc::clone(upstream), holds, contract)))
-            .collect();
+            .collect()
+    }
+
+    /// Lists tables behind those there are.
+    pub fn add(&self, tables: &[Arc<Table>]) {
         let mut all = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         all.extend(tables.iter().map(Arc::clone));
-        tables
+    }
+
+    /// Lists these tables and no other.
+    pub fn replace(&self, tables: Vec<Arc<Table>>) {
+        *self.tables.lock().unwrap_or_else(PoisonError::into_inner) = tables;
     }
 
     /// Every table, those without an exchange included.

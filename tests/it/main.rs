@@ -25,6 +25,7 @@ mod pass_through;
 mod pipes;
 mod protection;
 mod rehearse;
+mod reload;
 mod rules;
 mod sagas;
 mod serving;

@@ -11,7 +11,7 @@ use jiff::civil::Date;
 use super::Checking;
 use crate::change::deletion_protection::EFFECTIVE;
 use crate::change::terms::{Authority, DateChoice, Policy, Terms};
-use crate::config::checked::{KnownBy, version};
+use crate::config::checked::{KnownBy, Says, version};
 use crate::config::network::NetworkError;
 use crate::config::raw::{self, HeaderMatch, Vendor};
 use crate::config::trigger::PREFIX;
@@ -178,21 +178,43 @@ impl Checking<'_> {
         }
     }
 
+    /// Clients that are known by what nobody would verify.
+    pub(super) fn certificates(
+        &mut self,
+        clients: &[(KnownBy, Arc<Terms>)],
+        tls: Option<&raw::Tls>,
+    ) {
+        if tls.is_some_and(|tls| tls.client_ca.is_some()) {
+            return;
+        }
+        for (_, terms) in clients.iter().filter(|(it, _)| matches!(it, KnownBy::Certificate(_))) {
+            let key = format!("client.{}.match.certificate", terms.client);
+            self.fault(
+                &key,
+                "needs gateway.tls with client_ca: only a verified certificate counts",
+            );
+        }
+    }
+
     fn known_by(&mut self, key: &str, raw: &raw::KnownBy) -> Option<KnownBy> {
-        match (&raw.header, &raw.token_sha256, &raw.oauth_client, &raw.address) {
-            (None, Some(hex), None, None) => {
+        let raw::KnownBy { header, token_sha256, oauth_client, address, certificate } = raw;
+        match (header, token_sha256, oauth_client, address, certificate) {
+            (None, Some(hex), None, None, None) => {
                 self.hash(&format!("{key}.match.token_sha256"), hex).map(KnownBy::TokenSha256)
             }
-            (Some(header), None, None, None) => {
+            (Some(header), None, None, None, None) => {
                 self.known_by_header(&format!("{key}.match.header"), header)
             }
-            (None, None, Some(id), None) => {
+            (None, None, None, None, Some(certificate)) => {
+                self.known_by_certificate(&format!("{key}.match.certificate"), certificate)
+            }
+            (None, None, Some(id), None, None) => {
                 if id.is_empty() {
                     self.fault(&format!("{key}.match.oauth_client"), "must not be empty");
                 }
                 Some(KnownBy::OAuthClient(id.clone()))
             }
-            (None, None, None, Some(text)) => match text.parse() {
+            (None, None, None, Some(text), None) => match text.parse() {
                 Ok(network) => Some(KnownBy::Address(network)),
                 Err(error) => {
                     let error: NetworkError = error;
@@ -201,11 +223,35 @@ impl Checking<'_> {
                 }
             },
             _ => {
-                let wanted = "needs exactly one of: header, token_sha256, oauth_client, address";
+                let wanted = "needs exactly one of: header, token_sha256, oauth_client, address, certificate";
                 self.fault(&format!("{key}.match"), wanted);
                 None
             }
         }
+    }
+
+    fn known_by_certificate(&mut self, key: &str, raw: &raw::CertificateMatch) -> Option<KnownBy> {
+        let says = match (&raw.subject, &raw.dns, &raw.uri) {
+            (Some(subject), None, None) => Says::Subject(subject.clone()),
+            (None, Some(name), None) => Says::Dns(name.to_ascii_lowercase()),
+            (None, None, Some(uri)) => Says::Uri(uri.clone()),
+            _ => {
+                self.fault(key, "needs exactly one of: subject, dns, uri");
+                return None;
+            }
+        };
+        match &says {
+            // A subject in another spelling would never match, and nobody would see why.
+            Says::Subject(subject) if !is_rfc_4514(subject) => {
+                let message = "must be a subject as RFC 4514 writes it, such as \"CN=crm,O=Example\", without spaces around its commas: openssl x509 -noout -subject -nameopt RFC2253,-esc_msb";
+                self.fault(&format!("{key}.subject"), message);
+            }
+            Says::Dns(text) | Says::Uri(text) if text.is_empty() => {
+                self.fault(key, "must not be empty");
+            }
+            _ => {}
+        }
+        Some(KnownBy::Certificate(says))
     }
 
     /// A SHA-256 in hex digits.
@@ -255,6 +301,32 @@ impl Checking<'_> {
             }
         }
     }
+}
+
+/// Whether a text has the form `type=value[+type=value][,…]` that the gateway compares with: a
+/// value begins and ends without a space that is not escaped.
+fn is_rfc_4514(text: &str) -> bool {
+    let mut parts = vec![String::new()];
+    let mut escaped = false;
+    for character in text.chars() {
+        match (escaped, character) {
+            (false, ',' | '+') => parts.push(String::new()),
+            (_, character) => {
+                escaped = !escaped && character == '\\';
+                if let Some(part) = parts.last_mut() {
+                    part.push(character);
+                }
+            }
+        }
+    }
+    parts.iter().all(|part| {
+        part.split_once('=').is_some_and(|(kind, value)| {
+            let known =
+                kind.bytes().all(|it| it.is_ascii_alphanumeric() || matches!(it, b'.' | b'-'));
+            let trailing = value.ends_with(' ') && !value.ends_with("\\ ");
+            !kind.is_empty() && known && !value.starts_with(' ') && !trailing
+        })
+    })
 }
 
 /// The last day of the API that integrations of before WEM-1493 were written for.

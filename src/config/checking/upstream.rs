@@ -76,6 +76,26 @@ impl Checking<'_> {
         if let Some(ContractChoice::Files(files)) = &raw.contract {
             self.contract_files(&format!("{key}.contract"), files);
         }
+        let secured =
+            |address: &Address| matches!(address, Address::Server { scheme: Scheme::Https, .. });
+        let identity = match (&raw.client_certificate, &raw.client_key) {
+            (None, None) => None,
+            (Some(certificate), Some(client_key)) => {
+                if !secured(&address) && !secured(&login) {
+                    let message = "is shown nowhere: neither url nor login_url is https";
+                    self.fault(&format!("{key}.client_certificate"), message);
+                }
+                Some((certificate.clone(), client_key.clone()))
+            }
+            (Some(_), None) => {
+                self.fault(&format!("{key}.client_certificate"), "needs client_key");
+                None
+            }
+            (None, Some(_)) => {
+                self.fault(&format!("{key}.client_key"), "needs client_certificate");
+                None
+            }
+        };
         let usual = if address == Address::Mock { Mode::Enforce } else { Mode::Report };
         let modes = [
             raw.checks.client_request.unwrap_or(usual),
@@ -104,6 +124,7 @@ impl Checking<'_> {
             })),
             as_of: raw.as_of,
             ca_file: raw.ca_file.clone(),
+            identity,
             cors_origins: raw.cors.as_ref().map(|cors| cors.allow_origins.clone()),
             modes,
             strictness: Strictness {

@@ -79,6 +79,24 @@ pub struct KnownBy {
     /// By the address it calls from: one, or a network.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// By the certificate that it proved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<CertificateMatch>,
+}
+
+/// `client.match.certificate`: exactly one key.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CertificateMatch {
+    /// Its subject as RFC 4514 writes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// One of its alternative names that are DNS names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dns: Option<String>,
+    /// One of its alternative names that are URIs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uri: Option<String>,
 }
 
 /// `client.match.header`: a name and exactly one of the others.

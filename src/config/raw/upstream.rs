@@ -47,6 +47,12 @@ pub struct Upstream {
     /// PEM authorities instead of the built-in web roots.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
+    /// PEM certificate chain, leaf first, that the gateway shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate: Option<PathBuf>,
+    /// Its PEM private key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_key: Option<PathBuf>,
     /// Preflights answered here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cors: Option<Cors>,

@@ -11,9 +11,10 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
-use super::protect;
 use super::world::{At, save};
-use crate::gateway::worker::Worker;
+use super::{Hooks, protect};
+use crate::gateway::site::Lasting;
+use crate::gateway::worker::{Current, Worker};
 use crate::hook::lease::{Book, Turn, keep};
 use crate::hook::shelf::{Held, Lane, Open, Page, Taken, Then};
 use crate::limits::{LEASE_CONVERSATIONS, TRIGGER_KEEP_MS};
@@ -28,18 +29,20 @@ const AGAIN: Duration = Duration::from_secs(1);
 const SWEEP: Duration = Duration::from_mins(1);
 
 /// Does what is due, until the gateway stops.
-pub(crate) async fn watch(worker: Rc<Worker>) {
-    let stopped = worker.stopped();
+pub(crate) async fn watch(current: Rc<Current>) {
+    let worker = current.worker();
+    let (stopped, lasting) = (worker.stopped(), worker.site.lasting.clone());
+    drop(worker);
     tokio::select! {
-        () = work(&worker) => {}
-        () = sweep(&worker) => {}
+        () = work(&current, &lasting) => {}
+        () = sweep(&lasting.hooks) => {}
         () = stopped => {}
     }
 }
 
-async fn work(worker: &Rc<Worker>) {
-    let hooks = &worker.site.hooks;
-    let others = worker.site.journal.is_shared() && !hooks.is_idle();
+async fn work(current: &Current, lasting: &Lasting) {
+    let hooks = &lasting.hooks;
+    let others = lasting.journal.is_shared() && !hooks.is_idle();
     let longest = if others { SHARED } else { IDLE };
     loop {
         let stirred = hooks.stirred.notified();
@@ -55,7 +58,7 @@ async fn work(worker: &Rc<Worker>) {
                         wait = wait.min(Duration::try_from(left).unwrap_or(longest));
                     }
                     for open in lanes {
-                        begin(worker, open);
+                        begin(&current.worker(), open);
                     }
                 }
                 Err(_) => wait = AGAIN,
@@ -68,11 +71,11 @@ async fn work(worker: &Rc<Worker>) {
     }
 }
 
-async fn sweep(worker: &Worker) {
+async fn sweep(hooks: &Hooks) {
     loop {
         let kept = SignedDuration::from_millis(TRIGGER_KEEP_MS.cast_signed());
         if let Ok(before) = Timestamp::now().checked_sub(kept) {
-            let _ = worker.site.hooks.shelf.sweep(before).await;
+            let _ = hooks.shelf.sweep(before).await;
         }
         tokio::time::sleep(SWEEP).await;
     }
@@ -86,15 +89,15 @@ struct Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.worker.site.hooks.running().remove(&self.lane);
-        self.worker.site.hooks.stirred.notify_one();
+        self.worker.site.lasting.hooks.running().remove(&self.lane);
+        self.worker.site.lasting.hooks.stirred.notify_one();
     }
 }
 
 fn begin(worker: &Rc<Worker>, open: Open) {
     let pause_came = Arc::new(Notify::new());
     let lane = open.lane.clone();
-    worker.site.hooks.running().insert(lane.clone(), Arc::clone(&pause_came));
+    worker.site.lasting.hooks.running().insert(lane.clone(), Arc::clone(&pause_came));
     let running = Running { worker: Rc::clone(worker), lane };
     let of = Rc::clone(worker);
     worker.follow_up(Box::pin(async move {
@@ -127,7 +130,7 @@ async fn turn(worker: &Rc<Worker>, open: Open, pause_came: Arc<Notify>) {
 /// Nothing can be done in this lane: its upstream is configured no more, or nobody can read what was
 /// kept of it. A person is called, now and as long as it is there.
 async fn leave(worker: &Rc<Worker>, open: Open) {
-    worker.site.metrics.alarm("lease-stranded");
+    worker.site.lasting.metrics.alarm("lease-stranded");
     tracing::error!(
         upstream = open.lane.upstream,
         conversation = open.lane.key,

@@ -44,7 +44,7 @@ pub(super) async fn settle(at: &At, waiting: Vec<Waiting>) -> Turn {
         };
         let outcome = send(at, &event, asked, protect).await;
         if matches!(outcome, Outcome::Partial | Outcome::Refused) {
-            at.worker.site.metrics.alarm("trigger-protection");
+            at.worker.site.lasting.metrics.alarm("trigger-protection");
         }
         turn.settled.push(Settled { id: event.id, outcome });
     }

@@ -68,8 +68,8 @@ impl World for At {
     }
 
     fn commands(&self, after: u64) -> LocalBoxFuture<'static, Option<Vec<Command>>> {
-        let unrecorded = self.worker.site.hooks.unrecorded.take(&self.lane);
-        let recorded = commands(&*self.worker.site.journal, &self.lane, after);
+        let unrecorded = self.worker.site.lasting.hooks.unrecorded.take(&self.lane);
+        let recorded = commands(&*self.worker.site.lasting.journal, &self.lane, after);
         let Some(at) = unrecorded else { return recorded };
         Box::pin(async move {
             let (whose, wanted) = (Whose::Clients, Wanted::Pause);
@@ -110,7 +110,7 @@ impl World for At {
         // What came on another gateway, or before this turn could be called, is seen in the ledger.
         let seen = async move {
             loop {
-                if worker.site.hooks.shelf.has_pause(lane.clone()).await == Ok(true) {
+                if worker.site.lasting.hooks.shelf.has_pause(lane.clone()).await == Ok(true) {
                     return;
                 }
                 tokio::time::sleep(OVERTAKEN).await;
@@ -131,7 +131,7 @@ impl World for At {
     }
 
     fn alarm(&self, alarm: Alarm) {
-        self.worker.site.metrics.alarm(alarm.as_str());
+        self.worker.site.lasting.metrics.alarm(alarm.as_str());
         tracing::error!(
             upstream = self.lane.upstream,
             conversation = self.lane.key,
@@ -176,10 +176,10 @@ impl At {
 /// Saves, and tells whoever waits for what was settled.
 pub(super) async fn save(worker: &Worker, page: Page) -> Result<Held, Unkept> {
     let settled = page.settled.clone();
-    let held = worker.site.hooks.shelf.save(page).await?;
+    let held = worker.site.lasting.hooks.shelf.save(page).await?;
     if held == Held::Ours {
         for it in settled {
-            worker.site.hooks.settled(it.id, it.outcome);
+            worker.site.lasting.hooks.settled(it.id, it.outcome);
         }
     }
     Ok(held)
@@ -243,7 +243,7 @@ impl Setting {
         let done = match self.by(&first).await {
             // The medium may have been said wrongly.
             Tried::NotThere if first != other => {
-                self.worker.site.hooks.media.invalidate(&self.lane);
+                self.worker.site.lasting.hooks.media.invalidate(&self.lane);
                 self.by(&other).await
             }
             done => done,
@@ -256,7 +256,7 @@ impl Setting {
 
     /// The operation of its medium, which the vendor is asked for once.
     async fn by_medium(&self) -> Operation {
-        let known = || self.worker.site.hooks.media.get(&self.lane).map(str::to_owned);
+        let known = || self.worker.site.lasting.hooks.media.get(&self.lane).map(str::to_owned);
         let mut medium = self.medium.clone().or_else(known);
         if medium.is_none() {
             look_at(&self.worker, &self.upstream, self.lane.clone(), &self.conversation).await;
@@ -289,7 +289,7 @@ impl Setting {
             Wanted::Pause => Rc::clone(&errand.next),
             Wanted::Resume => Rc::new(UnlessPaused {
                 next: Rc::clone(&errand.next),
-                journal: Arc::clone(&worker.site.journal),
+                journal: Arc::clone(&worker.site.lasting.journal),
                 lane: self.lane.clone(),
                 seen: self.seen,
             }),
@@ -340,7 +340,7 @@ async fn look_at(
         return Seen::Unreadable;
     }
     if let Some(medium) = look::medium(&found) {
-        worker.site.hooks.media.insert(lane, medium);
+        worker.site.lasting.hooks.media.insert(lane, medium);
     }
     look::seen(&found)
 }
@@ -405,7 +405,7 @@ pub(super) fn terms(client: &str, deadline: Duration) -> Terms {
 
 /// Writes down an event of a trigger's.
 pub(super) fn note(worker: &Worker, client: &str, subject: &str, event: Event) {
-    worker.site.journal.record(Record {
+    worker.site.lasting.journal.record(Record {
         exchange: Uuid::now_v7(),
         client: Arc::from(client),
         change: "trigger",

@@ -61,7 +61,12 @@ impl Examiner {
         let mut sent = entry.headers.clone();
         headers::strip_hop_by_hop(&mut sent);
         headers::join_cookies(&mut sent);
-        let caller = Caller { headers: &sent, address: None, upstream: &upstream.config.name };
+        let caller = Caller {
+            headers: &sent,
+            address: None,
+            certificate: None,
+            upstream: &upstream.config.name,
+        };
         let promised = self.clients.identify(&caller);
         let terms = chosen::take(promised, &mut sent, &upstream).terms;
         let call = Call {

@@ -19,7 +19,9 @@ fn coverage() -> (Coverage, Arc<Table>, Arc<Contract>) {
     let source = Source { name: "d.json".to_owned(), text: DOCUMENT.into() };
     let timeline = Timeline::load(&source, &[]).unwrap();
     let coverage = Coverage::default();
-    let table = coverage.of_timeline(&Arc::from("u"), &timeline).remove(0);
+    let tables = Coverage::tables(&Arc::from("u"), &timeline);
+    coverage.add(&tables);
+    let table = Arc::clone(&tables[0]);
     (coverage, table, Arc::clone(timeline.at(ContractDate::Latest)))
 }
 
@@ -100,7 +102,8 @@ fn what_was_not_declared_is_bounded() {
 fn untouched_contracts_do_not_weigh() {
     let (coverage, table, contract) = coverage();
     let source = Source { name: "d.json".to_owned(), text: DOCUMENT.into() };
-    coverage.of_timeline(&Arc::from("other"), &Timeline::load(&source, &[]).unwrap());
+    let timeline = Timeline::load(&source, &[]).unwrap();
+    coverage.add(&Coverage::tables(&Arc::from("other"), &timeline));
     let b = operation(&contract, &Method::DELETE, "/b");
     table.answered(&b, &Method::DELETE, StatusCode::NO_CONTENT, &HeaderMap::new());
     assert_eq!(coverage.shown().totals.declared, 8);

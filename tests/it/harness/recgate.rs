@@ -5,6 +5,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -20,6 +21,8 @@ pub(crate) struct Recgate {
     /// Where the operator looks.
     pub(crate) admin: SocketAddr,
     mock: Option<SocketAddr>,
+    /// The configuration's file, where it has one.
+    pub(crate) config: Option<PathBuf>,
     /// Process id.
     pub(crate) pid: u32,
     /// What it has printed so far.
@@ -106,11 +109,22 @@ impl Recgate {
         set: &[&str],
         mark: Option<&str>,
     ) -> Result<Self, String> {
+        Self::launch(config, set, &[], mark).await
+    }
+
+    /// The same with these arguments besides.
+    pub(crate) async fn launch(
+        config: Option<&str>,
+        set: &[&str],
+        more: &[&str],
+        mark: Option<&str>,
+    ) -> Result<Self, String> {
         let mut arguments = vec!["serve".to_owned()];
-        if let Some(text) = config {
-            arguments.push("--config".to_owned());
-            arguments.push(super::file("config.toml", text).display().to_string());
+        let written = config.map(|text| super::file("config.toml", text));
+        if let Some(path) = &written {
+            arguments.extend(["--config".to_owned(), path.display().to_string()]);
         }
+        arguments.extend(more.iter().map(|&it| it.to_owned()));
         let ports = ["gateway.listen", "admin.listen", "mock.listen"]
             .map(|key| format!("{key}=127.0.0.1:0"));
         // Two threads, so that what they share is shared.
@@ -170,6 +184,7 @@ impl Recgate {
             address: gateway.unwrap(),
             admin: admin.unwrap(),
             mock,
+            config: written,
             pid,
             greeting,
             exited,
@@ -234,6 +249,22 @@ impl Recgate {
     pub(crate) async fn ended(&mut self) -> Option<i32> {
         let status = soon("the end of recgate", self.exited.wait_for(Option::is_some)).await;
         status.unwrap().and_then(|status| status.code())
+    }
+
+    /// Writes its configuration anew, and tells it so.
+    pub(crate) fn reload(&self, text: &str) {
+        std::fs::write(self.config.as_ref().unwrap(), text).unwrap();
+        self.signal("-HUP");
+    }
+
+    /// Resolves when so many reloads of this kind have had this result.
+    pub(crate) async fn has_reloaded(&self, of: &str, result: &str, count: f64) {
+        let labels = [format!("of=\"{of}\""), format!("result=\"{result}\"")];
+        let labels = labels.each_ref().map(String::as_str);
+        until(&format!("reload {count} of {of}, {result}"), || async {
+            (self.metric("recgate_reloads_total", &labels).await >= count).then_some(())
+        })
+        .await;
     }
 
     /// SIGTERM, and the end that is promised: exit 0.

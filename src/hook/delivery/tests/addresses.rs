@@ -60,7 +60,7 @@ async fn send(
         timeout: Duration::from_secs(20),
         ca_file: None,
     };
-    let tls = crate::gateway::tls::client(None).unwrap();
+    let tls = crate::gateway::tls::client(None, None).unwrap().config;
     let nowhere = Nowhere { answers: Arc::new(addresses), ..Nowhere::default() };
     let http = Http::new(vec![Line { subscription, tls }], nowhere.clone());
     let claimed = Claimed {
