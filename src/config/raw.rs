@@ -224,7 +224,7 @@ impl Default for Limits {
             streams: 128,
             trigger_body_bytes: 256 << 10,
             trigger_events: 10_000,
-            connections: 16_384,
+            connections: 8_192,
             connections_per_address: 4_096,
             requests: 1_024,
             pause_requests: 256,

@@ -391,10 +391,14 @@ impl Keeper<'_> {
     async fn release(&mut self) -> Result<(), Lost> {
         // A pause that nobody wants any more, and that may have been sent.
         if let Standing::Pausing { found } = self.book.standing {
+            let failed = self.book.failures > 0;
             (self.book.failures, self.book.retry_at) = (0, None);
             self.book.standing = match found {
-                Found::Active => Standing::Ours { since: self.now },
                 Found::Paused => Standing::Others,
+                // Whether it took effect nobody knows, and so nobody knows whose a pause is that
+                // stands there now.
+                Found::Active if failed => Standing::Unsure,
+                Found::Active => Standing::Ours { since: self.now },
                 Found::Unknown => Standing::Unsure,
             };
         }
@@ -408,8 +412,7 @@ impl Keeper<'_> {
                 Ok(())
             }
             Standing::Unsure => {
-                self.world.alarm(Alarm::Unreadable);
-                self.end(Outcome::LeftPaused);
+                self.leave().await;
                 Ok(())
             }
             Standing::Resuming if self.resumed => {
@@ -421,6 +424,18 @@ impl Keeper<'_> {
                 self.give_back(self.now).await
             }
             Standing::Ours { since } => self.give_back(since).await,
+        }
+    }
+
+    /// Nobody knows whose pause it is, if it is paused: then it stays so, and a person has to look.
+    async fn leave(&mut self) {
+        match self.world.look(self.book).await {
+            Seen::Active => self.end(Outcome::AlreadyActive),
+            Seen::Ended => self.end(Outcome::Ended),
+            Seen::Paused | Seen::HeldBack | Seen::Unreadable => {
+                self.world.alarm(Alarm::Unreadable);
+                self.end(Outcome::LeftPaused);
+            }
         }
     }
 
