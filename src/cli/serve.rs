@@ -117,9 +117,6 @@ async fn serve(config: Config, settings: Settings, dev_tls: Option<DevTls>) -> a
     let gateway = Gateway::bind(&config, mock_address, sinks)?;
     let gateway_address = gateway.address();
 
-    // A start that fails says why, and nothing else.
-    open_files(config.limits.connections);
-
     // Serve. What is told from the first exchange on is told to whom.
     let stop = CancellationToken::new();
     let deliveries = deliveries.subscribe().await?;
@@ -134,6 +131,7 @@ async fn serve(config: Config, settings: Settings, dev_tls: Option<DevTls>) -> a
         readiness: readiness.clone(),
     };
     let admin = tokio::spawn(admin::serve(admin_listener, admin, stop.clone().cancelled_owned()));
+    // Not before: a start that fails says why, and nothing else.
     open_files(config.limits.connections);
     let running = gateway.start().context("gateway threads")?;
     readiness.ready();
