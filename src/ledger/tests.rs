@@ -345,6 +345,7 @@ async fn what_the_writer_never_got_is_counted() {
     ledger.record(record("c1"));
     assert_eq!(ledger.lost(), 0);
     ledger.close().await;
+    ledger.commands.closed().await;
     ledger.record(record("c2"));
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
