@@ -347,8 +347,8 @@ impl Checking<'_> {
         }
         let secrets = match raw.scheme {
             Scheme::Mtls => {
-                let message = "\"mtls\" cannot be used: the listener asks for no client \
-                               certificates. Let a proxy in front check them and add a secret of \
+                let message = "\"mtls\" cannot be used: a trigger is not proven by a \
+                               client certificate yet. Let a proxy in front check it and add a secret of \
                                one of the other schemes";
                 self.fault(&format!("{key}.scheme"), message);
                 return None;

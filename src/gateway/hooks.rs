@@ -266,7 +266,8 @@ async fn accept(
     });
     let waiting = Waiting { hooks, id };
     let admitted = hooks.shelf.admit(arrival).await;
-    if !matches!(admitted, Ok(Admitted::Full))
+    // An event that was not taken in may come again under its id.
+    if matches!(admitted, Ok(Admitted::Durable | Admitted::Replayed))
         && let Some(key) = replay
     {
         hooks.replays.insert(key, ());

@@ -238,6 +238,10 @@ fn route(worker: &Worker, request: &Request<Incoming>) -> Result<Route, Failure>
         return Err(Failure::new(Code::RequestMethod, "CONNECT and TRACE are not carried"));
     }
     let host = authority::of(request)?;
+    // Which of two is believed differs from server to server.
+    if request.headers().get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
+        return Err(Failure::new(Code::RequestMalformed, "more than one Authorization"));
+    }
     let expects = request.headers().get_all(header::EXPECT).iter();
     if expects.into_iter().any(|it| !it.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
         return Err(Failure::new(Code::RequestExpectation, "an expectation nobody here can meet"));

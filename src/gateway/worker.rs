@@ -141,6 +141,16 @@ impl Worker {
         }
     }
 
+    /// Runs work that nobody's connection waits for and that was promised all the same; a drain waits
+    /// for it as for an exchange.
+    pub(crate) fn carry_out(&self, work: LocalBoxFuture<'static, ()>) {
+        let counted = Counted::new(&self.site.lasting.metrics.in_flight);
+        self.tasks.spawn_local(async move {
+            work.await;
+            drop(counted);
+        });
+    }
+
     /// Runs what is left to do after an answer.
     pub(crate) fn follow_up(&self, work: LocalBoxFuture<'static, ()>) {
         let counted = Counted::new(&self.site.lasting.metrics.follow_ups);

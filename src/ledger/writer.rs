@@ -194,6 +194,11 @@ impl Writer {
             }
             match self.commit(&writes).await {
                 Ok(done) => return answer(writes, done),
+                // A pause waits for this: what took all its time once does not get it twice.
+                Err(Failed::Before(error @ StoreError::TooSlow)) => {
+                    self.lose(&error).await;
+                    break;
+                }
                 // A connection may have died of age: one more try, on a new one, is safe.
                 Err(Failed::Before(error)) => {
                     self.lose(&error).await;

@@ -359,7 +359,7 @@ async fn without_id_and_time_an_event_may_only_pause() {
     let ended = check(hub("{do = \"pause\"}", "").replace("on_expiry = \"alarm\", ", "")).await;
     assert!(ended.errors.contains("trigger.hub.on_expiry"), "{}", ended.errors);
     let ended = check(hub("{do = \"pause\"}", "").replace("hmac-sha256", "mtls")).await;
-    assert!(ended.errors.contains("client certificates"), "{}", ended.errors);
+    assert!(ended.errors.contains("client certificate yet"), "{}", ended.errors);
 }
 
 /// A medium that is wrong, or that the vendor has no operation for, is no reason not to pause.

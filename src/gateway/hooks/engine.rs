@@ -100,7 +100,7 @@ fn begin(worker: &Rc<Worker>, open: Open) {
     worker.site.lasting.hooks.running().insert(lane.clone(), Arc::clone(&pause_came));
     let running = Running { worker: Rc::clone(worker), lane };
     let of = Rc::clone(worker);
-    worker.follow_up(Box::pin(async move {
+    worker.carry_out(Box::pin(async move {
         turn(&of, open, pause_came).await;
         drop(running);
     }));

@@ -77,7 +77,8 @@ async fn send(at: &At, event: &Waiting, asked: &Asked, protect: bool) -> Outcome
                 failure.code.retry() != Retry::Never || failure.code == Code::OutcomeUnknown
             }
         };
-        if !again || attempt >= TRIES {
+        // A release is never sent twice: somebody may have protected since.
+        if !again || !protect || attempt >= TRIES {
             return Outcome::Refused;
         }
         tokio::time::sleep(pause).await;

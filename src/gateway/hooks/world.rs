@@ -98,7 +98,7 @@ impl World for At {
         };
         let (told, done) = tokio::sync::oneshot::channel();
         // To its end, whatever the keeper does meanwhile.
-        self.worker.follow_up(Box::pin(async move {
+        self.worker.carry_out(Box::pin(async move {
             let _ = told.send(setting.run().await);
         }));
         Box::pin(async move { done.await.unwrap_or(Done::Failed) })
