@@ -17,6 +17,7 @@ pub mod subscription;
 #[cfg(test)]
 mod tests;
 pub mod trigger;
+mod value;
 
 pub use checked::Config;
 pub use error::ConfigError;

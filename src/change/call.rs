@@ -86,7 +86,7 @@ impl Call {
     /// The raw path without the query.
     #[must_use]
     pub fn path(&self) -> &str {
-        self.target.split_once('?').map_or(&*self.target, |(path, _)| path)
+        path_of(&self.target)
     }
 
     /// The raw query; `None` without a `?`, empty for a bare one.
@@ -250,6 +250,12 @@ pub fn retained(headers: HeaderMap, keep: impl Fn(&HeaderName) -> bool) -> Heade
         }
     }
     kept
+}
+
+/// The raw path of a raw target.
+#[must_use]
+pub fn path_of(target: &str) -> &str {
+    target.split_once('?').map_or(target, |(path, _)| path)
 }
 
 /// A path as every server reads it alike: percent-encodings of unreserved characters are decoded

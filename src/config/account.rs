@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use http::uri::PathAndQuery;
 use serde::{Deserialize, Serialize};
 
+use super::value::{secret_of_file, secret_of_variable};
+
 /// `[upstream.service]` and `[upstream.recovery]`, as they are spelt.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -46,16 +48,12 @@ impl RawAccount {
     /// Finds the secret. An error names the key at fault below the account's own, and what to do.
     pub fn check(&self) -> Result<Account, (&'static str, String)> {
         let secret = match (&self.client_secret_env, &self.client_secret_file) {
-            (Some(name), None) => std::env::var(name)
-                .map_err(|_| ("client_secret_env", format!("the variable {name} is not set")))?,
-            (None, Some(file)) => std::fs::read_to_string(file)
-                .map_err(|error| {
-                    ("client_secret_file", format!("{} cannot be read: {error}", file.display()))
-                })?
-                .lines()
-                .next()
-                .unwrap_or_default()
-                .to_owned(),
+            (Some(name), None) => {
+                secret_of_variable(name).map_err(|message| ("client_secret_env", message))?
+            }
+            (None, Some(file)) => {
+                secret_of_file(file).map_err(|message| ("client_secret_file", message))?
+            }
             _ => {
                 let wanted = "needs exactly one of: client_secret_env, client_secret_file";
                 return Err(("client_id", wanted.to_owned()));

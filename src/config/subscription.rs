@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use super::checking::Checking;
+use super::value::{secret_of_file, secret_of_variable, span};
 use crate::hook::delivery::event::{Pattern, TYPES};
 use crate::hook::delivery::guard::Allowed;
 use crate::hook::delivery::schedule::Schedule;
@@ -188,16 +188,8 @@ impl Checking<'_> {
         file: Option<&PathBuf>,
     ) -> Option<Secret> {
         let (place, text) = match (variable, file) {
-            (Some(variable), None) => (
-                format!("{key}.{name}_env"),
-                std::env::var(variable).map_err(|_| format!("the variable {variable} is not set")),
-            ),
-            (None, Some(file)) => (
-                format!("{key}.{name}_file"),
-                std::fs::read_to_string(file)
-                    .map(|text| text.lines().next().unwrap_or_default().to_owned())
-                    .map_err(|error| format!("{} cannot be read: {error}", file.display())),
-            ),
+            (Some(variable), None) => (format!("{key}.{name}_env"), secret_of_variable(variable)),
+            (None, Some(file)) => (format!("{key}.{name}_file"), secret_of_file(file)),
             (Some(_), Some(_)) => {
                 let message = format!("must be left out where there is a {name}_env");
                 self.fault(&format!("{key}.{name}_file"), message);
@@ -210,9 +202,4 @@ impl Checking<'_> {
         });
         secret.map_err(|message| self.fault(&place, message)).ok()
     }
-}
-
-/// A length of time as people write it: `5s`, `2h`.
-fn span(text: &str) -> Option<Duration> {
-    Duration::try_from(text.parse::<SignedDuration>().ok()?).ok()
 }

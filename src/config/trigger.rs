@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
-use jiff::SignedDuration;
 use regex::RegexBuilder;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::checked::Upstream;
 use super::checking::Checking;
+use super::value::{secret_of_file, secret_of_variable, span};
 use crate::dialect::Dialect;
 use crate::hook::signature::Secret;
 use crate::hook::trigger::payload::{Medium, Pointer, Text, medium};
@@ -274,9 +274,7 @@ impl Checking<'_> {
         let mut time =
             |name: &str, text: Option<&String>, usual, most: Duration, least: Duration| {
                 let Some(text) = text else { return usual };
-                let read: Option<SignedDuration> = text.parse().ok();
-                let time = read.and_then(|it| Duration::try_from(it).ok());
-                time.filter(|it| *it <= most && *it >= least).unwrap_or_else(|| {
+                span(text).filter(|it| *it <= most && *it >= least).unwrap_or_else(|| {
                     let message =
                         format!("must be a time from {least:?} to {most:?}, such as \"10s\"");
                     self.fault(&format!("{key}.{name}"), message);
@@ -409,18 +407,18 @@ impl Checking<'_> {
                 self.fault(&format!("{key}.secrets_env"), message);
                 return None;
             }
-            let Ok(secret) = std::env::var(name) else {
-                let message = format!("the variable {name} is not set");
-                self.fault(&format!("{key}.secrets_env"), message);
-                return None;
-            };
-            secrets.push(secret);
+            match secret_of_variable(name) {
+                Ok(secret) => secrets.push(secret),
+                Err(message) => {
+                    self.fault(&format!("{key}.secrets_env"), message);
+                    return None;
+                }
+            }
         }
         for file in &raw.secrets_file {
-            match std::fs::read_to_string(file) {
-                Ok(text) => secrets.push(text.lines().next().unwrap_or_default().to_owned()),
-                Err(error) => {
-                    let message = format!("{} cannot be read: {error}", file.display());
+            match secret_of_file(file) {
+                Ok(secret) => secrets.push(secret),
+                Err(message) => {
                     self.fault(&format!("{key}.secrets_file"), message);
                     return None;
                 }

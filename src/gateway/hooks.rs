@@ -34,6 +34,7 @@ use super::body::{Body, Collected, Watched};
 use super::load::Weight;
 use super::worker::Worker;
 use super::{authority, respond};
+use crate::change::call::path_of;
 use crate::change::exchange::LEDGER;
 use crate::dialect::Dialect;
 use crate::error::{Code, Failure};
@@ -136,7 +137,7 @@ impl Hooks {
 
 /// Whether a request is for triggers, however its path is spelt.
 pub(crate) fn are_meant(target: &str) -> bool {
-    let path = target.split_once('?').map_or(target, |(path, _)| path);
+    let path = path_of(target);
     let plain = |path: &str| {
         path.strip_prefix(PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };

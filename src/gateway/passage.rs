@@ -139,9 +139,9 @@ fn origin(headers: &HeaderMap, arrival: &Arrival, trusts: bool) -> Vec<(HeaderNa
         let values: Vec<&str> = values.filter(|value| !value.trim().is_empty()).collect();
         (trusts && !values.is_empty()).then(|| values.join(", "))
     };
-    let extended = |name: HeaderName, own: String| {
-        let text = said(&name).map_or_else(|| own.clone(), |said| format!("{said}, {own}"));
-        (name, text)
+    let extended = |name: HeaderName, own: String| match said(&name) {
+        Some(said) => (name, format!("{said}, {own}")),
+        None => (name, own),
     };
     // The outermost host and scheme are what a client sees.
     let kept = |name: HeaderName, own: &str| {

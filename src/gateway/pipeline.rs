@@ -27,7 +27,7 @@ use super::visit::Visit;
 use super::wire::Refusal;
 use super::worker::Worker;
 use super::{authority, chosen, cors, headers, hooks, respond, target, upgrade};
-use crate::change::call::retained;
+use crate::change::call::{path_of, retained};
 use crate::change::mark;
 use crate::change::{Call, Exchange, Principal};
 use crate::config::raw::AmbiguousPaths;
@@ -253,7 +253,7 @@ fn route(worker: &Worker, request: &Request<Incoming>) -> Result<Route, Failure>
         .find(&host, target)
         .ok_or_else(|| Failure::new(Code::NoRoute, "no upstream serves this path"))?;
     if route.upstream.config.ambiguous_paths == AmbiguousPaths::Refuse {
-        target::check(target.split_once('?').map_or(target, |(path, _)| path))?;
+        target::check(path_of(target))?;
     }
     Ok(route)
 }

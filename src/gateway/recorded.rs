@@ -17,6 +17,7 @@ use http::{HeaderMap, Method, StatusCode};
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 
+use super::chosen::Promised;
 use super::identify::{Caller, Clients};
 use super::judge::{Dates, Judge, find, view};
 use super::metrics::Metrics;
@@ -25,7 +26,7 @@ use super::route::Routes;
 use super::upstream::{SetupError, Upstream};
 use super::watch::{Clock, Watch};
 use super::{chosen, cors, headers};
-use crate::change::call::retained;
+use crate::change::call::{path_of, retained};
 use crate::change::exchange::CHANGES;
 use crate::change::secure_pause::SecurePause;
 use crate::config::Config;
@@ -125,18 +126,7 @@ impl Examiner {
         if cors::preflight(&upstream, &entry.method, &entry.headers).is_some() {
             return Examined::Beside;
         }
-        let mut sent = entry.headers.clone();
-        headers::strip_hop_by_hop(&mut sent);
-        headers::join_cookies(&mut sent);
-        // A recording shows neither the address nor whose token it was.
-        let caller = Caller {
-            headers: &sent,
-            address: None,
-            certificate: None,
-            upstream: &upstream.config.name,
-        };
-        let promised = self.clients.identify(&caller);
-        let promised = chosen::take(promised, &mut sent, &upstream);
+        let (sent, promised) = self.identified(entry, &upstream);
         let dates = Dates {
             client: self.as_of.unwrap_or(promised.terms.as_of),
             upstream: self.as_of.unwrap_or(upstream.config.as_of),
@@ -148,7 +138,7 @@ impl Examiner {
             self.findings.clone(),
             Arc::clone(&self.metrics),
         );
-        let path = target.split_once('?').map_or(&*target, |(path, _)| path).to_owned();
+        let path = path_of(&target).to_owned();
         let judge = Judge::new(upstream, entry.method.clone(), path, dates, watch);
         if headers::asks_for_upgrade(&entry.headers) && !judge.is_contracted() {
             return Examined::Beside;
@@ -202,6 +192,23 @@ impl Examiner {
         };
         let upstream = self.only.as_ref().or(alone)?;
         Some((Arc::clone(upstream), entry.target.clone()))
+    }
+
+    /// The headers of an entry as they are sent on, and what its client was promised. A recording
+    /// shows neither the address nor whose token it was.
+    fn identified(&self, entry: &Entry, upstream: &Upstream) -> (HeaderMap, Promised) {
+        let mut sent = entry.headers.clone();
+        headers::strip_hop_by_hop(&mut sent);
+        headers::join_cookies(&mut sent);
+        let caller = Caller {
+            headers: &sent,
+            address: None,
+            certificate: None,
+            upstream: &upstream.config.name,
+        };
+        let terms = self.clients.identify(&caller);
+        let promised = chosen::take(terms, &mut sent, upstream);
+        (sent, promised)
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use percent_encoding::percent_decode_str;
 
 use super::upstream::Upstream;
+use crate::change::call::path_of;
 
 /// Control paths that are never reachable from the client side, whatever a prefix uncovers.
 const CLOSED: &str = "_mock";
@@ -57,7 +58,7 @@ pub(crate) struct Route {
 impl Route {
     /// The raw path that is sent.
     pub(crate) fn path(&self) -> &str {
-        self.target.split_once('?').map_or(&*self.target, |(path, _)| path)
+        path_of(&self.target)
     }
 }
 
@@ -91,7 +92,7 @@ impl Routes {
 
     /// The route of a raw path and query under a host name without its port.
     pub(crate) fn find(&self, host: &str, target: &str) -> Option<Route> {
-        let path = target.split_once('?').map_or(target, |(path, _)| path);
+        let path = path_of(target);
         let entry = self.entries.iter().find(|entry| entry.serves(host, path))?;
         let target = match entry.taken_off {
             TakenOff::Nothing => target.to_owned(),

@@ -236,9 +236,6 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
                         if judged > 0 {
                             return Poll::Ready(Ok(()));
                         }
-                        if matches!(wire.at, At::Broken(_)) {
-                            continue;
-                        }
                     }
                     Err(refused) => {
                         buf.set_filled(before);
@@ -251,7 +248,6 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
                 let judged = wire.judge(&held);
                 wire.held = held;
                 match judged {
-                    Ok(0) if matches!(wire.at, At::Broken(_)) => continue,
                     Ok(0) => {}
                     Ok(judged) => {
                         wire.judged = judged;
@@ -262,6 +258,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
                         continue;
                     }
                 }
+            }
+            if matches!(wire.at, At::Broken(_)) {
+                continue;
             }
             // A head that is not whole.
             wire.held.reserve(READ_BYTES);

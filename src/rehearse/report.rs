@@ -9,6 +9,7 @@ use super::compare::Difference;
 use super::world::Moved;
 use crate::change::Principal;
 use crate::change::announced::Made;
+use crate::change::call::path_of;
 
 /// A whole rehearsal.
 #[derive(Clone, Debug, Serialize)]
@@ -247,7 +248,7 @@ impl Conclusion {
 
 /// What reached the vendor, for people: paths that begin as the call's own are cut short.
 pub(super) fn sent_words(calls: &[Made], target: &str) -> Vec<String> {
-    let own = target.split_once('?').map_or(target, |(path, _)| path);
+    let own = path_of(target);
     calls
         .iter()
         .map(|made| {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, header};
-use jiff::SignedDuration;
 use jiff::civil::Date;
 
 use super::Checking;
@@ -15,6 +14,7 @@ use crate::config::checked::{KnownBy, Says, version};
 use crate::config::network::NetworkError;
 use crate::config::raw::{self, HeaderMatch, Vendor};
 use crate::config::trigger::PREFIX;
+use crate::config::value::span;
 use crate::contract::ContractDate;
 
 /// Headers whose loss would change what a request means.
@@ -126,7 +126,7 @@ impl Checking<'_> {
 
     fn confirm(&mut self, key: &str, text: Option<&String>) -> Option<Duration> {
         let text = text.filter(|text| *text != "off")?;
-        let within = text.parse().ok().and_then(|it: SignedDuration| Duration::try_from(it).ok());
+        let within = span(text);
         if within.is_none_or(|within| within.is_zero() || within > LONGEST_CONFIRM) {
             self.fault(
                 &format!("{key}.confirm"),

@@ -3,11 +3,10 @@
 
 use std::sync::Arc;
 
+use super::super::chosen::Promised;
 use super::super::cors;
-use super::super::identify::Caller;
 use super::super::route::Routes;
 use super::super::upstream::Upstream;
-use super::super::{chosen, headers};
 use super::Examiner;
 use crate::change::announced::{Announced, Aspect, Sign};
 use crate::change::terms::Terms;
@@ -58,17 +57,7 @@ impl Examiner {
                 Some((Arc::clone(it), entry.target.clone(), through))
             })
         })?;
-        let mut sent = entry.headers.clone();
-        headers::strip_hop_by_hop(&mut sent);
-        headers::join_cookies(&mut sent);
-        let caller = Caller {
-            headers: &sent,
-            address: None,
-            certificate: None,
-            upstream: &upstream.config.name,
-        };
-        let promised = self.clients.identify(&caller);
-        let terms = chosen::take(promised, &mut sent, &upstream).terms;
+        let (sent, Promised { terms, .. }) = self.identified(entry, &upstream);
         let call = Call {
             method: entry.method.clone(),
             target: straight.clone(),
