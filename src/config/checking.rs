@@ -1,9 +1,10 @@
 //! The checks between the file as it was written and the values the program uses.
 //!
 //! Every fault is collected and told with the place of its key, so that an operator mends a file
-//! in one round. One file an upstream, one a client; the tables that stand alone are here.
+//! in one round. One file an upstream, a client, a trigger; the tables that stand alone are here.
 
 mod client;
+mod trigger;
 mod upstream;
 
 use std::time::Duration;
@@ -11,12 +12,12 @@ use std::time::Duration;
 use http::StatusCode;
 use jiff::civil::Date;
 
+use self::trigger::Clear;
 use super::checked::{Config, Gateway, Mock};
 use super::deprecation::{Deprecation, RawDeprecation};
 use super::error::ConfigError;
 use super::network::Network;
 use super::raw::{self, Raw};
-use super::trigger::Clear;
 use crate::mock::Unpublished;
 
 /// Where a key stands: origin, line and column.
