@@ -1,0 +1,120 @@
+//! While somebody holds a conversation: what is there is looked at, and it is paused.
+
+use super::super::book::{Found, Standing, Waits};
+use super::super::{Alarm, Done, Seen, Wanted};
+use super::{Keeper, Lost};
+use crate::hook::shelf::{Held, Outcome, Settled};
+
+impl Keeper<'_> {
+    pub(super) async fn hold(&mut self) -> Result<(), Lost> {
+        self.book.release_at = None;
+        let opened = !self.opened.is_empty();
+        match self.book.standing {
+            Standing::Ours { .. } | Standing::Others | Standing::Unsure if !opened => {}
+            Standing::Ours { .. } | Standing::Others | Standing::Unsure => self.look_again().await,
+            Standing::Free => self.look_first().await,
+            Standing::Resuming => self.book.standing = Standing::Pausing { found: Found::Active },
+            Standing::Pausing { .. } => {}
+        }
+        if self.book.leases.is_empty() {
+            self.settle_all(Outcome::Ended, Outcome::Ended);
+            return Ok(());
+        }
+        if let Standing::Pausing { found } = self.book.standing {
+            let waits = self.book.retry_at.filter(|at| *at > self.now && !opened);
+            match waits {
+                Some(at) => self.due(at),
+                None => self.pause(found).await?,
+            }
+        } else {
+            self.settle_waiting(Waits::Pause, Outcome::AlreadyPaused);
+        }
+        // What waited for a resume has been overtaken by another hold.
+        self.settle_waiting(Waits::Resume, Outcome::StillHeld);
+        Ok(())
+    }
+
+    /// The first lease: what is there?
+    async fn look_first(&mut self) {
+        let stale = self.book.resumed_at.is_some_and(|at| self.is_recent(at));
+        self.book.standing = match self.world.look(self.book).await {
+            // A read may show the state of before a resume; sending the pause again does no harm.
+            Seen::Paused if stale => Standing::Pausing { found: Found::Active },
+            Seen::Paused => Standing::Others,
+            // It may end before the lease does.
+            Seen::HeldBack => Standing::Pausing { found: Found::Paused },
+            Seen::Active => {
+                if !self.client_paused_lately() {
+                    self.book.client_paused = None;
+                }
+                Standing::Pausing { found: Found::Active }
+            }
+            Seen::Ended => return self.conversation_ended(),
+            Seen::Unreadable => {
+                self.world.alarm(Alarm::Unreadable);
+                Standing::Pausing { found: Found::Unknown }
+            }
+        };
+    }
+
+    /// Another lease: is it still paused?
+    async fn look_again(&mut self) {
+        let found = match self.book.standing {
+            Standing::Others => Found::Paused,
+            Standing::Unsure => Found::Unknown,
+            _ => Found::Active,
+        };
+        let lagging = matches!(self.book.standing, Standing::Ours { since } if self.is_recent(since))
+            || self.client_paused_lately();
+        match self.world.look(self.book).await {
+            Seen::Paused => {}
+            Seen::Active if !lagging => {
+                let opened = std::mem::take(&mut self.opened);
+                self.person_resumed(&opened);
+                self.opened = opened;
+                self.book.client_paused = None;
+                self.book.standing = Standing::Pausing { found: Found::Active };
+            }
+            // Sending it again does no harm.
+            Seen::Active | Seen::HeldBack | Seen::Unreadable => {
+                self.book.standing = Standing::Pausing { found };
+            }
+            Seen::Ended => self.conversation_ended(),
+        }
+    }
+
+    async fn pause(&mut self, found: Found) -> Result<(), Lost> {
+        if self.save().await == Some(Held::Lost) {
+            return Err(Lost);
+        }
+        let done = self.world.set(Wanted::Pause, &self.cause(), self.book).await;
+        self.now = self.world.now();
+        if done == Done::Accepted {
+            self.book.standing = match found {
+                Found::Active => Standing::Ours { since: self.now },
+                Found::Paused => Standing::Others,
+                Found::Unknown => Standing::Unsure,
+            };
+            (self.book.failures, self.book.retry_at) = (0, None);
+            self.settle_waiting(Waits::Pause, Outcome::Paused);
+            let source = self.cause().source;
+            self.notice("recording.paused", &source);
+            return Ok(());
+        }
+        if self.book.failures == 0 {
+            let source = self.cause().source;
+            self.notice("recording.pause_failed", &source);
+        }
+        self.world.alarm(Alarm::PauseFailed);
+        self.failed();
+        for at in 0..self.book.open.len() {
+            let pending = &mut self.book.open[at];
+            if pending.waits == Waits::Pause && pending.told.is_none() {
+                pending.told = Some(Outcome::PauseFailed);
+                let id = pending.id;
+                self.turn.settled.push(Settled { id, outcome: Outcome::PauseFailed });
+            }
+        }
+        Ok(())
+    }
+}
