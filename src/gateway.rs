@@ -134,7 +134,7 @@ impl Gateway {
         sinks: Sinks,
     ) -> Result<Self, StartError> {
         let trusted = config.gateway.trusted_peers.clone();
-        let unrecorded = Unrecorded::new();
+        let unrecorded = Unrecorded::default();
         let journal = Arc::new(Alarming {
             journal: sinks.journal,
             metrics: Arc::clone(&sinks.metrics),

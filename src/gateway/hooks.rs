@@ -7,9 +7,13 @@
 //! What happened to an event is told to whoever knows its id. The id is 122 random bits, and what is
 //! told is its status: no conversation, no source.
 
+mod accept;
 pub(crate) mod engine;
 mod look;
 mod protect;
+mod setting;
+mod terms;
+mod unrecorded;
 mod world;
 
 use std::collections::HashMap;
@@ -17,19 +21,17 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use tokio::sync::{Notify, oneshot};
-use tokio::time::Instant;
 use uuid::Uuid;
 
+use self::accept::accept;
+pub(crate) use self::unrecorded::{Noted, Unrecorded};
 use super::body::{Body, Collected, Watched};
 use super::load::Weight;
 use super::worker::Worker;
@@ -38,15 +40,11 @@ use crate::change::call::path_of;
 use crate::change::exchange::LEDGER;
 use crate::dialect::Dialect;
 use crate::error::{Code, Failure};
-use crate::hook::shelf::{Admitted, Arrival, Lane, Outcome, Shelf, Told};
-use crate::hook::trigger::verify::Identity;
-use crate::hook::trigger::{Event, Message, Mode, Order, Refusal, Trigger};
-use crate::limits::{TRIGGER_KEEP_MS, TRIGGER_REPLAYS, UNRECORDED_PAUSES};
+use crate::hook::shelf::{Lane, Outcome, Shelf, Told};
+use crate::hook::trigger::{Message, Refusal, Trigger};
+use crate::limits::{TRIGGER_KEEP_MS, TRIGGER_REPLAYS};
 
 const PREFIX: &str = "/hooks";
-
-/// Between two looks whether another gateway has settled an event.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// What threads share of triggers.
 pub(crate) struct Hooks {
@@ -64,30 +62,6 @@ pub(crate) struct Hooks {
     running: Mutex<HashMap<Lane, Arc<Notify>>>,
     /// Senders that wait for an outcome.
     waiters: Mutex<HashMap<Uuid, oneshot::Sender<Outcome>>>,
-}
-
-/// Conversations that a client has paused without a record of it, and since when.
-#[derive(Clone)]
-pub(crate) struct Unrecorded(moka::sync::Cache<Lane, Timestamp>);
-
-// === impl Unrecorded ===
-
-impl Unrecorded {
-    pub(crate) fn new() -> Self {
-        let kept = moka::sync::Cache::builder().max_capacity(UNRECORDED_PAUSES);
-        Self(kept.time_to_live(Duration::from_hours(24)).build())
-    }
-
-    /// A client pauses, and the ledger cannot say so.
-    pub(crate) fn paused(&self, upstream: &str, conversation: &str) {
-        let (upstream, key) = (upstream.to_owned(), conversation.to_owned());
-        self.0.insert(Lane { upstream, key }, Timestamp::now());
-    }
-
-    /// Since when, once.
-    pub(crate) fn take(&self, lane: &Lane) -> Option<Timestamp> {
-        self.0.remove(lane)
-    }
 }
 
 // === impl Hooks ===
@@ -227,154 +201,6 @@ async fn whole(worker: &Worker, body: Incoming) -> Result<Bytes, Failure> {
         Ok(Err(error)) => Err(Failure::new(Code::RequestBody, error.to_string())),
         Err(_) => Err(Failure::new(Code::RequestTimeout, "an event that did not come in time")),
     }
-}
-
-/// Puts a proven event on the shelf and answers its sender.
-async fn accept(
-    worker: &Rc<Worker>,
-    trigger: &Trigger,
-    event: Event,
-    received: Timestamp,
-) -> Result<Response<Body>, Failure> {
-    let (hooks, metrics) = (&worker.site.lasting.hooks, &worker.site.lasting.metrics);
-    let id = Uuid::new_v4();
-    if event.order == Order::Nothing {
-        metrics.event(&trigger.name, "ignored");
-        return Ok(json(StatusCode::OK, &Told::of(id, Some(Outcome::Nothing)), None));
-    }
-    let replay = replay(&trigger.name, &event.identity);
-    let replayed = || {
-        metrics.event(&trigger.name, "replayed");
-        Failure::new(Code::TriggerReplayed, "its id was used before")
-    };
-    if replay.as_ref().is_some_and(|key| hooks.replays.contains_key(key)) {
-        return Err(replayed());
-    }
-    let lane = lane(trigger, &event.order);
-    let arrival = Arrival {
-        id,
-        replay: replay.clone(),
-        lane: lane.clone(),
-        at: event.identity.at(received),
-        received,
-        order: event.order.clone(),
-        most: worker.site.config.limits.trigger_events,
-    };
-    let waiter = (trigger.mode == Mode::Sync).then(|| {
-        let (told, outcome) = oneshot::channel();
-        lock(&hooks.waiters).insert(id, told);
-        outcome
-    });
-    let waiting = Waiting { hooks, id };
-    let admitted = hooks.shelf.admit(arrival).await;
-    // An event that was not taken in may come again under its id.
-    if matches!(admitted, Ok(Admitted::Durable | Admitted::Replayed))
-        && let Some(key) = replay
-    {
-        hooks.replays.insert(key, ());
-    }
-    match admitted {
-        Ok(Admitted::Durable) => {}
-        Ok(Admitted::Replayed) => return Err(replayed()),
-        Ok(Admitted::Full) => {
-            metrics.event(&trigger.name, "full");
-            return Err(Failure::new(Code::TriggerFull, "events that wait"));
-        }
-        Err(_) => return unrecorded(worker, trigger, id, event.order).await,
-    }
-    metrics.event(&trigger.name, "accepted");
-    if matches!(event.order, Order::Pause(_))
-        && let Some(running) = hooks.running().get(&lane)
-    {
-        running.notify_one();
-    }
-    hooks.stirred.notify_one();
-    let told = match waiter {
-        None => Told::of(id, None),
-        Some(outcome) => wait(hooks, id, outcome, Instant::now() + trigger.deadline).await,
-    };
-    drop(waiting);
-    let status = match told.status {
-        "pending" => StatusCode::ACCEPTED,
-        "failed" => StatusCode::BAD_GATEWAY,
-        _ => StatusCode::OK,
-    };
-    Ok(json(status, &told, None))
-}
-
-/// An event that the ledger cannot take. A pause is sent all the same, and said; nobody will end it
-/// but its sender or a person. Nothing else is done.
-async fn unrecorded(
-    worker: &Rc<Worker>,
-    trigger: &Trigger,
-    id: Uuid,
-    order: Order,
-) -> Result<Response<Body>, Failure> {
-    let Order::Pause(hold) = order else { return Err(unwritten(())) };
-    worker.site.lasting.metrics.alarm("lease-unrecorded");
-    tracing::error!(
-        trigger = %trigger.name, conversation = hold.conversation,
-        "pausing for an event that the ledger cannot take: no lease will end this pause"
-    );
-    let outcome = world::pause_unrecorded(worker, trigger, &hold, id).await;
-    worker.site.lasting.metrics.event(&trigger.name, "unrecorded");
-    let status = if outcome == Outcome::Paused { StatusCode::OK } else { StatusCode::BAD_GATEWAY };
-    Ok(json(status, &Told::of(id, Some(outcome)), Some(HeaderValue::from_static("failed"))))
-}
-
-/// Waits for an outcome, wherever it is found; what has none in time is pending.
-async fn wait(
-    hooks: &Hooks,
-    id: Uuid,
-    mut outcome: oneshot::Receiver<Outcome>,
-    deadline: Instant,
-) -> Told {
-    loop {
-        tokio::select! {
-            biased;
-            outcome = &mut outcome => return Told::of(id, outcome.ok()),
-            () = tokio::time::sleep_until(deadline) => return Told::of(id, None),
-            () = tokio::time::sleep(LOOK_AGAIN) => {}
-        }
-        if let Ok(Some(told)) = hooks.shelf.told(id).await
-            && told.outcome.is_some()
-        {
-            return told;
-        }
-    }
-}
-
-/// A place among those who wait, given up when it is dropped.
-struct Waiting<'a> {
-    hooks: &'a Hooks,
-    id: Uuid,
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        lock(&self.hooks.waiters).remove(&self.id);
-    }
-}
-
-/// Where an order belongs.
-fn lane(trigger: &Trigger, order: &Order) -> Lane {
-    let key = match order {
-        Order::Pause(hold) | Order::Resume(hold) => hold.conversation.to_ascii_lowercase(),
-        Order::Protect(_) | Order::Revoke(_) | Order::Nothing => {
-            format!("{}{}", protect::LANE, trigger.name)
-        }
-    };
-    Lane { upstream: trigger.upstream.to_string(), key }
-}
-
-/// What may be used once: the trigger and the sender's id, as a hash.
-fn replay(trigger: &str, identity: &Identity) -> Option<String> {
-    let Identity::Told { id, .. } = identity else { return None };
-    let mut hash = Sha256::new();
-    hash.update(trigger.as_bytes());
-    hash.update([0]);
-    hash.update(id.as_bytes());
-    Some(STANDARD_NO_PAD.encode(hash.finalize()))
 }
 
 fn refused(trigger: &Trigger, refusal: Refusal) -> Failure {

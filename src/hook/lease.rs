@@ -32,6 +32,9 @@ pub trait World {
     /// those that came to nothing. `None` where the ledger cannot be asked.
     fn commands(&self, after: u64) -> LocalBoxFuture<'static, Option<Vec<Command>>>;
 
+    /// Since when a client's pause holds that the ledger could not write down.
+    fn unrecorded(&self) -> Option<Timestamp>;
+
     /// The conversation as the vendor shows it.
     fn look(&self, book: &Book) -> LocalBoxFuture<'static, Seen>;
 

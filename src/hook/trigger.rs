@@ -254,6 +254,25 @@ impl Trigger {
     }
 }
 
+// === impl Order ===
+
+impl Order {
+    /// Whether two orders about protection name one of the same conversations.
+    #[must_use]
+    pub fn meets(&self, other: &Self) -> bool {
+        let names = |id: &String| other.protects().iter().any(|it| it.eq_ignore_ascii_case(id));
+        self.protects().iter().any(names)
+    }
+
+    /// The conversations whose protection it is about.
+    fn protects(&self) -> &[String] {
+        match self {
+            Self::Protect(asked) | Self::Revoke(asked) => &asked.conversations,
+            Self::Pause(_) | Self::Resume(_) | Self::Nothing => &[],
+        }
+    }
+}
+
 /// The payload of a message that is proven, or of which no proof is asked.
 fn read<'a>(message: &Message<'a>) -> Result<Node<'a>, Refusal> {
     let encoding = message.headers.get(http::header::CONTENT_ENCODING);

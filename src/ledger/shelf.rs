@@ -18,18 +18,23 @@ use super::batch::{self, Chain};
 use super::command::{Command, Event, Reply, What, Write};
 use super::store::{self, Backend, Statement, Store, StoreError, Value};
 use super::{Ledger, body, bounded};
+use crate::hook::protection::Book;
 use crate::hook::shelf::{
-    Admitted, Arrival, Held, Lane, Notice, Open, Outcome, Page, Settled, Shelf, Taken, Then, Told,
-    Unkept, Waiting,
+    Admitted, Arrival, Held, Kind, Lane, Notice, Open, Outcome, Page, Settled, Shelf, Taken, Then,
+    Told, Unkept, Waiting,
 };
 use crate::hook::trigger::Order;
-use crate::limits::{LEDGER_DEAD_MS, TRIGGER_WAITING_PER_CONVERSATION};
+use crate::limits::{LEDGER_DEAD_MS, TRIGGER_OLDER, TRIGGER_WAITING_PER_CONVERSATION};
 
 /// Never.
 const NEVER: i64 = i64::MAX;
 
+/// The lanes of deletion protection, as `LIKE` takes them.
+const PROTECTION: &str = "!protection:%";
+
 /// Lanes to be taken.
 pub(super) struct Take {
+    pub(super) kind: Kind,
     pub(super) now: Timestamp,
     pub(super) busy: Vec<Lane>,
     pub(super) most: usize,
@@ -39,6 +44,7 @@ pub(super) struct Take {
 pub(super) enum Ask {
     Take(Take, Reply<Taken>),
     HasPause(Lane, Reply<bool>),
+    IsBehind(Lane, Box<Waiting>, Reply<bool>),
     Told(Uuid, Reply<Option<Told>>),
     Sweep(Timestamp, Reply<()>),
 }
@@ -54,11 +60,12 @@ impl Shelf for Ledger {
 
     fn take(
         &self,
+        kind: Kind,
         now: Timestamp,
         busy: Vec<Lane>,
         most: usize,
     ) -> LocalBoxFuture<'static, Result<Taken, Unkept>> {
-        let take = Take { now, busy, most };
+        let take = Take { kind, now, busy, most };
         let asked = self.ask(|reply| Command::Shelf(Ask::Take(take, reply)));
         Box::pin(async move { asked.await.map_err(|_| Unkept) })
     }
@@ -73,6 +80,16 @@ impl Shelf for Ledger {
 
     fn has_pause(&self, lane: Lane) -> LocalBoxFuture<'static, Result<bool, Unkept>> {
         let asked = self.ask(|reply| Command::Shelf(Ask::HasPause(lane, reply)));
+        Box::pin(async move { asked.await.map_err(|_| Unkept) })
+    }
+
+    fn is_behind(
+        &self,
+        lane: Lane,
+        event: Waiting,
+    ) -> LocalBoxFuture<'static, Result<bool, Unkept>> {
+        let event = Box::new(event);
+        let asked = self.ask(|reply| Command::Shelf(Ask::IsBehind(lane, event, reply)));
         Box::pin(async move { asked.await.map_err(|_| Unkept) })
     }
 
@@ -95,7 +112,9 @@ impl Ask {
         use crate::change::journal::Unwritten;
         match self {
             Self::Take(_, reply) => drop(reply.send(Err(Unwritten))),
-            Self::HasPause(_, reply) => drop(reply.send(Err(Unwritten))),
+            Self::HasPause(_, reply) | Self::IsBehind(_, _, reply) => {
+                let _ = reply.send(Err(Unwritten));
+            }
             Self::Told(_, reply) => drop(reply.send(Err(Unwritten))),
             Self::Sweep(_, reply) => drop(reply.send(Err(Unwritten))),
         }
@@ -106,6 +125,9 @@ impl Ask {
         match self {
             Self::Take(asked, reply) => hand_over(reply, take(store, chain, asked).await),
             Self::HasPause(lane, reply) => hand_over(reply, has_pause(store, lane).await),
+            Self::IsBehind(lane, event, reply) => {
+                hand_over(reply, is_behind(store, &lane, &event).await)
+            }
             Self::Told(event, reply) => hand_over(reply, told(store, event).await),
             Self::Sweep(before, reply) => hand_over(reply, sweep(store, before).await),
         }
@@ -260,10 +282,10 @@ pub(super) async fn save(
     now: i64,
 ) -> Result<Held, StoreError> {
     let lane = &page.lane;
-    let due = page.due.map_or(NEVER, |at| at.as_microsecond().max(1));
-    let owner = match page.then {
-        Then::Keep => writer.to_string(),
-        Then::Release => String::new(),
+    let (owner, due) = match page.then {
+        // Should this gateway end before it lets go, whoever comes next has something to do here.
+        Then::Keep => (writer.to_string(), 0),
+        Then::Release => (String::new(), page.due.map_or(NEVER, |at| at.as_microsecond().max(1))),
     };
     // A file has one gateway, and nothing to be shared: taking a lane writes nothing there.
     let ours = match store.backend {
@@ -365,6 +387,11 @@ async fn due(
     ))
     .with(now)
     .with(chain.writer);
+    select.push(match asked.kind {
+        Kind::Pauses => " AND l.lane NOT LIKE ",
+        Kind::Protection => " AND l.lane LIKE ",
+    });
+    select.bind(PROTECTION);
     for lane in &asked.busy {
         select.push(" AND NOT ");
         named(&mut select, "l.", lane);
@@ -412,8 +439,7 @@ async fn waiting_in(store: &mut Store, lanes: &mut [Open]) -> Result<(), StoreEr
     for row in store.rows(select).await? {
         let lane = lane_of(&row)?;
         let Some(open) = lanes.iter_mut().find(|it| it.lane == lane) else { continue };
-        let order = serde_json::from_str(&store::text(&row, "body")?)
-            .map_err(|_| StoreError::Strange("an event that is none"))?;
+        let order = order_of(&row)?;
         open.waiting.push(Waiting {
             id: store::id(&row, "id")?,
             at: store::time(&row, "at")?,
@@ -428,6 +454,50 @@ async fn has_pause(store: &mut Store, lane: Lane) -> Result<bool, StoreError> {
     let mut open = [Open { lane, state: None, arrivals: 0, waiting: Vec::new() }];
     waiting_in(store, &mut open).await?;
     Ok(open[0].waiting.iter().any(|it| matches!(it.order, Order::Pause(_))))
+}
+
+/// Looks at the older events that wait, up to [`TRIGGER_OLDER`], and at what is under way. Where
+/// there are more of them, it is behind.
+async fn is_behind(store: &mut Store, lane: &Lane, event: &Waiting) -> Result<bool, StoreError> {
+    let under_way = Statement::new(
+        "SELECT state FROM ledger_trigger_lanes \
+         WHERE upstream = $1 AND lane <> $2 AND lane LIKE $3 AND state <> ''",
+    );
+    let under_way = under_way.with(&*lane.upstream).with(&*lane.key).with(PROTECTION);
+    for row in store.rows(under_way).await? {
+        let book = Book::read(Some(&store::text(&row, "state")?));
+        if book.is_none_or(|book| book.concerns(&event.order)) {
+            return Ok(true);
+        }
+    }
+    let older = format!(
+        "SELECT body FROM ledger_trigger_events WHERE state = 'waiting' AND upstream = $1 \
+         AND lane <> $2 AND lane LIKE $3 AND (at < $4 OR (at = $4 AND (received < $5 \
+         OR (received = $5 AND id < $6)))) ORDER BY at LIMIT {}",
+        TRIGGER_OLDER + 1
+    );
+    let older = Statement::lasting(older)
+        .with(&*lane.upstream)
+        .with(&*lane.key)
+        .with(PROTECTION)
+        .with(event.at.as_microsecond())
+        .with(event.received.as_microsecond())
+        .with(event.id);
+    let rows = store.rows(older).await?;
+    if rows.len() > TRIGGER_OLDER {
+        return Ok(true);
+    }
+    for row in rows {
+        if order_of(&row)?.meets(&event.order) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn order_of(row: &AnyRow) -> Result<Order, StoreError> {
+    serde_json::from_str(&store::text(row, "body")?)
+        .map_err(|_| StoreError::Strange("an event that is none"))
 }
 
 async fn told(store: &mut Store, event: Uuid) -> Result<Option<Told>, StoreError> {

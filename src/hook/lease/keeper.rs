@@ -15,7 +15,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::book::{Book, Lease, Pending, Standing, Waits, after};
-use super::{Alarm, Cause, Happened, Seen, Turn, Wanted, Whose, World};
+use super::{Alarm, Cause, Command, Happened, Seen, Turn, Wanted, Whose, World};
 use crate::change::journal::Standing as Progress;
 use crate::hook::shelf::{Held, Lane, Notice, Outcome, Settled, Waiting};
 use crate::hook::trigger::{Hold, OnExpiry, Order};
@@ -100,14 +100,23 @@ pub async fn keep(
 // === impl Keeper ===
 
 impl Keeper<'_> {
-    /// Takes the commands of others into account, up to the first that has not ended.
+    /// Takes into account what others have done.
     async fn hear(&mut self) {
-        let Some(commands) = self.world.commands(self.book.seen).await else {
-            self.blind = true;
-            return;
-        };
-        self.blind = false;
+        let unrecorded = self.world.unrecorded();
+        let commands = self.world.commands(self.book.seen).await;
+        self.blind = commands.is_none();
+        let resumed = self.heed(commands.unwrap_or_default());
+        // A resume is never without a record: what came after the pause is among the commands.
+        if let Some(at) = unrecorded.filter(|at| resumed.is_none_or(|resumed| resumed <= *at)) {
+            self.book.client_paused = self.book.client_paused.max(Some(at));
+        }
+    }
+
+    /// Goes through the commands up to the first that has not ended. Gives when a client's last
+    /// resume among them was admitted.
+    fn heed(&mut self, commands: Vec<Command>) -> Option<Timestamp> {
         self.undecided = false;
+        let mut resumed = None;
         let own_pause = commands
             .iter()
             .filter(|it| it.whose == Whose::Ours && it.wanted == Wanted::Pause)
@@ -117,29 +126,27 @@ impl Keeper<'_> {
             match (command.whose, command.wanted) {
                 (Whose::Ours, Wanted::Pause) => {}
                 (Whose::Ours, Wanted::Resume) => self.resumed = true,
-                (Whose::Clients, wanted) => {
-                    if command.standing == Progress::Open {
-                        // A pause holds from now on, whatever becomes of it; what is counted is
-                        // counted when it has ended.
-                        self.undecided = true;
-                        return;
-                    }
-                    match wanted {
-                        Wanted::Pause => self.book.client_paused = Some(command.at),
-                        Wanted::Resume => {
-                            self.book.client_paused = None;
-                            self.book.resumed_at = Some(command.at);
-                            // One that was overtaken by recgate's own pause ends nothing.
-                            if own_pause.is_none_or(|own| own < command.fence) {
-                                self.person_resumed(&[]);
-                                self.book.standing = Standing::Free;
-                            }
-                        }
+                (Whose::Clients, _) if command.standing == Progress::Open => {
+                    // A pause holds from now on, whatever becomes of it; what is counted is counted
+                    // when it has ended.
+                    self.undecided = true;
+                    return resumed;
+                }
+                (Whose::Clients, Wanted::Pause) => self.book.client_paused = Some(command.at),
+                (Whose::Clients, Wanted::Resume) => {
+                    resumed = Some(command.at);
+                    self.book.client_paused = None;
+                    self.book.resumed_at = Some(command.at);
+                    // One that was overtaken by recgate's own pause ends nothing.
+                    if own_pause.is_none_or(|own| own < command.fence) {
+                        self.person_resumed(&[]);
+                        self.book.standing = Standing::Free;
                     }
                 }
             }
             self.book.seen = self.book.seen.max(command.fence);
         }
+        resumed
     }
 
     // === what has come ===

@@ -30,6 +30,8 @@ struct Scene {
     unreadable: Cell<bool>,
     refusing: Cell<bool>,
     losing: Cell<bool>,
+    unrecorded: Cell<Option<Timestamp>>,
+    blind: Cell<bool>,
     commands: RefCell<Vec<Command>>,
     fence: Cell<u64>,
     saved: RefCell<Option<String>>,
@@ -53,9 +55,16 @@ impl World for Scene {
     }
 
     fn commands(&self, after: u64) -> LocalBoxFuture<'static, Option<Vec<Command>>> {
+        if self.blind.get() {
+            return Box::pin(std::future::ready(None));
+        }
         let later: Vec<Command> =
             self.commands.borrow().iter().filter(|it| it.fence > after).copied().collect();
         Box::pin(std::future::ready(Some(later)))
+    }
+
+    fn unrecorded(&self) -> Option<Timestamp> {
+        self.unrecorded.get()
     }
 
     fn look(&self, _: &Book) -> LocalBoxFuture<'static, Seen> {
@@ -119,6 +128,8 @@ impl Scene {
             unreadable: Cell::new(false),
             refusing: Cell::new(false),
             losing: Cell::new(false),
+            unrecorded: Cell::default(),
+            blind: Cell::new(false),
             commands: RefCell::default(),
             fence: Cell::new(0),
             saved: RefCell::default(),
@@ -430,6 +441,50 @@ fn a_pause_by_a_hold_is_made_secure_and_not_undone() {
         (scene.sent(), scene.outcome(closed)),
         (vec!["PAUSED"], Some(Outcome::HeldByAnother))
     );
+}
+
+/// A client's pause that the ledger could not write down holds, also where the ledger is away at the
+/// very turn that learns of it.
+#[test]
+fn a_pause_without_a_record_is_not_undone() {
+    for away in [false, true] {
+        let scene = Scene::new(OnExpiry::Resume);
+        scene.open(0);
+        scene.settle();
+        scene.advance(10);
+        scene.unrecorded.set(Some(scene.now.get()));
+        scene.other_pause.set(true);
+        scene.blind.set(away);
+        let closed = scene.close(0);
+        scene.turn(Cut::Whole);
+        // The book has it from now on.
+        scene.unrecorded.set(None);
+        scene.blind.set(false);
+        scene.advance(30);
+        assert_eq!(scene.sent(), ["PAUSED"], "{away}");
+        assert_eq!(scene.outcome(closed), Some(Outcome::HeldByAnother), "{away}");
+    }
+}
+
+/// A person's later resume ends it, as any.
+#[test]
+fn a_pause_without_a_record_ends_with_a_later_resume() {
+    let scene = Scene::new(OnExpiry::Resume);
+    scene.open(0);
+    scene.settle();
+    scene.advance(10);
+    scene.unrecorded.set(Some(scene.now.get()));
+    scene.advance(10);
+    scene.person_resumes();
+    scene.turn(Cut::Whole);
+    scene.unrecorded.set(None);
+    let again = scene.open(1);
+    scene.settle();
+    assert_eq!(scene.outcome(again), Some(Outcome::Paused));
+    let closed = scene.close(1);
+    scene.settle();
+    scene.advance(30);
+    assert_eq!(scene.outcome(closed), Some(Outcome::Resumed));
 }
 
 #[test]
