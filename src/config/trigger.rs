@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::raw::CertificateMatch;
 use crate::hook::trigger::{Mode, OnExpiry};
 
 /// What names of clients may not begin with: triggers act under such names.
@@ -53,6 +54,8 @@ pub struct RawVerify {
     pub secrets_file: Vec<PathBuf>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<CertificateMatch>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

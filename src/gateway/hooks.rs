@@ -27,22 +27,24 @@ use hyper::body::Incoming;
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde_json::json;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use uuid::Uuid;
 
 use self::accept::accept;
 pub(crate) use self::unrecorded::{Noted, Unrecorded};
 use super::body::{Body, Collected, Watched};
-use super::load::Weight;
+use super::certificate::Certificate;
+use super::load::{self, Weight};
 use super::worker::Worker;
-use super::{authority, respond};
+use super::{respond, target};
 use crate::change::call::path_of;
 use crate::change::exchange::LEDGER;
 use crate::dialect::Dialect;
 use crate::error::{Code, Failure};
 use crate::hook::shelf::{Lane, Outcome, Shelf, Told};
-use crate::hook::trigger::{Message, Refusal, Trigger};
-use crate::limits::{TRIGGER_KEEP_MS, TRIGGER_REPLAYS};
+use crate::hook::trigger::verify::Certified;
+use crate::hook::trigger::{Message, Order, Refusal, Trigger};
+use crate::limits::{TRIGGER_KEEP_MS, TRIGGER_REPLAYS, TRIGGER_UNPROVEN};
 
 const PREFIX: &str = "/hooks";
 
@@ -60,6 +62,8 @@ pub(crate) struct Hooks {
     pub(crate) stirred: Notify,
     /// Lanes under way, and the sign that a pause has come for one.
     running: Mutex<HashMap<Lane, Arc<Notify>>>,
+    /// Places for bodies that nobody has proven yet.
+    unproven: Arc<Semaphore>,
     /// Senders that wait for an outcome.
     waiters: Mutex<HashMap<Uuid, oneshot::Sender<Outcome>>>,
 }
@@ -87,6 +91,7 @@ impl Hooks {
             unrecorded,
             stirred: Notify::new(),
             running: Mutex::default(),
+            unproven: Arc::new(Semaphore::new(TRIGGER_UNPROVEN)),
             waiters: Mutex::default(),
         }
     }
@@ -118,15 +123,19 @@ pub(crate) fn are_meant(target: &str) -> bool {
     plain(path) || (path.contains('%') && plain(&percent_decode_str(path).decode_utf8_lossy()))
 }
 
-/// Answers a request for triggers.
+/// Answers a request for triggers. `entered` is what the front door says of it.
 pub(crate) async fn receive(
     worker: Rc<Worker>,
     id: Uuid,
     request: Request<Incoming>,
+    certificate: Option<Rc<Certificate>>,
+    entered: Result<(), Failure>,
 ) -> Response<Body> {
     let metrics = Arc::clone(&worker.site.lasting.metrics);
-    let answered = match authority::of(&request) {
-        Ok(_) => answer(worker, id, request).await,
+    // Nobody else reads these paths, so what could be read in two ways is never let through.
+    let entered = entered.and_then(|()| target::check(request.uri().path()));
+    let answered = match entered {
+        Ok(()) => answer(worker, id, request, certificate).await,
         Err(failure) => Err(failure),
     };
     let mut response = answered.unwrap_or_else(|failure| {
@@ -147,35 +156,40 @@ async fn answer(
     worker: Rc<Worker>,
     id: Uuid,
     request: Request<Incoming>,
+    certificate: Option<Rc<Certificate>>,
 ) -> Result<Response<Body>, Failure> {
     let unknown = || Failure::new(Code::TriggerUnknown, "no such trigger or event");
     let (parts, body) = request.into_parts();
     let name = parts.uri.path().strip_prefix("/hooks/").ok_or_else(unknown)?.to_owned();
+    let hooks = Arc::clone(&worker.site.lasting.hooks);
     if let Some(event) = name.strip_prefix("events/") {
         let event: Uuid = event.parse().map_err(|_| unknown())?;
         if !matches!(parts.method, Method::GET | Method::HEAD) {
             return Err(unknown());
         }
-        let told = worker.site.lasting.hooks.shelf.told(event).await.map_err(unwritten)?;
+        let told = hooks.shelf.told(event).await.map_err(unwritten)?;
         return Ok(json(StatusCode::OK, &told.ok_or_else(unknown)?, None));
     }
-    let trigger =
-        worker.site.lasting.hooks.triggers.get(&*name).map(Arc::clone).ok_or_else(unknown)?;
+    let trigger = hooks.triggers.get(&*name).map(Arc::clone).ok_or_else(unknown)?;
     if parts.method != Method::POST {
         return Err(unknown());
     }
-    // Before anything of it is kept; any event may be a pause.
-    let place = worker.site.load.take(Weight::Pause).await?;
+    let refuse = |refusal| {
+        worker.site.lasting.metrics.event(&trigger.name, "refused");
+        refused(&trigger, refusal)
+    };
+    let certificate = certificate.as_deref().map(|it| it as &dyn Certified);
+    let (headers, query) = (&parts.headers, parts.uri.query());
+    // What the head disproves is refused before anything is kept of it.
+    trigger.proof.admit(headers, certificate).map_err(refuse)?;
+    // Nobody's word yet: it has none of the places that are kept for pauses.
+    let unproven = unproven(&worker).await?;
     let body = whole(&worker, body).await?;
     let received = Timestamp::now();
-    let event = {
-        let message = Message { headers: &parts.headers, query: parts.uri.query(), body: &body };
-        trigger.read(&message, received).map_err(|refusal| {
-            worker.site.lasting.metrics.event(&trigger.name, "refused");
-            refused(&trigger, refusal)
-        })?
-    };
-    drop(parts);
+    let message = Message { headers, query, body: &body, certificate };
+    let event = trigger.read(&message, received).map_err(refuse)?;
+    let place = worker.site.load.take(weight(&event.order)).await?;
+    drop((unproven, parts, body));
     let (of, counted) = (Rc::clone(&worker), worker.admitted(place));
     // From here on it is the gateway's to end, whether or not the sender waits.
     let work = async move {
@@ -185,6 +199,24 @@ async fn answer(
         })
     };
     Ok(worker.detach(work, counted, id, Dialect::Problem).await)
+}
+
+/// A place for a body that nobody has proven yet.
+async fn unproven(worker: &Worker) -> Result<OwnedSemaphorePermit, Failure> {
+    let wait = Duration::from_millis(worker.site.config.limits.wait_ms);
+    let place = Arc::clone(&worker.site.lasting.hooks.unproven).acquire_owned();
+    match tokio::time::timeout(wait, place).await {
+        Ok(Ok(place)) => Ok(place),
+        Ok(Err(_)) | Err(_) => Err(load::overloaded("too many events that nobody has proven yet")),
+    }
+}
+
+/// What a proven event is when places are short.
+const fn weight(order: &Order) -> Weight {
+    match order {
+        Order::Pause(_) => Weight::Pause,
+        Order::Resume(_) | Order::Protect(_) | Order::Revoke(_) | Order::Nothing => Weight::Other,
+    }
 }
 
 /// The whole body, inside limits.

@@ -89,7 +89,8 @@ impl Load {
     }
 }
 
-fn overloaded(why: &'static str) -> Failure {
+/// What a client is told that has to come back.
+pub(crate) fn overloaded(why: &'static str) -> Failure {
     let mut failure = Failure::new(Code::Overloaded, why);
     failure.retry_after = Some(RETRY_AFTER);
     failure

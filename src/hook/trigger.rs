@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use self::payload::{Asked, Medium, Pointer, Text};
 use self::rule::{Act, Rule};
-use self::verify::{Identity, Proof};
+use self::verify::{Certified, Identity, Proof};
 use crate::json::{self, Node};
 use crate::limits::TRIGGER_CONVERSATIONS;
 
@@ -103,6 +103,8 @@ pub struct Message<'a> {
     pub query: Option<&'a str>,
     /// Its raw body.
     pub body: &'a [u8],
+    /// What its connection has proven.
+    pub certificate: Option<&'a dyn Certified>,
 }
 
 /// What a message asks for.
@@ -174,7 +176,7 @@ pub enum Refusal {
 impl Trigger {
     /// Reads a message. Nothing of it is parsed before it is proven to be the sender's.
     pub fn read(&self, message: &Message<'_>, now: Timestamp) -> Result<Event, Refusal> {
-        let claimed = self.proof.verify(message.headers, message.body)?;
+        let claimed = self.proof.verify(message)?;
         // A time outside the window is refused before the body is looked at.
         claimed.check(now)?;
         let (payload, identity) = self.parse(message, claimed)?;
