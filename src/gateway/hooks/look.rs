@@ -87,6 +87,9 @@ pub(super) async fn look_at(
     let never = std::future::pending();
     let tries = retry::call(&*errand.next, &get, IDEMPOTENT, until, never).await;
     let Ok(answer) = tries.last else { return Seen::Unreadable };
+    if matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE) {
+        return Seen::NotThere;
+    }
     let Some(body) = answer.whole().filter(|_| answer.status == StatusCode::OK) else {
         return Seen::Unreadable;
     };

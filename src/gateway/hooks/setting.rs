@@ -25,7 +25,7 @@ use crate::error::{Code, Failure};
 use crate::gateway::errand::Errand;
 use crate::gateway::upstream::Upstream;
 use crate::gateway::worker::Worker;
-use crate::hook::lease::{Cause, Command, Done, Wanted, Whose};
+use crate::hook::lease::{Cause, Command, Done, Holder, Wanted, Whose};
 use crate::hook::shelf::{Lane, Outcome};
 use crate::hook::trigger::{Hold, Trigger};
 
@@ -73,7 +73,7 @@ impl Setting {
         };
         match done {
             Tried::Done(done) => done,
-            Tried::NotThere => Done::Failed,
+            Tried::NotThere => Done::NotThere,
         }
     }
 
@@ -102,9 +102,9 @@ impl Setting {
             Wanted::Pause => (PAUSE, r#"{"recordingState": "PAUSED"}"#),
             Wanted::Resume => (RESUME, r#"{"recordingState": "ACTIVE"}"#),
         };
-        let terms = terms(&format!("{PREFIX}{}", why.trigger), deadline);
+        let terms = terms(&format!("{PREFIX}{}", why.holder.trigger), deadline);
         let errand = Errand::new(worker, &self.upstream, Arc::new(terms), deadline);
-        let acted = Event::ActedForTrigger { source: why.source.clone(), asked: why.event };
+        let acted = Event::ActedForTrigger { source: why.holder.source.clone(), asked: why.event };
         note(worker, &errand.exchange.terms.client, &self.lane.key, acted);
         let body = Some(Bytes::from_static(state.as_bytes()));
         let call = Call::bare().derive(method.clone(), target.clone(), body);
@@ -166,12 +166,12 @@ pub(super) async fn pause_unrecorded(
         conversation: hold.conversation.clone(),
         medium: hold.medium.clone(),
         wanted: Wanted::Pause,
-        why: Cause { trigger: hold.trigger.clone(), source: hold.source.clone(), event },
+        why: Cause { holder: Holder::of(hold), event },
         seen: 0,
     };
     match setting.run().await {
         Done::Accepted => Outcome::Paused,
-        Done::Superseded | Done::Failed => Outcome::PauseFailed,
+        Done::Superseded | Done::NotThere | Done::Failed => Outcome::PauseFailed,
     }
 }
 

@@ -21,7 +21,7 @@ use crate::config::trigger::PREFIX;
 use crate::gateway::upstream::Upstream;
 use crate::gateway::worker::Worker;
 use crate::hook::lease::{
-    Alarm, Book, Cause, Command, Done, Happened, Seen, Turn, Wanted, Whose, World,
+    Alarm, Book, Cause, Command, Done, Happened, Holder, Seen, Turn, Wanted, Whose, World,
 };
 use crate::hook::shelf::{Held, Lane, Page, Then, Unkept};
 
@@ -122,18 +122,19 @@ impl World for At {
         );
     }
 
-    fn record(&self, trigger: &str, source: &str, what: Happened) {
-        let source = source.to_owned();
+    fn record(&self, holder: &Holder, what: Happened) {
+        let source = holder.source.clone();
         let ended = |why| Event::LeaseEnded { source: source.clone(), why };
         let event = match what {
             Happened::Opened => Event::LeaseOpened { source },
             Happened::Closed => ended("closed"),
             Happened::PersonResumed => ended("person-resumed"),
             Happened::ConversationEnded => ended("conversation-ended"),
+            Happened::ConversationUnknown => ended("conversation-unknown"),
             Happened::Expired => ended("expired"),
             Happened::Overdue => Event::LeaseOverdue { source },
         };
-        note(&self.worker, &format!("{PREFIX}{trigger}"), &self.lane.key, event);
+        note(&self.worker, &format!("{PREFIX}{}", holder.trigger), &self.lane.key, event);
     }
 }
 
