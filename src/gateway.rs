@@ -17,7 +17,7 @@ mod door;
 mod errand;
 mod forward;
 mod headers;
-mod hooks;
+pub(crate) mod hooks;
 mod identify;
 mod judge;
 mod listen;

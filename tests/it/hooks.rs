@@ -394,6 +394,39 @@ async fn without_id_and_time_an_event_may_only_pause() {
     assert_eq!(ended.code, Some(0), "{}", ended.errors);
 }
 
+/// Where two triggers give the same source, the one does not close what the other has opened.
+#[tokio::test]
+async fn triggers_of_one_source_are_two_holders() {
+    let own = "mode = \"sync\", source = \"desk\",";
+    let scene = Scene::new(&[screen("billing", own), screen("crm", own)]).await;
+    let recgate = scene.gateway(&[]).await;
+    let (sender, call) = (scene.sender(&recgate), conversation(1));
+    let outcome = async |trigger: &str, kind: &str| {
+        sender.send(trigger, &event(kind, &call)).await.1["outcome"].as_str().map(str::to_owned)
+    };
+    assert_eq!(outcome("billing", "opened").await.as_deref(), Some("paused"));
+    assert_eq!(outcome("crm", "closed").await.as_deref(), Some("not-held"));
+    assert_eq!(outcome("crm", "opened").await.as_deref(), Some("already-paused"));
+    assert_eq!(outcome("billing", "closed").await.as_deref(), Some("still-held"));
+    assert_eq!(outcome("crm", "closed").await.as_deref(), Some("resumed"));
+    assert_eq!(scene.states(&call).await, ["PAUSED", "ACTIVE"]);
+}
+
+/// What the vendor does not know is told so, within the time that a sender waits.
+#[tokio::test]
+async fn an_unknown_conversation_is_an_outcome() {
+    let scene = Scene::new(&[screen("billing", "mode = \"sync\",")]).await;
+    let recgate = scene.gateway(&[]).await;
+    let sender = scene.sender(&recgate);
+    let (status, told) = sender.send("billing", &event("opened", "nobody-knows-it")).await;
+    assert_eq!((status, &told["outcome"]), (502, &json!("unknown-conversation")), "{told}");
+    assert!(recgate.metric("recgate_alarms", &["lease-unknown-conversation"]).await > 0.0);
+    let ledger = recgate.admin("/ledger").await.to_string();
+    assert!(ledger.contains("conversation-unknown"), "{ledger}");
+    let (_, told) = sender.send("billing", &event("closed", "nobody-knows-it")).await;
+    assert_eq!(told["outcome"], "not-held", "nothing is left of it");
+}
+
 /// A medium that is wrong, or that the vendor has no operation for, is no reason not to pause.
 #[tokio::test]
 async fn a_pause_finds_another_way() {
