@@ -1,7 +1,8 @@
 //! Deletion protection by triggers: one event after the other, and each outcome kept as it comes.
 //!
 //! Events about the same conversations are done in the order of their own times, whichever trigger
-//! they come from; events about others are not waited for. An event is written down as under way
+//! they come from; events about others are not waited for. A release that comes late, after a newer
+//! protection, is not done. An event is written down as under way
 //! before anything is sent for it. If the process ends then, a protection is sent again, because
 //! sending it twice does no harm; a release is not: somebody may have protected since, and a second
 //! release would undo that. Nobody can tell what became of it, and so it is told.
@@ -16,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::shelf::{Held, Outcome, Settled, Unkept, Waiting};
+use super::shelf::{Held, Outcome, Settled, Standing, Unkept, Waiting};
 use super::trigger::Order;
 
 /// What keys of lanes begin with that are no conversation's pauses: no id has this character.
@@ -35,9 +36,8 @@ pub trait World {
     /// Now.
     fn now(&self) -> Timestamp;
 
-    /// Whether an event of another lane about one of the same conversations comes first: an older
-    /// one that waits, or one that is under way.
-    fn is_behind(&self, event: &Waiting) -> LocalBoxFuture<'static, Result<bool, Unkept>>;
+    /// Where an event stands among those of other lanes that are about one of the same conversations.
+    fn standing(&self, event: &Waiting) -> LocalBoxFuture<'static, Result<Standing, Unkept>>;
 
     /// Sends what an event asks for, once.
     fn send(&self, event: &Waiting) -> LocalBoxFuture<'static, Sent>;
@@ -126,8 +126,13 @@ pub async fn settle(
         }
         let later = world.now().checked_add(SignedDuration::try_from(AGAIN).unwrap_or_default());
         // What stands behind it in this lane is about the same conversations.
-        if world.is_behind(&event).await != Ok(false) {
-            return Ok(later.ok());
+        match world.standing(&event).await {
+            Ok(Standing::Next) => {}
+            Ok(Standing::Overtaken) => {
+                conclude(&event, Outcome::Superseded, world).await?;
+                continue;
+            }
+            Ok(Standing::Behind) | Err(Unkept) => return Ok(later.ok()),
         }
         let begun = Step {
             book: Book { under_way: Some(event.clone()) },

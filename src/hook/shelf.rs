@@ -28,13 +28,13 @@ pub trait Shelf: Send + Sync {
         most: usize,
     ) -> LocalBoxFuture<'static, Result<Taken, Unkept>>;
 
-    /// Whether an event about protection in another lane than this one comes before it: an older
-    /// one that waits, or one that is under way, about one of the same conversations.
-    fn is_behind(
+    /// Where an event about protection stands among those of other lanes that are about one of the
+    /// same conversations.
+    fn standing(
         &self,
         lane: Lane,
         event: Waiting,
-    ) -> LocalBoxFuture<'static, Result<bool, Unkept>>;
+    ) -> LocalBoxFuture<'static, Result<Standing, Unkept>>;
 
     /// Saves what a lane has come to. Gives whether the lane is still this gateway's: if it is not,
     /// nothing was saved.
@@ -62,6 +62,17 @@ pub enum Kind {
     Pauses,
     /// The deletion protection of one conversation, or of a list of them.
     Protection,
+}
+
+/// Where an event about protection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is its turn.
+    Next,
+    /// An older one waits, or one is under way.
+    Behind,
+    /// It would release what a newer one has protected.
+    Overtaken,
 }
 
 /// A conversation of an upstream, in the one spelling it is known by.

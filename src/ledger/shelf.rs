@@ -17,20 +17,19 @@ use uuid::Uuid;
 use super::batch::{self, Chain};
 use super::command::{Command, Event, Reply, What, Write};
 use super::store::{self, Backend, Statement, Store, StoreError, Value};
-use super::{Ledger, body, bounded};
-use crate::hook::protection::Book;
+use super::{Ledger, body, bounded, protection};
 use crate::hook::shelf::{
-    Admitted, Arrival, Held, Kind, Lane, Notice, Open, Outcome, Page, Settled, Shelf, Taken, Then,
-    Told, Unkept, Waiting,
+    Admitted, Arrival, Held, Kind, Lane, Notice, Open, Outcome, Page, Settled, Shelf, Standing,
+    Taken, Then, Told, Unkept, Waiting,
 };
 use crate::hook::trigger::Order;
-use crate::limits::{LEDGER_DEAD_MS, TRIGGER_OLDER, TRIGGER_WAITING_PER_CONVERSATION};
+use crate::limits::{LEDGER_DEAD_MS, TRIGGER_WAITING_PER_CONVERSATION};
 
 /// Never.
 const NEVER: i64 = i64::MAX;
 
 /// The lanes of deletion protection, as `LIKE` takes them.
-const PROTECTION: &str = "!protection:%";
+pub(super) const PROTECTION: &str = "!protection:%";
 
 /// Lanes to be taken.
 pub(super) struct Take {
@@ -44,7 +43,7 @@ pub(super) struct Take {
 pub(super) enum Ask {
     Take(Take, Reply<Taken>),
     HasPause(Lane, Reply<bool>),
-    IsBehind(Lane, Box<Waiting>, Reply<bool>),
+    Standing(Lane, Box<Waiting>, Reply<Standing>),
     Told(Uuid, Reply<Option<Told>>),
     Sweep(Timestamp, Reply<()>),
 }
@@ -83,13 +82,13 @@ impl Shelf for Ledger {
         Box::pin(async move { asked.await.map_err(|_| Unkept) })
     }
 
-    fn is_behind(
+    fn standing(
         &self,
         lane: Lane,
         event: Waiting,
-    ) -> LocalBoxFuture<'static, Result<bool, Unkept>> {
+    ) -> LocalBoxFuture<'static, Result<Standing, Unkept>> {
         let event = Box::new(event);
-        let asked = self.ask(|reply| Command::Shelf(Ask::IsBehind(lane, event, reply)));
+        let asked = self.ask(|reply| Command::Shelf(Ask::Standing(lane, event, reply)));
         Box::pin(async move { asked.await.map_err(|_| Unkept) })
     }
 
@@ -112,9 +111,8 @@ impl Ask {
         use crate::change::journal::Unwritten;
         match self {
             Self::Take(_, reply) => drop(reply.send(Err(Unwritten))),
-            Self::HasPause(_, reply) | Self::IsBehind(_, _, reply) => {
-                let _ = reply.send(Err(Unwritten));
-            }
+            Self::HasPause(_, reply) => drop(reply.send(Err(Unwritten))),
+            Self::Standing(_, _, reply) => drop(reply.send(Err(Unwritten))),
             Self::Told(_, reply) => drop(reply.send(Err(Unwritten))),
             Self::Sweep(_, reply) => drop(reply.send(Err(Unwritten))),
         }
@@ -125,8 +123,8 @@ impl Ask {
         match self {
             Self::Take(asked, reply) => hand_over(reply, take(store, chain, asked).await),
             Self::HasPause(lane, reply) => hand_over(reply, has_pause(store, lane).await),
-            Self::IsBehind(lane, event, reply) => {
-                hand_over(reply, is_behind(store, &lane, &event).await)
+            Self::Standing(lane, event, reply) => {
+                hand_over(reply, protection::standing(store, &lane, &event).await)
             }
             Self::Told(event, reply) => hand_over(reply, told(store, event).await),
             Self::Sweep(before, reply) => hand_over(reply, sweep(store, before).await),
@@ -456,46 +454,7 @@ async fn has_pause(store: &mut Store, lane: Lane) -> Result<bool, StoreError> {
     Ok(open[0].waiting.iter().any(|it| matches!(it.order, Order::Pause(_))))
 }
 
-/// Looks at the older events that wait, up to [`TRIGGER_OLDER`], and at what is under way. Where
-/// there are more of them, it is behind.
-async fn is_behind(store: &mut Store, lane: &Lane, event: &Waiting) -> Result<bool, StoreError> {
-    let under_way = Statement::new(
-        "SELECT state FROM ledger_trigger_lanes \
-         WHERE upstream = $1 AND lane <> $2 AND lane LIKE $3 AND state <> ''",
-    );
-    let under_way = under_way.with(&*lane.upstream).with(&*lane.key).with(PROTECTION);
-    for row in store.rows(under_way).await? {
-        let book = Book::read(Some(&store::text(&row, "state")?));
-        if book.is_none_or(|book| book.concerns(&event.order)) {
-            return Ok(true);
-        }
-    }
-    let older = format!(
-        "SELECT body FROM ledger_trigger_events WHERE state = 'waiting' AND upstream = $1 \
-         AND lane <> $2 AND lane LIKE $3 AND (at < $4 OR (at = $4 AND (received < $5 \
-         OR (received = $5 AND id < $6)))) ORDER BY at LIMIT {}",
-        TRIGGER_OLDER + 1
-    );
-    let older = Statement::lasting(older)
-        .with(&*lane.upstream)
-        .with(&*lane.key)
-        .with(PROTECTION)
-        .with(event.at.as_microsecond())
-        .with(event.received.as_microsecond())
-        .with(event.id);
-    let rows = store.rows(older).await?;
-    if rows.len() > TRIGGER_OLDER {
-        return Ok(true);
-    }
-    for row in rows {
-        if order_of(&row)?.meets(&event.order) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-fn order_of(row: &AnyRow) -> Result<Order, StoreError> {
+pub(super) fn order_of(row: &AnyRow) -> Result<Order, StoreError> {
     serde_json::from_str(&store::text(row, "body")?)
         .map_err(|_| StoreError::Strange("an event that is none"))
 }

@@ -22,7 +22,7 @@ use crate::error::{Code, Retry};
 use crate::gateway::errand::Errand;
 use crate::hook::lease::Turn;
 use crate::hook::protection::{Sent, Step, World};
-use crate::hook::shelf::{Held, Outcome, Then, Unkept, Waiting};
+use crate::hook::shelf::{Held, Outcome, Standing, Then, Unkept, Waiting};
 use crate::hook::trigger::Order;
 use crate::hook::trigger::payload::Asked;
 
@@ -34,8 +34,8 @@ impl World for At {
         Timestamp::now()
     }
 
-    fn is_behind(&self, event: &Waiting) -> LocalBoxFuture<'static, Result<bool, Unkept>> {
-        self.worker.site.lasting.hooks.shelf.is_behind(self.lane.clone(), event.clone())
+    fn standing(&self, event: &Waiting) -> LocalBoxFuture<'static, Result<Standing, Unkept>> {
+        self.worker.site.lasting.hooks.shelf.standing(self.lane.clone(), event.clone())
     }
 
     fn send(&self, event: &Waiting) -> LocalBoxFuture<'static, Sent> {

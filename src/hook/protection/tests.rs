@@ -12,7 +12,7 @@ use rstest::rstest;
 use uuid::Uuid;
 
 use super::{Book, Lost, Sent, Step, World, key, settle};
-use crate::hook::shelf::{Held, Outcome, Unkept, Waiting};
+use crate::hook::shelf::{Held, Outcome, Standing, Unkept, Waiting};
 use crate::hook::trigger::Order;
 use crate::hook::trigger::payload::Asked;
 
@@ -22,7 +22,7 @@ struct Scene {
     answers: RefCell<VecDeque<Sent>>,
     /// A send that is never answered: the process ends in it.
     ends_in: Cell<Option<usize>>,
-    behind: Cell<bool>,
+    stands: Cell<Option<Standing>>,
     /// Saves that the ledger refuses, before it takes one again.
     away: Cell<usize>,
     lost: Cell<bool>,
@@ -36,8 +36,8 @@ impl World for Scene {
         Timestamp::UNIX_EPOCH
     }
 
-    fn is_behind(&self, _: &Waiting) -> LocalBoxFuture<'static, Result<bool, Unkept>> {
-        Box::pin(std::future::ready(Ok(self.behind.get())))
+    fn standing(&self, _: &Waiting) -> LocalBoxFuture<'static, Result<Standing, Unkept>> {
+        Box::pin(std::future::ready(Ok(self.stands.get().unwrap_or(Standing::Next))))
     }
 
     fn send(&self, event: &Waiting) -> LocalBoxFuture<'static, Sent> {
@@ -163,7 +163,7 @@ async fn nothing_is_sent_that_is_not_kept_or_not_due() {
     for away in [false, true] {
         let scene = Scene::default();
         scene.away.set(usize::from(away));
-        scene.behind.set(!away);
+        scene.stands.set((!away).then_some(Standing::Behind));
         let due = settle(Book::default(), vec![event(Order::Revoke)], &scene).await;
         assert!(due.unwrap().is_some(), "it is looked at again");
         assert!(scene.sent.borrow().is_empty() && scene.saved.borrow().is_empty());
@@ -172,6 +172,15 @@ async fn nothing_is_sent_that_is_not_kept_or_not_due() {
     scene.lost.set(true);
     assert_eq!(settle(Book::default(), vec![event(Order::Revoke)], &scene).await, Err(Lost));
     assert!(scene.sent.borrow().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_release_that_a_newer_protection_overtook_is_not_sent() {
+    let (scene, event) = (Scene::default(), event(Order::Revoke));
+    scene.stands.set(Some(Standing::Overtaken));
+    assert_eq!(settle(Book::default(), vec![event.clone()], &scene).await, Ok(None));
+    assert!(scene.sent.borrow().is_empty() && scene.alarms.borrow().is_empty());
+    assert_eq!(scene.outcomes(), [(event.id, Outcome::Superseded)]);
 }
 
 /// An outcome that cannot be kept yet is kept later, and nothing is sent for it again.

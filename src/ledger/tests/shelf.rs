@@ -9,7 +9,8 @@ use super::deliveries::{claim, subscribe};
 use super::{Ledger, On, new};
 use crate::hook::protection::{Book, key};
 use crate::hook::shelf::{
-    Admitted, Arrival, Held, Kind, Lane, Notice, Outcome, Page, Settled, Shelf, Then, Told, Waiting,
+    Admitted, Arrival, Held, Kind, Lane, Notice, Outcome, Page, Settled, Shelf, Standing, Then,
+    Told, Waiting,
 };
 use crate::hook::trigger::Order;
 use crate::hook::trigger::payload::Asked;
@@ -213,7 +214,8 @@ async fn protection_keeps_its_order(#[values(On::Memory, On::Postgres)] on: On) 
     };
     let behind = async |it: &Arrival| {
         let (id, at, received, order) = (it.id, it.at, it.received, it.order.clone());
-        ledger.is_behind(it.lane.clone(), Waiting { id, at, received, order }).await.unwrap()
+        let waiting = Waiting { id, at, received, order };
+        ledger.standing(it.lane.clone(), waiting).await.unwrap() == Standing::Behind
     };
     let first = named(&["c1", "c2"], 1);
     let (same, other) = (named(&["C2"], 2), named(&["c3"], 2));
@@ -252,4 +254,19 @@ async fn protection_keeps_its_order(#[values(On::Memory, On::Postgres)] on: On) 
         Ok(Held::Ours)
     );
     assert!(!behind(&late).await && !behind(&same).await);
+    // A release of then would undo what a newer protection has done; another protection would not.
+    let release = |ids: &[&str], second: i64| {
+        let it = named(ids, second);
+        let Order::Protect(asked) = it.order.clone() else { panic!() };
+        waiting(&Arrival { order: Order::Revoke(asked), ..it })
+    };
+    for (event, wanted) in [
+        (release(&["c2"], 0), Standing::Overtaken),
+        (release(&["c2"], 3), Standing::Behind),
+        (release(&["c9"], 0), Standing::Next),
+        (waiting(&named(&["c2"], 0)), Standing::Next),
+    ] {
+        let stands = ledger.standing(lane("!protection:x"), event.clone()).await;
+        assert_eq!(stands, Ok(wanted), "{event:?}");
+    }
 }
