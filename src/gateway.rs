@@ -8,6 +8,8 @@ mod account;
 mod alarm;
 mod authority;
 mod body;
+mod breaker;
+mod budget;
 mod certificate;
 mod chosen;
 mod connection;
@@ -26,6 +28,7 @@ pub mod metrics;
 mod passage;
 mod pipeline;
 mod pool;
+mod reach;
 pub mod recorded;
 mod recover;
 pub mod reload;
@@ -62,6 +65,7 @@ use self::site::{Lasting, Site};
 use self::tls::TlsError;
 use self::upstream::SetupError;
 use self::worker::{Current, Worker};
+use crate::admin::Readiness;
 use crate::change::Journal;
 use crate::config::Config;
 use crate::hook::shelf::Shelf;
@@ -121,6 +125,8 @@ pub struct Sinks {
     pub journal: Arc<dyn Journal>,
     /// Events and leases.
     pub shelf: Arc<dyn Shelf>,
+    /// Which upstreams are not asked.
+    pub readiness: Readiness,
 }
 
 // === impl Gateway ===
@@ -148,6 +154,7 @@ impl Gateway {
             hooks: Arc::new(Hooks::new(&config.triggers, sinks.shelf, unrecorded)),
             door: Door::new(site::most(config), trusted),
             mock,
+            readiness: sinks.readiness,
         };
         let site = Arc::new(Site::first(config.clone(), lasting)?);
         site.takes_over(None);

@@ -107,12 +107,14 @@ async fn serve(config: Config, settings: Settings, dev_tls: Option<DevTls>) -> a
         findings.clone(),
         Arc::clone(&metrics),
     )?;
+    let readiness = Readiness::default();
     let sinks = Sinks {
         findings: findings.clone(),
         coverage: coverage.clone(),
         metrics: Arc::clone(&metrics),
         journal: Arc::new(ledger.clone()),
         shelf: Arc::new(ledger.clone()),
+        readiness: readiness.clone(),
     };
     let gateway = Gateway::bind(&config, mock_address, sinks)?;
     let gateway_address = gateway.address();
@@ -122,7 +124,6 @@ async fn serve(config: Config, settings: Settings, dev_tls: Option<DevTls>) -> a
     let deliveries = deliveries.subscribe().await?;
     let deliveries = tokio::spawn(deliveries.run(stop.clone()));
     let mock = mock.map(|mock| tokio::spawn(mock.serve(stop.clone().cancelled_owned())));
-    let readiness = Readiness::default();
     let admin = Admin {
         registry: Arc::new(registry),
         findings,

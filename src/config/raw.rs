@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 pub use self::client::{CertificateMatch, Client, DeletionProtection, HeaderMatch, KnownBy, Terms};
 pub use self::mock::{Mock, Unpublished};
 pub use self::upstream::{
-    AmbiguousPaths, BuiltIn, CheckOverride, Checks, ContractChoice, ContractFiles, Cors, Mode,
-    OverlayFile, Upstream, Vendor,
+    AmbiguousPaths, Breaker, BuiltIn, CheckOverride, Checks, ContractChoice, ContractFiles, Cors,
+    Mode, OverlayFile, Retry, Upstream, Vendor,
 };
 
 /// The whole file.

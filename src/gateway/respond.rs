@@ -39,7 +39,7 @@ pub(crate) fn failure(failure: &Failure, dialect: Dialect, exchange: Uuid) -> Re
 fn proxy_status(code: Code) -> String {
     let kind = match code {
         Code::NoRoute => "destination_not_found",
-        Code::UpstreamUnreachable => "destination_unavailable",
+        Code::UpstreamUnreachable | Code::BreakerOpen => "destination_unavailable",
         Code::UpstreamBroke => "connection_terminated",
         Code::UpstreamTimeout => "http_response_timeout",
         Code::ResponseContract | Code::AnswerContract | Code::OutcomeUnknown => {

@@ -22,7 +22,7 @@ use crate::change::retry::{self, IDEMPOTENT};
 use crate::change::terms::{
     Authority, Fallback, LegacyAnswer, Policy, QueryBody, SecurePause, Terms,
 };
-use crate::change::{Answer, Call, Next, Principal};
+use crate::change::{Allowed, Answer, Call, Next, Principal};
 use crate::config::trigger::PREFIX;
 use crate::contract::ContractDate;
 use crate::error::{Code, Failure};
@@ -382,6 +382,10 @@ impl Next for UnlessPaused {
             }
             next.call(call).await
         })
+    }
+
+    fn allows_again(&self, call: &Call) -> Allowed {
+        self.next.allows_again(call)
     }
 }
 
