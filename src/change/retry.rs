@@ -163,10 +163,9 @@ impl Patience {
                 let helps = match (failure.code, failure.code.retry()) {
                     (Code::OwnSignIn, _) => self.unsigned == Unsigned::Repeat,
                     // The one says when to come back, the other answered.
-                    (Code::BreakerOpen | Code::ResponseContract, _) => false,
+                    (Code::BreakerOpen | Code::ResponseContract, _) | (_, Retry::Never) => false,
                     (_, Retry::Safe) => true,
                     (_, Retry::Idempotent) => self.broken == Broken::Repeat,
-                    (_, Retry::Never) => false,
                 };
                 helps.then_some(None)
             }

@@ -186,13 +186,7 @@ impl Machine {
         }
     }
 
-    fn heard(
-        &mut self,
-        pass: Pass,
-        outcome: Outcome,
-        now: Instant,
-        chance: u8,
-    ) -> Option<Turned> {
+    fn heard(&mut self, pass: Pass, outcome: Outcome, now: Instant, chance: u8) -> Option<Turned> {
         if pass.round != self.round {
             return None;
         }
@@ -217,17 +211,15 @@ impl Machine {
                 self.round += 1;
                 Some(Turned::Closed)
             }
-            (State::Probing { probe, .. }, outcome) if pass.probe == Some(probe) => match outcome {
-                Outcome::Failed => {
-                    self.doubled = self.doubled.saturating_add(1);
-                    Some(Turned::Prolonged(self.open(now, chance)))
-                }
+            (State::Probing { probe, .. }, Outcome::Failed) if pass.probe == Some(probe) => {
+                self.doubled = self.doubled.saturating_add(1);
+                Some(Turned::Prolonged(self.open(now, chance)))
+            }
+            (State::Probing { probe, .. }, Outcome::Untold) if pass.probe == Some(probe) => {
                 // Whoever comes next is the probe.
-                _ => {
-                    self.state = State::Open { until: now };
-                    None
-                }
-            },
+                self.state = State::Open { until: now };
+                None
+            }
             _ => None,
         }
     }
@@ -237,7 +229,7 @@ impl Machine {
         let times = 1_u32.checked_shl(self.doubled).unwrap_or(u32::MAX);
         let whole = rules.first_open.saturating_mul(times).min(rules.longest_open);
         // Between three quarters of it and all of it.
-        let time = whole - whole / 4 * u32::from(chance) / u32::from(u8::MAX);
+        let time = whole.saturating_sub(whole / 4 * u32::from(chance) / u32::from(u8::MAX));
         self.state = State::Open { until: now + time };
         self.round += 1;
         time

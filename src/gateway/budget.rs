@@ -73,7 +73,8 @@ impl Budget {
 impl Window {
     fn add(&self, second: u64) {
         let slot = &self.0[usize::try_from(second).unwrap_or_default() % WINDOW_SECONDS];
-        let counted = |word: u64| Some(if word >> 32 == second { word + 1 } else { (second << 32) | 1 });
+        let counted =
+            |word: u64| Some(if word >> 32 == second { word + 1 } else { (second << 32) | 1 });
         // The closure always gives a value.
         let _ = slot.fetch_update(Ordering::Relaxed, Ordering::Relaxed, counted);
     }

@@ -57,7 +57,8 @@ impl Errand {
         let visit =
             Rc::new(Visit::new(Rc::clone(worker), id, promised, passage, &route, Method::GET));
         let deadline = Instant::now() + longest;
-        let next = Rc::new(Forward { visit, deadline, author: Blame::Change, urgency: Urgency::Usual });
+        let next =
+            Rc::new(Forward { visit, deadline, author: Blame::Change, urgency: Urgency::Usual });
         Self { exchange, next, worker: Rc::clone(worker), upstream: Arc::clone(upstream) }
     }
 

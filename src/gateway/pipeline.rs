@@ -164,7 +164,8 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
             if let Err(failure) = visit.admit(&head.headers, &head.target, unread) {
                 return visit.refuse(&failure);
             }
-            return visit.answer(forward(Blame::Client, Urgency::Usual).streaming(head, body).await);
+            return visit
+                .answer(forward(Blame::Client, Urgency::Usual).streaming(head, body).await);
         }
         Ok(Err(error)) => {
             return visit.refuse(&Failure::new(Code::RequestBody, error.to_string()));

@@ -89,10 +89,7 @@ impl Reach {
 
 impl Sending {
     /// Begins a call, unless the breaker of its server is open. How urgent it is is asked only then.
-    pub(crate) fn begin(
-        visit: &Rc<Visit>,
-        urgency: impl Fn() -> Urgency,
-    ) -> Result<Self, Failure> {
+    pub(crate) fn begin(visit: &Rc<Visit>, urgency: impl Fn() -> Urgency) -> Result<Self, Failure> {
         let (reach, now) = (reach(visit), Instant::now());
         let pass = match reach.breaker.ask(Urgency::Usual, now) {
             Err(_) if urgency() == Urgency::Urgent => reach.breaker.ask(Urgency::Urgent, now),

@@ -146,7 +146,8 @@ impl Upstream {
         };
         let reach = |leg: Leg, name: String| {
             let held = previous.filter(|it| it.server(leg).authority == address(leg).authority);
-            let held = held.map(|it| it.reach(leg)).filter(|it| it.is_by(config.retry, config.breaker));
+            let held =
+                held.map(|it| it.reach(leg)).filter(|it| it.is_by(config.retry, config.breaker));
             held.map_or_else(
                 || Arc::new(Reach::new(name, config.retry, config.breaker)),
                 Arc::clone,
