@@ -22,6 +22,7 @@ mod headers;
 mod hooks;
 mod identify;
 mod judge;
+mod linger;
 mod listen;
 mod load;
 pub mod metrics;

@@ -133,8 +133,9 @@ impl Worker {
         });
         match task.await {
             Ok(response) => response,
-            Err(error) => {
-                let failure = Failure::new(Code::Internal, format!("an exchange ended: {error}"));
+            Err(_) => {
+                // Its place is in the log; its text may hold what a body held.
+                let failure = Failure::new(Code::Internal, "an admitted exchange panicked");
                 self.site.lasting.metrics.failed(failure.code);
                 respond::failure(&failure, dialect, exchange)
             }

@@ -22,7 +22,7 @@ use crate::sagas::times;
 /// One of so many requests is a pause, each of another conversation.
 const PAUSE_EVERY: u64 = 20;
 /// Connections of the load, at most.
-const CONNECTIONS: usize = 3_000;
+const CONNECTIONS: usize = 4_000;
 /// The client's own patience. The gateway's are shorter.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -170,20 +170,28 @@ async fn connection(address: SocketAddr, due: Arc<Semaphore>, seen: Arc<Seen>) {
     }
 }
 
+/// What a load came to, a second, once it was under way.
+struct Rates {
+    asked: f64,
+    served: f64,
+    refused: f64,
+}
+
 /// Asks `rate` times a second for so long (as often as answers come, where it is `None`), over at
-/// most so many connections; gives what became of it, and for how long it was.
+/// most so many connections.
 async fn load(
     address: SocketAddr,
     rate: Option<f64>,
     connections: usize,
     lasts: Duration,
-) -> (Arc<Seen>, f64) {
+) -> (Arc<Seen>, Rates) {
     let (seen, due) = (Arc::new(Seen::default()), Arc::new(Semaphore::new(0)));
     let clients: Vec<_> = (0..connections)
         .map(|_| tokio::spawn(connection(address, Arc::clone(&due), Arc::clone(&seen))))
         .collect();
+    let counts = || [&seen.asked, &seen.served, &seen.refused].map(|it| it.load(Relaxed));
     let begun = Instant::now();
-    let mut given = 0_u64;
+    let (mut given, mut warm) = (0_u64, None);
     let mut tick = tokio::time::interval(Duration::from_millis(2));
     while begun.elapsed() < lasts {
         tick.tick().await;
@@ -194,17 +202,25 @@ async fn load(
         };
         due.add_permits(usize::try_from(most).unwrap());
         given += most;
+        if begun.elapsed() > lasts / 4 && warm.is_none() {
+            warm = Some((Instant::now(), counts()));
+        }
     }
-    let lasted = begun.elapsed().as_secs_f64();
+    let (since, before) = warm.unwrap_or((begun, [0; 3]));
+    let (seconds, after) = (since.elapsed().as_secs_f64(), counts());
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    let [asked, served, refused] =
+        std::array::from_fn(|at| (after[at] - before[at]) as f64 / seconds);
     let waiting = due.available_permits();
+    if waiting > connections && rate.is_some() {
+        println!("overload: {waiting} requests found no free connection among {connections}");
+    }
     // What is under way comes to its end, and is counted.
     due.forget_permits(waiting);
-    let asked = seen.asked.load(Relaxed);
-    let done = || {
-        seen.served.load(Relaxed) + seen.refused.load(Relaxed) + seen.lost.load(Relaxed) >= asked
-    };
+    let asked_in_all = seen.asked.load(Relaxed);
+    let ended = || seen.served.load(Relaxed) + seen.refused.load(Relaxed) + seen.lost.load(Relaxed);
     let end = Instant::now() + PATIENCE;
-    while !done() && Instant::now() < end {
+    while ended() < asked_in_all && Instant::now() < end {
         tick.tick().await;
     }
     seen.over.store(true, Relaxed);
@@ -212,48 +228,43 @@ async fn load(
     for client in clients {
         client.abort();
     }
-    if waiting > 0 && rate.is_some() {
-        println!("overload: {waiting} requests found no free connection among {connections}");
-    }
-    (seen, lasted)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "for people")]
-fn a_second(count: &AtomicU64, seconds: f64) -> f64 {
-    count.load(Relaxed) as f64 / seconds
+    (seen, Rates { asked, served, refused })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "for people")]
 async fn overload(name: &str, limits: &str, takes: Duration, set: &[&str]) {
-    let lasts = Duration::from_millis(times(1_000, 10_000) as u64);
+    let lasts = Duration::from_millis(times(1_000, 8_000) as u64);
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let upstream = upstream(takes).await;
     let text = format!("{}{limits}", config("genesys", "genesys", &upstream.address));
     let recgate = Recgate::start(Some(&text), set).await;
-    // The peak: with as many at once as serves best.
-    let (mut peak, mut at) = (0.0_f64, 0);
-    for connections in [16, 64, 128, 256] {
-        let (seen, seconds) = load(recgate.address, None, connections, lasts / 2).await;
-        let goodput = a_second(&seen.served, seconds);
-        if goodput > peak {
-            (peak, at) = (goodput, connections);
+    // Contracts compile with the first that need them.
+    load(recgate.address, None, 16, lasts / 4).await;
+    for round in 1..=times(1, 3) {
+        // The peak: with as many at once as serves best.
+        let (mut peak, mut at) = (0.0_f64, 0);
+        for connections in [16, 64, 256, 1_024] {
+            let (_, rates) = load(recgate.address, None, connections, lasts / 2).await;
+            if rates.served > peak {
+                (peak, at) = (rates.served, connections);
+            }
         }
+        let (seen, rates) = load(recgate.address, Some(peak * 5.0), CONNECTIONS, lasts).await;
+        let (pauses, served) = (seen.pauses.load(Relaxed), seen.pauses_served.load(Relaxed));
+        println!(
+            "overload ({name}), round {round}: peak {peak:.0} a second at {at} connections; asked {:.0} ({:.1} times): served {:.0} ({:.0} % of the peak), refused with Retry-After {:.0}, lost {}; pauses {served} of {pauses} ({:.1} %), the slowest {} ms",
+            rates.asked,
+            rates.asked / peak,
+            rates.served,
+            rates.served / peak * 100.0,
+            rates.refused,
+            seen.lost.load(Relaxed),
+            served as f64 / pauses as f64 * 100.0,
+            seen.slowest_pause_us.load(Relaxed) / 1_000,
+        );
+        assert_eq!(served, pauses, "a pause was shed");
+        assert_eq!(seen.lost.load(Relaxed), 0, "answers that are neither");
     }
-    let (seen, seconds) = load(recgate.address, Some(peak * 5.0), CONNECTIONS, lasts).await;
-    let goodput = a_second(&seen.served, seconds);
-    let (pauses, served) = (seen.pauses.load(Relaxed), seen.pauses_served.load(Relaxed));
-    println!(
-        "overload ({name}): peak {peak:.0} a second at {at} connections; offered {:.0} ({:.1} times): served {goodput:.0} ({:.0} % of the peak), refused with Retry-After {:.0}, lost {}; pauses {served} of {pauses} ({:.1} %), the slowest {} ms",
-        a_second(&seen.asked, seconds),
-        a_second(&seen.asked, seconds) / peak,
-        goodput / peak * 100.0,
-        a_second(&seen.refused, seconds),
-        seen.lost.load(Relaxed),
-        served as f64 / pauses as f64 * 100.0,
-        seen.slowest_pause_us.load(Relaxed) / 1_000,
-    );
-    assert_eq!(served, pauses, "a pause was shed");
-    assert_eq!(seen.lost.load(Relaxed), 0, "answers that are neither");
     recgate.stop().await;
 }
 

@@ -163,6 +163,10 @@ async fn a_panic_costs_one_request() {
         }
     }
     assert_eq!(upstream.received().len(), 18);
+    // Of a fault its place is told, and not its text: that may hold what a body held.
+    let told = recgate.errors();
+    assert_eq!(told.matches("src/change/mark.rs:").count(), 3, "{told}");
+    assert!(!told.contains("a stumble"), "{told}");
     recgate.stop().await;
 }
 
@@ -242,6 +246,7 @@ async fn client_of_streams(number: usize, speaks: Speaks, address: SocketAddr, m
         };
         let driver = tokio::spawn(connection);
         let (mut idle, mut asked) = (Some(sender), Vec::new());
+        let places = Arc::new(Semaphore::new(16));
         for turn in number.. {
             if met.enough.load(Ordering::Relaxed) {
                 break;
@@ -254,7 +259,7 @@ async fn client_of_streams(number: usize, speaks: Speaks, address: SocketAddr, m
             let bodiless = method == "GET";
             let Ok((answer, mut body)) = sender.send_request(request, bodiless) else { break };
             idle = Some(sender);
-            let met = Arc::clone(&met);
+            let (met, place) = (Arc::clone(&met), places.clone().acquire_owned().await.unwrap());
             asked.push(tokio::spawn(async move {
                 let sent = if bodiless { Ok(()) } else { body.send_data("hello".into(), true) };
                 let result = tokio::time::timeout(crate::harness::PATIENCE, answer).await;
@@ -263,7 +268,12 @@ async fn client_of_streams(number: usize, speaks: Speaks, address: SocketAddr, m
                         met.answered.fetch_add(1, Ordering::Relaxed);
                     }
                     // RFC 9113 section 6.8: streams after the last that it names were not looked at.
-                    (_, Ok(Err(error))) if error.is_go_away() && error.is_remote() => {
+                    // And section 8.7: nor was one that is refused.
+                    (_, Ok(Err(error)))
+                        if error.is_remote()
+                            && (error.is_go_away()
+                                || error.reason() == Some(h2::Reason::REFUSED_STREAM)) =>
+                    {
                         met.refused.fetch_add(1, Ordering::Relaxed);
                     }
                     (sent, result) => {
@@ -271,6 +281,7 @@ async fn client_of_streams(number: usize, speaks: Speaks, address: SocketAddr, m
                         met.failed.lock().unwrap().push(why);
                     }
                 }
+                drop(place);
             }));
         }
         drop(idle);
