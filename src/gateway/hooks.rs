@@ -191,7 +191,7 @@ async fn answer(
         return Err(unknown());
     }
     // Before anything of it is kept; any event may be a pause.
-    let place = worker.site.load.take(Weight::Pause).await?;
+    let place = worker.site.load.take(Weight::Pause(Duration::ZERO)).await?;
     let body = whole(&worker, body).await?;
     let received = Timestamp::now();
     let event = {

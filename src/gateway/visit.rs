@@ -77,7 +77,11 @@ impl Visit {
 
     /// What this request may be when places are short.
     pub(crate) fn weight(&self) -> Weight {
-        if self.judge.may_be_urgent() { Weight::Pause } else { Weight::Other }
+        if self.judge.may_be_urgent() {
+            Weight::Pause(self.terms.deadline / 2)
+        } else {
+            Weight::Other
+        }
     }
 
     /// Whether the request's body is read: a contract or a change speaks of it, or it may be a

@@ -175,19 +175,21 @@ struct Rates {
     asked: f64,
     served: f64,
     refused: f64,
+    /// Of the gateway's processor.
+    cpu: f64,
 }
 
 /// Asks `rate` times a second for so long (as often as answers come, where it is `None`), over at
 /// most so many connections.
 async fn load(
-    address: SocketAddr,
+    recgate: &Recgate,
     rate: Option<f64>,
     connections: usize,
     lasts: Duration,
 ) -> (Arc<Seen>, Rates) {
     let (seen, due) = (Arc::new(Seen::default()), Arc::new(Semaphore::new(0)));
     let clients: Vec<_> = (0..connections)
-        .map(|_| tokio::spawn(connection(address, Arc::clone(&due), Arc::clone(&seen))))
+        .map(|_| tokio::spawn(connection(recgate.address, Arc::clone(&due), Arc::clone(&seen))))
         .collect();
     let counts = || [&seen.asked, &seen.served, &seen.refused].map(|it| it.load(Relaxed));
     let begun = Instant::now();
@@ -203,11 +205,12 @@ async fn load(
         due.add_permits(usize::try_from(most).unwrap());
         given += most;
         if begun.elapsed() > lasts / 4 && warm.is_none() {
-            warm = Some((Instant::now(), counts()));
+            warm = Some((Instant::now(), counts(), recgate.cpu()));
         }
     }
-    let (since, before) = warm.unwrap_or((begun, [0; 3]));
+    let (since, before, used) = warm.unwrap_or((begun, [0; 3], 0.0));
     let (seconds, after) = (since.elapsed().as_secs_f64(), counts());
+    let cpu = (recgate.cpu() - used) / seconds;
     #[expect(clippy::cast_precision_loss, reason = "for people")]
     let [asked, served, refused] =
         std::array::from_fn(|at| (after[at] - before[at]) as f64 / seconds);
@@ -228,7 +231,7 @@ async fn load(
     for client in clients {
         client.abort();
     }
-    (seen, Rates { asked, served, refused })
+    (seen, Rates { asked, served, refused, cpu })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "for people")]
@@ -237,22 +240,25 @@ async fn overload(name: &str, limits: &str, takes: Duration, set: &[&str]) {
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let upstream = upstream(takes).await;
     let text = format!("{}{limits}", config("genesys", "genesys", &upstream.address));
-    let recgate = Recgate::start(Some(&text), set).await;
+    let more = std::env::var("OVERLOAD_SET").unwrap_or_default();
+    let mut set = set.to_vec();
+    set.extend(more.split(' ').filter(|it| !it.is_empty()));
+    let recgate = Recgate::start(Some(&text), &set).await;
     // Contracts compile with the first that need them.
-    load(recgate.address, None, 16, lasts / 4).await;
+    load(&recgate, None, 16, lasts / 4).await;
     for round in 1..=times(1, 3) {
         // The peak: with as many at once as serves best.
-        let (mut peak, mut at) = (0.0_f64, 0);
+        let (mut peak, mut at, mut share) = (0.0_f64, 0, 0.0);
         for connections in [16, 64, 256, 1_024] {
-            let (_, rates) = load(recgate.address, None, connections, lasts / 2).await;
+            let (_, rates) = load(&recgate, None, connections, lasts / 2).await;
             if rates.served > peak {
-                (peak, at) = (rates.served, connections);
+                (peak, at, share) = (rates.served, connections, rates.cpu);
             }
         }
-        let (seen, rates) = load(recgate.address, Some(peak * 5.0), CONNECTIONS, lasts).await;
+        let (seen, rates) = load(&recgate, Some(peak * 5.0), CONNECTIONS, lasts).await;
         let (pauses, served) = (seen.pauses.load(Relaxed), seen.pauses_served.load(Relaxed));
         println!(
-            "overload ({name}), round {round}: peak {peak:.0} a second at {at} connections; asked {:.0} ({:.1} times): served {:.0} ({:.0} % of the peak), refused with Retry-After {:.0}, lost {}; pauses {served} of {pauses} ({:.1} %), the slowest {} ms",
+            "overload ({name}), round {round}: peak {peak:.0} a second at {at} connections; asked {:.0} ({:.1} times): served {:.0} ({:.0} % of the peak), refused with Retry-After {:.0}, lost {}; pauses {served} of {pauses} ({:.1} %), the slowest {} ms; served for a second of the gateway's processor: {:.0} at the peak ({:.0} % used), {:.0} now ({:.0} % used)",
             rates.asked,
             rates.asked / peak,
             rates.served,
@@ -261,6 +267,10 @@ async fn overload(name: &str, limits: &str, takes: Duration, set: &[&str]) {
             seen.lost.load(Relaxed),
             served as f64 / pauses as f64 * 100.0,
             seen.slowest_pause_us.load(Relaxed) / 1_000,
+            peak / share,
+            share * 100.0,
+            rates.served / rates.cpu,
+            rates.cpu * 100.0,
         );
         assert_eq!(served, pauses, "a pause was shed");
         assert_eq!(seen.lost.load(Relaxed), 0, "answers that are neither");
