@@ -220,7 +220,7 @@ impl Default for Limits {
             connect_ms: 5_000,
             pause_watch_ms: 60_000,
             idle_ms: 60_000,
-            pool_connections: 256,
+            pool_connections: 1_280,
             streams: 128,
             trigger_body_bytes: 256 << 10,
             trigger_events: 10_000,
