@@ -37,3 +37,4 @@ mod strict_http;
 mod subscriptions;
 mod tls;
 mod upgrade;
+mod varnishtest;
