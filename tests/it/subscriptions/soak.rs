@@ -49,18 +49,22 @@ async fn nothing_is_lost_and_order_is_kept(#[case] fleet: bool, #[case] gateways
         std::fs::remove_file(&path).unwrap();
         (format!("sqlite:{}", path.display()), String::new())
     };
-    let config = format!(
-        "[[upstream]]\nname = \"it\"\nvendor = \"genesys\"\nurl = \"http://{}\"\npaths = [\"/api\"]\n\
-         contract = \"none\"\n[default_client]\nas_of = \"2026-09-20\"\nanswer = \"minimal\"\n\
-         [ledger]\nurl = \"{url}\"\n{more}[hooks]\nretry_schedule = [\"0s\"{}]\n{}",
-        vendor.address,
-        ", \"20ms\"".repeat(60),
-        subscription("crm", &receiver, "\"recording.*\"").replace("\"2s\"", "\"1s\""),
-    );
+    let config = |slot: usize| {
+        format!(
+            "[[upstream]]\nname = \"it\"\nvendor = \"genesys\"\nurl = \"http://{}\"\n\
+             paths = [\"/api\"]\ncontract = \"none\"\n\
+             [default_client]\nas_of = \"2026-09-20\"\nanswer = \"minimal\"\ndeadline_ms = 3000\n\
+             [ledger]\nurl = \"{url}\"\ninstance = \"g{slot}\"\n{more}\
+             [hooks]\nretry_schedule = [\"0s\"{}]\n{}",
+            vendor.address,
+            ", \"20ms\"".repeat(60),
+            subscription("crm", &receiver, "\"recording.*\"").replace("\"2s\"", "\"1s\""),
+        )
+    };
 
     let mut lives = Vec::new();
-    for _ in 0..gateways {
-        lives.push(Recgate::with_config(&config).await);
+    for slot in 0..gateways {
+        lives.push(Recgate::with_config(&config(slot)).await);
     }
     let (mut produced, mut kills, mut round) = (0, 0, 0);
     let per_round = (wanted / 30).max(20);
@@ -83,12 +87,12 @@ async fn nothing_is_lost_and_order_is_kept(#[case] fleet: bool, #[case] gateways
         };
         killed.await;
         let victim = lot.lock().unwrap().below(gateways);
-        lives.swap_remove(victim).kill().await;
+        lives.remove(victim).kill().await;
         kills += 1;
         while let Some(done) = commands.join_next().await {
             produced += done.unwrap();
         }
-        lives.push(Recgate::with_config(&config).await);
+        lives.insert(victim, Recgate::with_config(&config(victim)).await);
         round += 1;
     }
     drained(&lives[0], &receiver).await;
