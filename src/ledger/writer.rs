@@ -11,6 +11,7 @@ use std::fs::File;
 use std::time::Duration;
 
 use jiff::{Timestamp, ToSpan};
+use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use uuid::Uuid;
@@ -45,6 +46,8 @@ pub(super) struct Writer {
     /// Who gets which events.
     fan: Fan,
     calls: inventory::Calls,
+    /// How long transactions of commands took.
+    commits: Histogram,
     retry: Instant,
     backoff: Duration,
     pruned: Instant,
@@ -72,6 +75,7 @@ enum Failed {
 pub(super) async fn start(
     settings: Settings,
     commands: mpsc::Receiver<Command>,
+    commits: Histogram,
     #[cfg(test)] faults: super::faults::Faults,
 ) -> Result<(), OpenError> {
     let (opened, opening) = oneshot::channel();
@@ -84,6 +88,7 @@ pub(super) async fn start(
         runtime.block_on(async move {
             let writer = Writer::open(
                 settings,
+                commits,
                 #[cfg(test)]
                 faults,
             );
@@ -106,6 +111,7 @@ pub(super) async fn start(
 impl Writer {
     async fn open(
         settings: Settings,
+        commits: Histogram,
         #[cfg(test)] faults: super::faults::Faults,
     ) -> Result<Self, OpenError> {
         let lock = match &settings.place {
@@ -122,6 +128,7 @@ impl Writer {
             uses: HashMap::new(),
             fan: Fan::default(),
             calls: inventory::Calls::default(),
+            commits,
             retry: now,
             backoff: Duration::ZERO,
             // The first look for old records comes soon after the start.
@@ -221,6 +228,7 @@ impl Writer {
         let Some(store) = &mut self.store else {
             return Err(Failed::Before(StoreError::TooSlow));
         };
+        let begun = Instant::now();
         let written = timeout(LIMIT, async {
             store.begin().await?;
             batch::write(store, &self.chain, writes, &mut self.fan).await
@@ -235,6 +243,7 @@ impl Writer {
             Err(_) => return Err(Failed::AtCommit(StoreError::TooSlow)),
         }
         mark::reached(Mark::LedgerCommitted);
+        self.commits.observe(begun.elapsed().as_secs_f64());
         self.chain.head = written.head;
         if written.deliveries > 0 {
             self.fan.written.notify_one();
