@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::Subcommand;
 
 use super::{Exit, Settings, mock};
-use crate::config::BUILT_IN;
+use crate::config::{BUILT_IN, Config, ConfigError, Layers};
 use crate::gateway::{deliver, tls, upstream};
 
 #[derive(Debug, Subcommand)]
@@ -33,19 +33,37 @@ pub(super) fn run(command: &ConfigCommand) -> Result<(), Exit> {
             let settings = Settings { config: file.clone(), set: set.clone() };
             let layers = settings.layers()?;
             let config = layers.load().map_err(Exit::Config)?;
-            for upstream in &config.upstreams {
-                upstream::check(upstream).map_err(anyhow::Error::from)?;
+            let faults = unusable(&layers, &config);
+            if !faults.is_empty() {
+                return Err(Exit::Config(faults));
             }
-            if let Some(files) = &config.gateway.tls {
-                tls::check(files).map_err(anyhow::Error::from)?;
-            }
-            for subscription in &config.subscriptions {
-                deliver::check(subscription).map_err(anyhow::Error::from)?;
-            }
-            mock::prepare(&config)?;
             let raw = layers.raw().map_err(|error| Exit::Config(vec![error]))?;
             toml::to_string_pretty(&raw).context("the configuration cannot be printed")?
         }
     };
     std::io::stdout().write_all(text.as_bytes()).context("standard output").map_err(Exit::from)
+}
+
+/// What only using the values shows: files that cannot be read or do not fit together.
+pub(super) fn unusable(layers: &Layers, config: &Config) -> Vec<ConfigError> {
+    let mut faults = Vec::new();
+    for upstream in &config.upstreams {
+        if let Err(error) = upstream::check(upstream) {
+            let key = format!("upstream.{}.{}", upstream.name, error.key());
+            faults.push(layers.fault(key.trim_end_matches('.'), error.to_string()));
+        }
+    }
+    if let Some(Err(error)) = config.gateway.tls.as_ref().map(tls::check) {
+        faults.push(layers.fault("gateway.tls", error.to_string()));
+    }
+    for subscription in &config.subscriptions {
+        if let Err(error) = deliver::check(subscription) {
+            let key = format!("subscription.{}.ca_file", subscription.name);
+            faults.push(layers.fault(&key, error.to_string()));
+        }
+    }
+    if let Err(error) = mock::prepare(config) {
+        faults.push(layers.fault("mock.world", format!("{error:#}")));
+    }
+    faults
 }

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Args;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::dev_tls::DevTls;
 use self::reload::Reloading;
-use super::{Exit, Settings, mock};
+use super::{Exit, Settings, config, mock};
 use crate::admin::{self, Admin, Readiness};
 use crate::config::Config;
 use crate::dialect::Dialect;
@@ -62,7 +62,7 @@ pub(super) fn run(arguments: &ServeArguments) -> Result<(), Exit> {
     };
     telemetry::log_to_stderr(&config.log);
     let runtime = runtime()?;
-    runtime.block_on(serve(config, settings.clone(), dev_tls)).map_err(Exit::from)
+    runtime.block_on(serve(config, settings.clone(), dev_tls))
 }
 
 /// Raises the process's own limit of open files to what `connections` clients may need: one for each,
@@ -80,7 +80,7 @@ fn open_files(connections: usize) {
     }
 }
 
-async fn serve(config: Config, settings: Settings, dev_tls: Option<DevTls>) -> anyhow::Result<()> {
+async fn serve(config: Config, settings: Settings, dev_tls: Option<DevTls>) -> Result<(), Exit> {
     // Signals first: one that comes during start-up must not kill what has been started.
     let terminated = terminated()?;
     let hangups = signal(SignalKind::hangup()).context("SIGHUP")?;
@@ -106,7 +106,8 @@ async fn serve(config: Config, settings: Settings, dev_tls: Option<DevTls>) -> a
         ledger.clone(),
         findings.clone(),
         Arc::clone(&metrics),
-    )?;
+    )
+    .map_err(|error| unusable(&settings, error.into()))?;
     let sinks = Sinks {
         findings: findings.clone(),
         coverage: coverage.clone(),
@@ -114,12 +115,13 @@ async fn serve(config: Config, settings: Settings, dev_tls: Option<DevTls>) -> a
         journal: Arc::new(ledger.clone()),
         shelf: Arc::new(ledger.clone()),
     };
-    let gateway = Gateway::bind(&config, mock_address, sinks)?;
+    let gateway = Gateway::bind(&config, mock_address, sinks)
+        .map_err(|error| unusable(&settings, error.into()))?;
     let gateway_address = gateway.address();
 
     // Serve. What is told from the first exchange on is told to whom.
     let stop = CancellationToken::new();
-    let deliveries = deliveries.subscribe().await?;
+    let deliveries = deliveries.subscribe().await.context("subscriptions")?;
     let deliveries = tokio::spawn(deliveries.run(stop.clone()));
     let mock = mock.map(|mock| tokio::spawn(mock.serve(stop.clone().cancelled_owned())));
     let readiness = Readiness::default();
@@ -165,9 +167,23 @@ async fn serve(config: Config, settings: Settings, dev_tls: Option<DevTls>) -> a
     match drained {
         Ok(Drained::Clean) => Ok(()),
         Ok(Drained::Cut) => {
-            anyhow::bail!("gateway.drain_ms ended before everything admitted was answered")
+            Err(anyhow!("gateway.drain_ms ended before everything admitted was answered").into())
         }
-        Err(error) => Err(error).context("draining"),
+        Err(error) => Err(error).context("draining").map_err(Exit::from),
+    }
+}
+
+/// Why a start failed: what is wrong with the configuration's files, each with the place of its
+/// key, where that is why; else the error itself.
+fn unusable(settings: &Settings, error: anyhow::Error) -> Exit {
+    let faults = settings.layers().and_then(|layers| {
+        let config = layers.load().map_err(Exit::Config)?;
+        Ok(config::unusable(&layers, &config))
+    });
+    match faults {
+        Ok(faults) if faults.is_empty() => error.into(),
+        Ok(faults) => Exit::Config(faults),
+        Err(exit) => exit,
     }
 }
 

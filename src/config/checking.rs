@@ -103,7 +103,7 @@ impl<'a> Checking<'a> {
             match text.parse() {
                 Ok(network) => networks.push(network),
                 Err(error) => {
-                    self.fault(&format!("gateway.trusted_peers[{index}]"), format!("{error}"));
+                    self.fault(&format!("gateway.trusted_peers.{index}"), format!("{error}"));
                 }
             }
         }

@@ -122,6 +122,14 @@ impl Layers {
         Ok(raw)
     }
 
+    /// A fault that using a value showed, such as a file that cannot be read; `key` as
+    /// `upstream.genesys.ca_file`.
+    #[must_use]
+    pub fn fault(&self, key: &str, message: impl Into<String>) -> ConfigError {
+        let (origin, position) = self.locate(key);
+        ConfigError { origin, position, key: key.to_owned(), message: message.into() }
+    }
+
     /// The fault's place: the override that set the key, or the file.
     fn locate(&self, key: &str) -> (String, Option<(usize, usize)>) {
         let set = self.overrides.iter().rev().find(|set| set.path.join(".") == key);
@@ -131,8 +139,10 @@ impl Layers {
         let span = Document::parse(&*self.text).ok().and_then(|document| {
             let mut item = document.as_item();
             let mut span = None;
+            // What is missing is told where it belongs: at the table it would stand in.
             for step in key.split('.') {
-                item = step_into(item, step)?;
+                let Some(inner) = step_into(item, step) else { break };
+                item = inner;
                 span = item.span().or(span);
             }
             span
@@ -142,15 +152,18 @@ impl Layers {
     }
 }
 
-/// One step of a key, through a table or an array of tables.
+/// One step of a key, through a table or a list; an entry of a list goes by its name or its place.
 fn step_into<'a>(item: &'a toml_edit::Item, step: &str) -> Option<&'a toml_edit::Item> {
-    if let Some(tables) = item.as_array_of_tables() {
-        let at = step.parse().ok().or_else(|| {
-            tables.iter().position(|it| it.get("name").and_then(|n| n.as_str()) == Some(step))
-        })?;
-        return item.get(at);
-    }
-    item.get(step)
+    let named = |name: Option<&str>| name == Some(step);
+    let by_name = if let Some(tables) = item.as_array_of_tables() {
+        tables.iter().position(|it| named(it.get("name").and_then(toml_edit::Item::as_str)))
+    } else if let Some(list) = item.as_array() {
+        let name = |it: &'a toml_edit::Value| it.as_inline_table()?.get("name")?.as_str();
+        list.iter().position(|it| named(name(it)))
+    } else {
+        return item.get(step);
+    };
+    item.get(by_name.or_else(|| step.parse().ok())?)
 }
 
 /// The key whose entry holds the byte `at`: the deepest one.

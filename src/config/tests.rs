@@ -110,6 +110,35 @@ fn policies_follow_the_date_unless_they_are_named() {
     "[[upstream]]\nname = \"v\"\nurl = \"mock\"\npaths = [\"v\"]\n",
     "4:9: upstream.v.paths: `v` must begin with /"
 )]
+#[case::no_host(
+    "[[upstream]]\nname = \"v\"\nurl = \"mock\"\npaths = [\"/v\"]\nhosts = [\"good\", \"a b\"]\n",
+    "5:18: upstream.v.hosts.1: `a b` is no host"
+)]
+#[case::host_with_a_port(
+    "[[upstream]]\nname = \"v\"\nurl = \"mock\"\npaths = [\"/v\"]\nhosts = [\"a:443\"]\n",
+    "5:10: upstream.v.hosts.0: `a:443` is no host"
+)]
+#[case::no_contract(
+    "[[upstream]]\nname = \"v\"\nurl = \"mock\"\npaths = [\"/v\"]\ncontract = \"genesis\"\n",
+    "5:12: upstream.v.contract: invalid value: string \"genesis\", expected \"genesys\", \"webex\""
+)]
+#[case::misspelt_key_of_a_contract(
+    "[[upstream]]\nname = \"v\"\nurl = \"mock\"\npaths = [\"/v\"]\ncontract = { dokument = \"x\" }\n",
+    "5:14: upstream.v.contract.dokument: unknown field `dokument`, expected one of `document`"
+)]
+#[case::misspelt_key_of_a_text(
+    "[[trigger]]\nname = \"t\"\nmedium = { pointr = \"/c\" }\n",
+    "3:12: trigger.t.medium.pointr: unknown field `pointr`, expected `pointer`"
+)]
+#[case::trusted_peer(
+    "[gateway]\ntrusted_peers = [\"127.0.0.1\", \"10.0.0.0/33\"]\n",
+    "2:31: gateway.trusted_peers.1: "
+)]
+#[case::condition_of_a_rule(
+    "[[trigger]]\nname = \"t\"\nupstream = \"v\"\nrules = [{ do = \"nothing\" }, { do = \"pause\", when = { pointer = \"/a\" } }]\n\
+     verify = { scheme = \"bearer\" }\n",
+    "4:53: trigger.t.rules.1.when: "
+)]
 #[case::date(
     "[mock]\ndate = \"tomorrow\"\n[[upstream]]\nname = \"v\"\nurl = \"mock\"\npaths = [\"/v\"]\n",
     "2:8: mock.date: must be \"today\""

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
+use super::value::word_or_table;
 use crate::hook::trigger::{Mode, OnExpiry};
 
 /// What names of clients may not begin with: triggers act under such names.
@@ -74,13 +75,31 @@ pub enum Scheme {
 }
 
 /// A text, or where in the payload it stands.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 pub enum RawText {
     /// This text.
     Given(String),
     /// What stands there.
     At(RawPlace),
+}
+
+impl From<String> for RawText {
+    fn from(text: String) -> Self {
+        Self::Given(text)
+    }
+}
+
+impl From<RawPlace> for RawText {
+    fn from(place: RawPlace) -> Self {
+        Self::At(place)
+    }
+}
+
+impl<'de> Deserialize<'de> for RawText {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        word_or_table::<D, String, RawPlace, Self>(reader, "a text or { pointer = \"/…\" }")
+    }
 }
 
 /// `{ pointer = "/…" }`

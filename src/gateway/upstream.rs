@@ -82,6 +82,21 @@ pub enum SetupError {
     NoMock(Arc<str>),
 }
 
+// === impl SetupError ===
+
+impl SetupError {
+    /// The key of `[[upstream]]` whose value is at fault; empty where it is not one of them.
+    #[must_use]
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::Contract { .. } | Self::Unreadable { .. } | Self::File { .. } => "contract",
+            Self::Operation { .. } => "check_overrides",
+            Self::NoMock(_) => "url",
+            Self::Tls(_) | Self::Account(_) => "",
+        }
+    }
+}
+
 /// Whether an upstream's contract, operations and certificates can be used. Opens no port.
 pub fn check(config: &checked::Upstream) -> Result<(), SetupError> {
     let anywhere = std::net::SocketAddr::from(([127, 0, 0, 1], 1));

@@ -35,3 +35,4 @@ mod strict_http;
 mod subscriptions;
 mod tls;
 mod upgrade;
+mod varnishtest;

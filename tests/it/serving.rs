@@ -222,9 +222,11 @@ async fn a_spec_that_cannot_be_used_stops_the_start() {
             vec!["config", "check", path.to_str().unwrap()],
         ] {
             let ended = run_to_end(&arguments, &[]).await;
-            assert_eq!(ended.code, Some(1), "{name}: {}", ended.errors);
+            assert_eq!(ended.code, Some(2), "{name}: {}", ended.errors);
             assert_eq!(ended.errors.lines().count(), 1, "{name}: {}", ended.errors);
             assert!(ended.errors.contains(word), "{name}: {}", ended.errors);
+            let place = "spec.toml:6:12: upstream.it.contract: ";
+            assert!(ended.errors.contains(place), "{name}: {}", ended.errors);
         }
     }
 }

@@ -136,7 +136,7 @@ async fn certificates_that_cannot_be_used_stop_the_start() {
             &[],
         )
         .await;
-        assert_eq!(ended.code, Some(1), "{set}: {}", ended.errors);
+        assert_eq!(ended.code, Some(2), "{set}: {}", ended.errors);
         assert_eq!(ended.errors.lines().count(), 1, "{}", ended.errors);
         assert!(ended.errors.contains(".pem"), "{}", ended.errors);
     }
@@ -347,6 +347,15 @@ async fn a_certificate_for_this_machine_is_made_and_used_again() {
         recgate.stop().await;
     }
     assert_eq!(authorities[0], authorities[1], "a second start makes no other");
+    // An authority that the certificate is not by is of use to nobody.
+    for spoilt in [Vec::new(), std::fs::read(directory.join("cert.pem")).unwrap()] {
+        std::fs::write(directory.join("ca.pem"), &spoilt).unwrap();
+        let listen = ["gateway.listen=127.0.0.1:0"];
+        let arguments = ["--dev-tls", &*path];
+        let recgate = Recgate::launch(Some(&upstream.config()), &listen, &arguments, None).await;
+        recgate.unwrap().stop().await;
+        assert_ne!(std::fs::read(directory.join("ca.pem")).unwrap(), spoilt);
+    }
     let mode = std::os::unix::fs::PermissionsExt::mode(
         &std::fs::metadata(directory.join("key.pem")).unwrap().permissions(),
     );

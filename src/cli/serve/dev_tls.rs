@@ -18,7 +18,7 @@ use rcgen::{
 };
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::prelude::{FromDer as _, ParsedExtension, X509Certificate};
 
 use crate::cli::Exit;
 use crate::config::Config;
@@ -87,13 +87,14 @@ impl DevTls {
         let last = || {
             let leaf = CertificateDer::from_pem_file(self.file("cert.pem")).ok()?;
             let (_, leaf) = X509Certificate::from_der(&leaf).ok()?;
+            let authority = CertificateDer::from_pem_file(self.authority()).ok()?;
+            let (_, authority) = X509Certificate::from_der(&authority).ok()?;
+            let issued = issuer_key(&leaf)? == own_key(&authority)?;
             let end = jiff::Timestamp::from_second(leaf.validity().not_after.timestamp()).ok()?;
-            Some(end.to_zoned(jiff::tz::TimeZone::UTC).date())
+            issued.then(|| end.to_zoned(jiff::tz::TimeZone::UTC).date())
         };
         let enough = last().zip(today.checked_add(jiff::Span::new().days(RENEW_DAYS)).ok());
-        enough.is_some_and(|(last, wanted)| last > wanted)
-            && self.file("key.pem").is_file()
-            && self.authority().is_file()
+        enough.is_some_and(|(last, wanted)| last > wanted) && self.file("key.pem").is_file()
     }
 
     fn make(&self) -> anyhow::Result<()> {
@@ -138,6 +139,22 @@ impl DevTls {
         write(&self.authority(), &made.pem())?;
         Ok(())
     }
+}
+
+/// The key that a certificate is signed by, as its extension names it (RFC 5280 §4.2.1.1).
+fn issuer_key<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a [u8]> {
+    certificate.iter_extensions().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::AuthorityKeyIdentifier(it) => it.key_identifier.as_ref().map(|id| id.0),
+        _ => None,
+    })
+}
+
+/// The key of a certificate, as its extension names it (RFC 5280 §4.2.1.2).
+fn own_key<'a>(certificate: &'a X509Certificate<'_>) -> Option<&'a [u8]> {
+    certificate.iter_extensions().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::SubjectKeyIdentifier(it) => Some(it.0),
+        _ => None,
+    })
 }
 
 fn holds(certificate: &mut CertificateParams, from: Date, until: Date) {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use http::Uri;
+use http::uri::Authority;
 
 use super::Checking;
 use crate::config::account::{Account, RawAccount};
@@ -43,6 +44,14 @@ impl Checking<'_> {
                         let message = format!("`{path}` is served by another entry already");
                         self.fault(&format!("{key}.{list}"), message);
                     }
+                }
+            }
+            for (at, host) in upstream.hosts.iter().enumerate() {
+                if !is_host(host) {
+                    let message = format!(
+                        "`{host}` is no host: a name or an address, without scheme, port or path"
+                    );
+                    self.fault(&format!("{key}.hosts.{at}"), message);
                 }
             }
             if upstream.paths.is_empty() && upstream.prefixes.is_empty() {
@@ -174,4 +183,10 @@ impl Checking<'_> {
         }
         address
     }
+}
+
+/// Whether requests can name it: what is compared with a request's host has no port.
+fn is_host(text: &str) -> bool {
+    let authority: Option<Authority> = text.parse().ok();
+    authority.is_some_and(|it| it.host() == text && !text.contains('*'))
 }

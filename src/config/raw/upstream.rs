@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::config::account::RawAccount;
+use crate::config::value::word_or_table;
 use crate::contract::{ContractDate, Undeclared};
 use crate::report::Hop;
 
@@ -104,16 +105,32 @@ pub enum Vendor {
 }
 
 /// `upstream.contract`
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(
-    untagged,
-    expecting = "expected \"genesys\", \"webex\", \"none\" or { document = \"FILE\", … }"
-)]
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
 pub enum ContractChoice {
     /// A built-in one.
     BuiltIn(BuiltIn),
     /// Files.
     Files(ContractFiles),
+}
+
+impl From<BuiltIn> for ContractChoice {
+    fn from(contract: BuiltIn) -> Self {
+        Self::BuiltIn(contract)
+    }
+}
+
+impl From<ContractFiles> for ContractChoice {
+    fn from(files: ContractFiles) -> Self {
+        Self::Files(files)
+    }
+}
+
+impl<'de> Deserialize<'de> for ContractChoice {
+    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        let expected = "\"genesys\", \"webex\", \"none\" or { document = \"FILE\", … }";
+        word_or_table::<D, BuiltIn, ContractFiles, Self>(reader, expected)
+    }
 }
 
 /// A contract that is compiled in.

@@ -203,6 +203,21 @@ fn ten_times_the_body_is_ten_times_the_work() {
     eprint!("{table}");
 }
 
+/// The same of a form, once its fields are gathered.
+#[test]
+fn ten_times_the_names_of_a_form_are_ten_times_the_work() {
+    let timeline = Timeline::load(&source("d.yaml", DOCUMENT), &[]).unwrap();
+    let form = "application/x-www-form-urlencoded";
+    let [small, large] = [1_000, 10_000].map(|count| {
+        let body = (0..count).map(|it| format!("n{it}=1")).collect::<Vec<_>>().join("&");
+        let _ = steps::taken();
+        assert_eq!(request(&timeline, "/r/1", form, &body).verdict, Verdict::Conforms);
+        steps::taken()
+    });
+    assert!(small >= 1_000, "nothing was counted: {small}");
+    assert!(large < small * 10 + small / 2, "not linear: {small}, then {large}");
+}
+
 /// As many faults as a body can have are not gathered: the first is told.
 #[test]
 fn of_a_large_body_the_first_fault_is_told() {

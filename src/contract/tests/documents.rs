@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -501,7 +501,7 @@ fn ambiguous_templates_are_said_and_the_choice_is_the_same_each_time() {
 // === hostile documents ===
 
 #[test]
-fn a_hostile_document_ends_in_an_error_in_bounded_time() {
+fn a_hostile_document_ends_at_a_limit_that_is_named() {
     let bomb = "a: &a [x, x, x, x, x, x, x, x, x]\nb: &b [*a, *a, *a, *a, *a, *a, *a, *a]\n\
         c: &c [*b, *b, *b, *b, *b, *b, *b, *b]\nd: &d [*c, *c, *c, *c, *c, *c, *c, *c]\n\
         e: &e [*d, *d, *d, *d, *d, *d, *d, *d]\nf: &f [*e, *e, *e, *e, *e, *e, *e, *e]\n\
@@ -511,11 +511,16 @@ fn a_hostile_document_ends_in_an_error_in_bounded_time() {
         format!("a:\n{}", (1..3_000).map(|n| " ".repeat(n) + "- \n").collect::<String>());
     let deep_json = format!("{{\"a\": {}", "[".repeat(100_000));
     let large = format!("{{\"a\": \"{}\"}}", "x".repeat(crate::limits::DOCUMENT_BYTES));
-    for text in [bomb, &deep, &deep_block, &deep_json, &large] {
-        let start = Instant::now();
-        let error = Timeline::load(&source("hostile", text), &[]).unwrap_err();
-        assert_eq!(error.to_string().lines().count(), 1, "{error}");
-        assert!(start.elapsed() < Duration::from_secs(20), "{:?} {error}", start.elapsed());
+    for (text, limit) in [
+        (bomb, "more than 100000 values"),
+        (&*deep, "recursion limit"),
+        (&deep_block, "at most 128 deep"),
+        (&deep_json, "at most 128 deep"),
+        (&large, "at most 16777216 are read"),
+    ] {
+        let error = Timeline::load(&source("hostile", text), &[]).unwrap_err().to_string();
+        assert_eq!(error.lines().count(), 1, "{error}");
+        assert!(error.contains(limit), "{error}");
     }
 }
 
@@ -564,7 +569,6 @@ fn ten_megabytes_are_read() {
     let start = Instant::now();
     let timeline = Timeline::load(&source("large.json", &text), &[]).unwrap();
     eprintln!("{} MB with {count} schemas: {:?}", text.len() >> 20, start.elapsed());
-    assert!(start.elapsed() < Duration::from_secs(30));
     let checked = answer(&timeline, "/x", 200, r#"{"a": 1}"#);
     let position = checked.findings[0].position.clone().unwrap();
     assert_eq!((&*position.file, position.line), ("large.json", 10));
