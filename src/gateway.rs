@@ -145,7 +145,7 @@ impl Gateway {
             coverage: sinks.coverage,
             metrics: sinks.metrics,
             journal,
-            hooks: Arc::new(Hooks::new(&config.triggers, sinks.shelf, unrecorded)),
+            hooks: Arc::new(Hooks::new(sinks.shelf, unrecorded)),
             door: Door::new(site::most(config), trusted),
             mock,
         };

@@ -121,7 +121,7 @@ async fn serve(config: Config, settings: Settings, dev_tls: Option<DevTls>) -> R
 
     // Serve. What is told from the first exchange on is told to whom.
     let stop = CancellationToken::new();
-    let deliveries = deliveries.subscribe().await.context("subscriptions")?;
+    let (deliveries, others) = deliveries.subscribe().await.context("subscriptions")?;
     let deliveries = tokio::spawn(deliveries.run(stop.clone()));
     let mock = mock.map(|mock| tokio::spawn(mock.serve(stop.clone().cancelled_owned())));
     let readiness = Readiness::default();
@@ -143,7 +143,7 @@ async fn serve(config: Config, settings: Settings, dev_tls: Option<DevTls>) -> R
     let control = running.control();
     tokio::select! {
         () = terminated => {}
-        () = Reloading { settings, dev_tls, control, metrics }.watch(hangups) => {}
+        () = Reloading { settings, dev_tls, control, others, metrics }.watch(hangups) => {}
     }
     tracing::info!("draining; a second signal ends it at once");
     readiness.draining();

@@ -1,21 +1,23 @@
 //! Sending deliveries, beside the gateway: the ledger is the queue, the metrics look on.
 //!
 //! It runs apart from the event loops that exchanges run on, and asks the ledger in small turns; an
-//! exchange never waits for a target.
+//! exchange never waits for a target. A reload puts other subscriptions in place of these: tries
+//! under way may end first, for a few seconds, and what did not is sent again.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::json;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::metrics::Metrics;
-use super::tls::{self, TlsError};
+use super::tls::{self, Calling, TlsError};
 use crate::change::journal::Unwritten;
 use crate::hook::delivery::post::{Direct, Http, Line};
 use crate::hook::delivery::schedule::Schedule;
@@ -27,16 +29,42 @@ use crate::limits::VIOLATIONS_A_MINUTE;
 use crate::report::Findings;
 use crate::report::findings::Milestone;
 
+/// From one try to tell the ledger to the next.
+const AGAIN: Duration = Duration::from_secs(1);
 /// How often what waits is counted.
 const COUNTED: Duration = Duration::from_secs(5);
 
-/// What sends, ready to begin.
+/// What sends to certain subscriptions, ready to begin.
 pub struct Deliveries {
     lines: Vec<Line>,
+    /// The authorities of each.
+    trusts: Vec<Calling>,
     schedule: Schedule,
+    place: Place,
+}
+
+/// Where deliveries come from, and who looks on.
+#[derive(Clone)]
+struct Place {
     ledger: Ledger,
     findings: Findings,
     metrics: Arc<Metrics>,
+}
+
+/// Puts other subscriptions in the place of those that are sent to.
+pub struct Others {
+    place: Place,
+    in_use: Mutex<Same>,
+    coming: mpsc::UnboundedSender<Swap>,
+}
+
+/// These are to be sent; the sign is given, by dropping it, when the ledger knows of them.
+type Swap = (Deliveries, oneshot::Sender<()>);
+
+/// What tells subscriptions from others, secrets and authorities included, without showing them.
+struct Same {
+    said: String,
+    trusts: Vec<Calling>,
 }
 
 /// Why deliveries cannot be sent.
@@ -55,11 +83,11 @@ pub fn check(subscription: &Subscription) -> Result<(), DeliverError> {
     line(subscription).map(drop)
 }
 
-fn line(subscription: &Subscription) -> Result<Line, DeliverError> {
-    let tls = tls::client(subscription.ca_file.as_deref(), None)
-        .map_err(|error| DeliverError::Tls(Arc::clone(&subscription.name), error))?
-        .config;
-    Ok(Line { subscription: subscription.clone(), tls })
+fn line(subscription: &Subscription) -> Result<(Line, Calling), DeliverError> {
+    let trust = tls::client(subscription.ca_file.as_deref(), None)
+        .map_err(|error| DeliverError::Tls(Arc::clone(&subscription.name), error))?;
+    let tls = Arc::clone(&trust.config);
+    Ok((Line { subscription: subscription.clone(), tls }, trust))
 }
 
 // === impl Deliveries ===
@@ -73,38 +101,50 @@ impl Deliveries {
         findings: Findings,
         metrics: Arc<Metrics>,
     ) -> Result<Self, DeliverError> {
-        let lines = subscriptions.iter().map(line).collect::<Result<_, _>>()?;
-        Ok(Self { lines, schedule, ledger, findings, metrics })
+        Place { ledger, findings, metrics }.deliveries(subscriptions, schedule)
     }
 
-    /// Tells the ledger who wants what: from here on deliveries are written.
-    pub async fn subscribe(self) -> Result<Subscribed, DeliverError> {
+    /// Tells the ledger who wants what: from here on deliveries are written. With what will put
+    /// others in their place.
+    pub async fn subscribe(self) -> Result<(Subscribed, Others), DeliverError> {
+        let (coming, others) = mpsc::unbounded_channel();
+        let in_use = Mutex::new(self.same());
+        let hand = Others { place: self.place.clone(), in_use, coming };
+        let written = self.wanted().await?;
+        Ok((Subscribed { deliveries: self, written, others }, hand))
+    }
+
+    async fn wanted(&self) -> Result<Arc<Notify>, Unwritten> {
         let subscribers = self.lines.iter().map(|it| Subscriber {
             name: Arc::clone(&it.subscription.name),
             events: it.subscription.events.clone(),
         });
-        let written = self.ledger.subscribe(subscribers.collect()).await?;
-        Ok(Subscribed { deliveries: self, written })
+        self.place.ledger.subscribe(subscribers.collect()).await
     }
-}
 
-/// What sends, and is known to the ledger.
-pub struct Subscribed {
-    deliveries: Deliveries,
-    written: Arc<Notify>,
-}
+    fn same(&self) -> Same {
+        let said = self.lines.iter().map(|Line { subscription, .. }| {
+            // What two secrets make of one text is the same if they are.
+            format!("{subscription:?} {}", subscription.sign("", 0, b""))
+        });
+        let said = format!("{:?} {:?}", said.collect::<Vec<_>>(), self.schedule);
+        Same { said, trusts: self.trusts.clone() }
+    }
 
-// === impl Subscribed ===
-
-impl Subscribed {
-    /// Sends until `stop` is cancelled.
-    pub async fn run(self, stop: CancellationToken) {
-        let Self { deliveries: Deliveries { lines, schedule, ledger, findings, metrics }, written } =
-            self;
-        if lines.is_empty() {
-            return;
+    /// Sends until `stop` is cancelled. `milestones` are taken by the first who wants them, and
+    /// handed on.
+    async fn send(
+        &self,
+        written: Arc<Notify>,
+        stop: CancellationToken,
+        milestones: &mut Option<mpsc::Receiver<Milestone>>,
+    ) {
+        if self.lines.is_empty() {
+            return stop.cancelled().await;
         }
-        let courses: Vec<Course> = lines
+        let Place { ledger, findings, metrics } = &self.place;
+        let courses: Vec<Course> = self
+            .lines
             .iter()
             .map(|line| Course {
                 name: Arc::clone(&line.subscription.name),
@@ -112,15 +152,18 @@ impl Subscribed {
                 timeout: line.subscription.timeout,
             })
             .collect();
-        let names = courses.iter().map(|it| Arc::clone(&it.name)).collect();
         let queue = FromLedger { ledger: ledger.clone(), written };
-        let looking_on = Counting { metrics: Arc::clone(&metrics) };
-        let sender = Sender::new(queue, Http::new(lines, Direct), looking_on, courses, schedule);
+        let looking_on = Counting { metrics: Arc::clone(metrics) };
+        let post = Http::new(self.lines.clone(), Direct);
+        let sender = Sender::new(queue, post, looking_on, courses, self.schedule.clone());
+        if milestones.is_none() {
+            *milestones = findings.milestones();
+        }
         let beside = async {
-            let count = count(ledger.clone(), metrics, names);
-            match findings.milestones() {
+            let count = count(ledger, metrics, self.names());
+            match milestones {
                 Some(milestones) => {
-                    tokio::join!(count, tell(milestones, &ledger));
+                    tokio::join!(count, tell(milestones, ledger));
                 }
                 None => count.await,
             }
@@ -128,6 +171,115 @@ impl Subscribed {
         tokio::select! {
             () = sender.run(stop.cancelled_owned()) => {}
             () = beside => {}
+        }
+    }
+
+    /// Tells the ledger as soon as it takes it: without it nothing could be sent either.
+    async fn wanted_at_last(&self) -> Arc<Notify> {
+        loop {
+            match self.wanted().await {
+                Ok(written) => return written,
+                Err(error) => tracing::error!(%error, "the ledger does not know who subscribes"),
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    fn names(&self) -> HashSet<Arc<str>> {
+        self.lines.iter().map(|it| Arc::clone(&it.subscription.name)).collect()
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    fn deliveries(
+        &self,
+        subscriptions: &[Subscription],
+        schedule: Schedule,
+    ) -> Result<Deliveries, DeliverError> {
+        let made: Vec<_> = subscriptions.iter().map(line).collect::<Result<_, _>>()?;
+        let (lines, trusts) = made.into_iter().unzip();
+        Ok(Deliveries { lines, trusts, schedule, place: self.clone() })
+    }
+}
+
+// === impl Others ===
+
+impl Others {
+    /// Reads the authorities of other subscriptions; nothing else happens yet.
+    pub fn read(
+        &self,
+        subscriptions: &[Subscription],
+        schedule: Schedule,
+    ) -> Result<Deliveries, DeliverError> {
+        self.place.deliveries(subscriptions, schedule)
+    }
+
+    /// Lets these take the place of those in use, unless they are the same. Says whether they do.
+    /// Blocks until the ledger knows of them; tries under way have some seconds to end before.
+    pub fn put(&self, next: Deliveries) -> bool {
+        let same = next.same();
+        let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
+        if in_use.is(&same) {
+            return false;
+        }
+        *in_use = same;
+        let (known, wait) = oneshot::channel();
+        if self.coming.send((next, known)).is_ok() {
+            // An error is the sign, or the end of the process.
+            let _ = wait.blocking_recv();
+        }
+        true
+    }
+}
+
+// === impl Same ===
+
+impl Same {
+    fn is(&self, other: &Self) -> bool {
+        self.said == other.said
+            && self.trusts.len() == other.trusts.len()
+            && self.trusts.iter().zip(&other.trusts).all(|(one, other)| one.is_like(other))
+    }
+}
+
+/// What sends, and is known to the ledger.
+pub struct Subscribed {
+    deliveries: Deliveries,
+    written: Arc<Notify>,
+    others: mpsc::UnboundedReceiver<Swap>,
+}
+
+// === impl Subscribed ===
+
+impl Subscribed {
+    /// Sends until `stop` is cancelled, to whoever is subscribed then.
+    pub async fn run(self, stop: CancellationToken) {
+        let Self { mut deliveries, mut written, mut others } = self;
+        let mut milestones = None;
+        loop {
+            let ending = stop.child_token();
+            let (next, known) = {
+                let mut sending =
+                    pin!(deliveries.send(Arc::clone(&written), ending.clone(), &mut milestones));
+                let swap = tokio::select! {
+                    () = &mut sending => return,
+                    Some(swap) = others.recv() => swap,
+                };
+                ending.cancel();
+                sending.await;
+                swap
+            };
+            for gone in deliveries.names().difference(&next.names()) {
+                deliveries.place.metrics.waiting(gone, 0, 0);
+            }
+            deliveries = next;
+            written = tokio::select! {
+                written = deliveries.wanted_at_last() => written,
+                () = stop.cancelled() => return,
+            };
+            drop(known);
         }
     }
 }
@@ -190,7 +342,7 @@ impl Observer for Counting {
 }
 
 /// Counts what waits, now and then.
-async fn count(ledger: Ledger, metrics: Arc<Metrics>, names: HashSet<Arc<str>>) {
+async fn count(ledger: &Ledger, metrics: &Metrics, names: HashSet<Arc<str>>) {
     let mut tick = interval(COUNTED);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -210,7 +362,7 @@ async fn count(ledger: Ledger, metrics: Arc<Metrics>, names: HashSet<Arc<str>>) 
 }
 
 /// Tells of broken contracts: the first of a kind, and its powers of ten.
-async fn tell(mut milestones: mpsc::Receiver<Milestone>, ledger: &Ledger) {
+async fn tell(milestones: &mut mpsc::Receiver<Milestone>, ledger: &Ledger) {
     let (mut minute, mut told) = (Instant::now(), 0);
     while let Some(milestone) = milestones.recv().await {
         if minute.elapsed() >= Duration::from_mins(1) {

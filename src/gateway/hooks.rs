@@ -50,7 +50,6 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// What threads share of triggers.
 pub(crate) struct Hooks {
-    triggers: HashMap<Arc<str>, Arc<Trigger>>,
     pub(crate) shelf: Arc<dyn Shelf>,
     /// Ids that are on the shelf, in front of it.
     replays: moka::sync::Cache<String, ()>,
@@ -93,14 +92,8 @@ impl Unrecorded {
 // === impl Hooks ===
 
 impl Hooks {
-    pub(crate) fn new(
-        triggers: &[Arc<Trigger>],
-        shelf: Arc<dyn Shelf>,
-        unrecorded: Unrecorded,
-    ) -> Self {
-        let triggers = triggers.iter().map(|it| (Arc::clone(&it.name), Arc::clone(it))).collect();
+    pub(crate) fn new(shelf: Arc<dyn Shelf>, unrecorded: Unrecorded) -> Self {
         Self {
-            triggers,
             shelf,
             replays: moka::sync::Cache::builder()
                 .max_capacity(TRIGGER_REPLAYS)
@@ -115,11 +108,6 @@ impl Hooks {
             running: Mutex::default(),
             waiters: Mutex::default(),
         }
-    }
-
-    /// Whether there are triggers at all.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.triggers.is_empty()
     }
 
     /// Tells whoever waits.
@@ -185,8 +173,7 @@ async fn answer(
         let told = worker.site.lasting.hooks.shelf.told(event).await.map_err(unwritten)?;
         return Ok(json(StatusCode::OK, &told.ok_or_else(unknown)?, None));
     }
-    let trigger =
-        worker.site.lasting.hooks.triggers.get(&*name).map(Arc::clone).ok_or_else(unknown)?;
+    let trigger = worker.site.triggers.get(&*name).map(Arc::clone).ok_or_else(unknown)?;
     if parts.method != Method::POST {
         return Err(unknown());
     }

@@ -13,10 +13,11 @@
 //! | connections to an upstream | where servers, certificates and bounds are the same; others close as they become idle |
 //! | how many connections are open | always; new bounds hold for the next connection |
 //! | requests under way | where the bounds are the same; else those of before are not counted in the new ones |
-//! | findings, metrics, the ledger, triggers and what they have begun | always |
+//! | findings, metrics, the ledger, what triggers have begun | always: a lease keeps the terms it was made on |
 //!
 //! An upstream of another name is another upstream, which remembers nothing.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,7 @@ use super::tls::{self, Listening};
 use super::upstream::Upstream;
 use crate::change::Journal;
 use crate::config::Config;
+use crate::hook::trigger::Trigger;
 use crate::report::{Coverage, Findings};
 
 /// One configuration, ready to be used.
@@ -40,11 +42,16 @@ pub(crate) struct Site {
     pub(crate) routes: Routes,
     pub(crate) upstreams: Vec<Arc<Upstream>>,
     pub(crate) clients: Clients,
+    /// By their names.
+    pub(crate) triggers: Triggers,
     pub(crate) load: Arc<Load>,
     /// What the listener speaks; clear where it is not there.
     pub(crate) tls: Option<Listening>,
     pub(crate) lasting: Lasting,
 }
+
+/// Triggers, by their names.
+pub(crate) type Triggers = Arc<HashMap<Arc<str>, Arc<Trigger>>>;
 
 /// What is one for the life of the process.
 #[derive(Clone)]
@@ -92,10 +99,12 @@ impl Site {
         let wait = Duration::from_millis(limits.wait_ms);
         let load = load
             .unwrap_or_else(|| Arc::new(Load::new(limits.requests, limits.pause_requests, wait)));
+        let triggers = config.triggers.iter().map(|it| (Arc::clone(&it.name), Arc::clone(it)));
         Ok(Self {
             routes: Routes::new(&upstreams),
             upstreams,
             clients: Clients::after(&config, before.map(|it| &it.clients)),
+            triggers: Arc::new(triggers.collect()),
             load,
             tls,
             lasting,
@@ -121,6 +130,7 @@ impl Site {
             routes: Routes::new(&upstreams),
             upstreams,
             clients: self.clients.clone(),
+            triggers: Arc::clone(&self.triggers),
             load: Arc::clone(&self.load),
             tls,
             lasting: self.lasting.clone(),

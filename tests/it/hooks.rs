@@ -200,6 +200,29 @@ async fn a_billing_screen_and_a_crm_make_one_pause_and_one_resume() {
     scene.vendor.stop().await;
 }
 
+/// A secret that a reload finds is the one that counts.
+#[tokio::test]
+async fn a_reload_takes_another_secret() {
+    let secret = file("secret", STRANGER);
+    let trigger = format!(
+        "{{name = \"crm\", conversation = \"/conversation\", {SCREEN} \
+         verify = {{scheme = \"standard-webhooks\", secrets_file = [\"{}\"]}}}}",
+        secret.display()
+    );
+    let scene = Scene::new(&[trigger]).await;
+    let recgate = scene.gateway(&[]).await;
+    let (sender, call) = (scene.sender(&recgate), conversation(1));
+    let (status, _) = sender.send("crm", &event("opened", &call)).await;
+    assert_eq!(status, 401, "it is signed with another secret");
+    std::fs::write(&secret, FIRST).unwrap();
+    recgate.signal("-HUP");
+    recgate.has_reloaded("configuration", "done", 1.0).await;
+    let opened = sender.accepted("crm", "opened", &call).await;
+    assert_eq!(sender.outcome(&opened).await, "paused");
+    recgate.stop().await;
+    scene.vendor.stop().await;
+}
+
 /// A flow that has to know waits; an agent resumes from the desktop; the end of the lease is silent.
 #[tokio::test]
 async fn a_persons_resume_ends_the_lease_of_a_flow() {

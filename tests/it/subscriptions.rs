@@ -84,6 +84,50 @@ async fn a_pause_and_a_resume_arrive_signed_with_both_secrets_and_in_order() {
     recgate.stop().await;
 }
 
+/// A reload lets others take the place of those that are subscribed; a secret in a file counts.
+#[tokio::test]
+async fn other_subscriptions_take_over_by_a_reload() {
+    let (before, after) = (Receiver::new(|_, _| 204).await, Receiver::new(|_, _| 204).await);
+    let secret = file("secret", OLD);
+    let subscription = |receiver: &Receiver| {
+        format!(
+            "[[subscription]]\nname = \"crm\"\nurl = \"http://{}/\"\nevents = [\"recording.*\"]\n\
+             secret_file = \"{}\"\nallow = [\"127.0.0.1\"]\nallow_http = true\n",
+            receiver.address,
+            secret.display()
+        )
+    };
+    let nobody = config("");
+    let recgate = Recgate::with_config(&nobody).await;
+    let told = |receiver: &Receiver, number: usize, secret: &str| {
+        let (tries, reference) =
+            (receiver.tries(), standardwebhooks::Webhook::new(secret).unwrap());
+        (tries.len() >= number).then(|| {
+            assert_eq!(tries.len(), number);
+            let last = tries.last().unwrap();
+            reference.verify(&last.body, &last.headers).unwrap();
+        })
+    };
+    recgate.reload(&format!("{nobody}{}", subscription(&before)));
+    recgate.has_reloaded("configuration", "done", 1.0).await;
+    assert_eq!(set(&recgate, "PAUSED").await, 202);
+    until("the first delivery", || async { told(&before, 1, OLD) }).await;
+
+    // The same but for its secret.
+    std::fs::write(&secret, NEW).unwrap();
+    recgate.reload(&format!("{nobody}{}", subscription(&before)));
+    recgate.has_reloaded("configuration", "done", 2.0).await;
+    assert_eq!(set(&recgate, "ACTIVE").await, 202);
+    until("the second delivery", || async { told(&before, 2, NEW) }).await;
+
+    recgate.reload(&format!("{nobody}{}", subscription(&after)));
+    recgate.has_reloaded("configuration", "done", 3.0).await;
+    assert_eq!(set(&recgate, "PAUSED").await, 202);
+    until("the third delivery", || async { told(&after, 1, NEW) }).await;
+    assert_eq!(before.tries().len(), 2);
+    recgate.stop().await;
+}
+
 #[tokio::test]
 async fn what_is_dead_is_shown_rings_and_is_redriven() {
     let receiver = Receiver::new(|_, number| if number < 2 { 302 } else { 200 }).await;

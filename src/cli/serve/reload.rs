@@ -17,6 +17,7 @@ use tokio::signal::unix::Signal;
 use crate::cli::{Exit, Settings};
 use crate::config::Config;
 use crate::config::raw::{ContractChoice, Reload};
+use crate::gateway::deliver::Others;
 use crate::gateway::metrics::{Metrics, Reloaded, Reread};
 use crate::gateway::reload::{Control, Renewed};
 
@@ -30,6 +31,7 @@ pub(super) struct Reloading {
     pub(super) settings: Settings,
     pub(super) dev_tls: Option<DevTls>,
     pub(super) control: Control,
+    pub(super) others: Others,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -92,13 +94,13 @@ impl Reloading {
     fn read(&self, what: Reread) {
         let result = match what {
             Reread::Configuration => self.configuration(),
-            Reread::Certificates => match self.control.renew() {
+            Reread::Certificates => match self.certificates() {
                 Ok(Renewed::New) => {
                     tracing::info!("certificates were read again");
                     Ok(())
                 }
                 Ok(Renewed::Same) => return,
-                Err(error) => Err(vec![error.to_string()]),
+                Err(fault) => Err(vec![fault]),
             },
         };
         match result {
@@ -122,10 +124,25 @@ impl Reloading {
             dev_tls.apply(&mut config).map_err(told)?;
         }
         let connections = config.limits.connections;
+        let others = self
+            .others
+            .read(&config.subscriptions, config.schedule.clone())
+            .map_err(|error| vec![error.to_string()])?;
         self.control.reload(config).map_err(|error| vec![error.to_string()])?;
+        self.others.put(others);
         super::open_files(connections);
         tracing::info!("configuration, contracts and certificates were read again");
         Ok(())
+    }
+
+    fn certificates(&self) -> Result<Renewed, String> {
+        let config = self.control.config();
+        let others = self
+            .others
+            .read(&config.subscriptions, config.schedule.clone())
+            .map_err(|error| error.to_string())?;
+        let renewed = self.control.renew().map_err(|error| error.to_string())?;
+        Ok(if self.others.put(others) { Renewed::New } else { renewed })
     }
 
     /// The configuration's own file, and those of its contracts that it names.
@@ -154,6 +171,7 @@ fn certificate_files(config: &Config) -> Vec<PathBuf> {
         files.extend(upstream.ca_file.clone());
         files.extend(upstream.identity.clone().into_iter().flat_map(|(one, other)| [one, other]));
     }
+    files.extend(config.subscriptions.iter().filter_map(|it| it.ca_file.clone()));
     files
 }
 

@@ -42,9 +42,9 @@ pub(crate) async fn watch(current: Rc<Current>) {
 
 async fn work(current: &Current, lasting: &Lasting) {
     let hooks = &lasting.hooks;
-    let others = lasting.journal.is_shared() && !hooks.is_idle();
-    let longest = if others { SHARED } else { IDLE };
     loop {
+        let others = lasting.journal.is_shared() && !current.worker().site.triggers.is_empty();
+        let longest = if others { SHARED } else { IDLE };
         let stirred = hooks.stirred.notified();
         let busy: Vec<Lane> = hooks.running().keys().cloned().collect();
         let room = LEASE_CONVERSATIONS.saturating_sub(busy.len());

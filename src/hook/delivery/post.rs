@@ -49,6 +49,7 @@ pub trait Dial: Send + Sync + 'static {
 pub struct Direct;
 
 /// A subscription with what it takes to reach it.
+#[derive(Clone)]
 pub struct Line {
     /// The subscription.
     pub subscription: Subscription,
