@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::canaries::{BEARER, CARD, PLACES, Place, RECOVERY, Search};
-use super::world::{Trouble, World};
+use super::world::{REFUSED, Trouble, World};
 use super::{Kept, Ledger, On, Seeded, UPSTREAM, config, export, intents, ledger, quiet, times};
 use crate::harness::{PATIENCE, Recgate, http};
 
@@ -219,8 +219,9 @@ impl Lane {
         };
         for it in &told {
             self.search.look(Place::Header, &it.headers);
-            // A success is the vendor's own words, which pass as they are.
-            if it.status >= 400 {
+            // The vendor's own words pass as they are: successes, and refusals where no time was left
+            // for another way.
+            if it.status >= 400 && it.body["code"] != REFUSED {
                 self.search.look(Place::Error, it.body.to_string());
             }
         }
@@ -407,10 +408,11 @@ async fn lane(on: On, number: usize, each: usize, random: usize) -> Past {
             }
         }
     }
-    // Some marks are passed by a race's one side only.
-    for _ in 0..3 {
+    // Some marks are passed by one side of a race only.
+    for _ in 0..each.max(3) {
+        let few = |count: usize| count < each.div_ceil(2);
         let missed: Vec<Mark> =
-            lane.at.iter().filter(|(_, count)| *count == 0).map(|(mark, _)| *mark).collect();
+            lane.at.iter().filter(|(_, count)| few(*count)).map(|(mark, _)| *mark).collect();
         for mark in missed {
             lane.live(Some(mark)).await;
         }
@@ -460,9 +462,9 @@ async fn nothing_is_lost_by_kills(#[case] on: On, #[case] lanes: usize, #[case] 
     assert!(found.is_empty(), "{found:#?}");
     assert_eq!(search.unseen(), [], "nothing was there to be searched");
     // Each mark was hit: a mark that no workload passes proves nothing.
-    let missed: Vec<Mark> =
-        at.iter().filter(|(_, count)| *count == 0).map(|(mark, _)| *mark).collect();
-    assert!(missed.is_empty(), "never reached: {missed:?}");
+    let least = (lanes * each / 3).clamp(1, 20);
+    let missed: Vec<_> = at.iter().filter(|(_, count)| *count < least).collect();
+    assert!(missed.is_empty(), "reached less than {least} times: {missed:?}");
 }
 
 /// The search finds, in each place, what does stand there: an upstream's name, a conversation's id,

@@ -19,6 +19,9 @@ use crate::harness::message::{Buffer, Role};
 use crate::harness::upstream::response;
 use crate::harness::{Message, Upstream};
 
+/// The code of a refusal by the vendor.
+pub(super) const REFUSED: &str = "refused-by-the-world";
+
 /// What is done with one call about a conversation.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Trouble {
@@ -182,9 +185,8 @@ async fn command(
     let trouble = trouble.unwrap_or_default();
     tokio::time::sleep(trouble.before).await;
     if let Some(status) = trouble.status.or(refused) {
-        // In the kill runs none of these is a client's last answer.
         let why = format!("{token} may not, nor {CARD}");
-        return reply(status, &json!({ "message": why, "code": "no", "status": status }));
+        return reply(status, &json!({ "message": why, "code": REFUSED, "status": status }));
     }
     if trouble.lost {
         return None;
