@@ -197,7 +197,7 @@ async fn unproven(worker: &Worker) -> Result<OwnedSemaphorePermit, Failure> {
         Ok(Ok(place)) => Ok(place),
         Ok(Err(_)) | Err(_) => {
             Err(worker.site.load.refusal("too many events that nobody has proven yet"))
-        },
+        }
     }
 }
 
