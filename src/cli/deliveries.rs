@@ -199,14 +199,12 @@ async fn through(admin: &Uri, what: &Redrive) -> Result<u64, Exit> {
             format!("/hooks/deliveries/redrive{query}")
         }
     };
-    match asking::find::<Redriven>(admin, &Method::POST, &path).await? {
-        Some(answer) => Ok(answer.redriven),
-        None => {
-            let shown = shown_by(admin, &filter).await?;
-            known(&filter, &shown)?;
-            Err(no_such(what, &shown))
-        }
+    if let Some(answer) = asking::find::<Redriven>(admin, &Method::POST, &path).await? {
+        return Ok(answer.redriven);
     }
+    let shown = shown_by(admin, &filter).await?;
+    known(&filter, &shown)?;
+    Err(no_such(what, &shown))
 }
 
 fn subscription_of(what: &Redrive) -> Option<String> {
