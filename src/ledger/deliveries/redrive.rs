@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::ledger::OpenError;
-use crate::ledger::fan::enter_lanes;
+use crate::ledger::fan::{enter_lanes, take_turns};
 use crate::ledger::settings::{Place, Settings};
 use crate::ledger::store::{self, Purpose, Statement, Store, StoreError, sqlite};
 use crate::limits::DELIVERIES_REDRIVEN;
@@ -52,6 +52,9 @@ pub(in crate::ledger) async fn redrive(
         .with(subscription.as_deref().unwrap_or_default()),
     };
     let found = store.rows(select).await?;
+    let about: Vec<String> =
+        found.iter().map(|row| store::text(row, "about")).collect::<Result<_, _>>()?;
+    take_turns(store, about.iter().flat_map(|about| about.split(' '))).await?;
     for row in &found {
         let (number, subscription) =
             (store::number(row, "number")?, store::text(row, "subscription")?);
