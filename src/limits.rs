@@ -336,6 +336,10 @@ pub const UNRECORDED_PAUSES: usize = 10_000;
 /// For how long it is remembered, in hours: longer than any lease lasts.
 pub const UNRECORDED_PAUSE_HOURS: i64 = 49;
 
+/// The longest that `upstream.breaker.longest_open_ms` may be, in milliseconds: a moment so far away
+/// can still be counted, and an upstream that is well again is found the same hour.
+pub const LONGEST_OPEN_MS: u64 = 3_600_000;
+
 /// Hexadecimal digits of a chunk's size, leading zeros included.
 pub const CHUNK_SIZE_DIGITS: usize = 15;
 /// Bytes of the extensions of one chunked body's chunks, all together.

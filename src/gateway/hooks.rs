@@ -34,7 +34,7 @@ use self::accept::accept;
 pub(crate) use self::unrecorded::{Noted, Unrecorded};
 use super::body::{Body, Collected, Watched};
 use super::certificate::Certificate;
-use super::load::{self, Weight};
+use super::load::Weight;
 use super::worker::Worker;
 use super::{respond, target};
 use crate::change::call::path_of;
@@ -195,14 +195,16 @@ async fn unproven(worker: &Worker) -> Result<OwnedSemaphorePermit, Failure> {
     let place = Arc::clone(&worker.site.lasting.hooks.unproven).acquire_owned();
     match tokio::time::timeout(wait, place).await {
         Ok(Ok(place)) => Ok(place),
-        Ok(Err(_)) | Err(_) => Err(load::overloaded("too many events that nobody has proven yet")),
+        Ok(Err(_)) | Err(_) => {
+            Err(worker.site.load.refusal("too many events that nobody has proven yet"))
+        }
     }
 }
 
 /// What a proven event is when places are short.
 const fn weight(order: &Order) -> Weight {
     match order {
-        Order::Pause(_) => Weight::Pause,
+        Order::Pause(_) => Weight::Pause(Duration::ZERO),
         Order::Resume(_) | Order::Protect(_) | Order::Revoke(_) | Order::Nothing => Weight::Other,
     }
 }

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::body::{Body, Collected, Watched};
+use super::breaker::Urgency;
 use super::forward::{Forward, Head};
 use super::identify::Caller;
 use super::passage::{Arrival, Passage};
@@ -131,11 +132,12 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
     };
     let (parts, body) = request.into_parts();
     let head = head(parts, route.target);
-    let forward = |author| Forward {
+    let forward = |author, urgency| Forward {
         visit: Rc::clone(&visit),
         // The deadline runs from the end of the request: from here, or from where it is admitted.
         deadline: Instant::now() + visit.terms.deadline,
         author,
+        urgency,
     };
 
     // A body that nobody speaks of streams; everything else of the request is judged.
@@ -145,7 +147,7 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
             return visit.refuse(&failure);
         }
         let body = Body::Client(Watched::new(body));
-        return visit.answer(forward(Blame::Client).streaming(head, body).await);
+        return visit.answer(forward(Blame::Client, Urgency::Usual).streaming(head, body).await);
     }
 
     // Read it, up to the limit and inside a deadline. What is longer streams, too, unless a change
@@ -164,7 +166,8 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
             if let Err(failure) = visit.admit(&head.headers, &head.target, unread) {
                 return visit.refuse(&failure);
             }
-            return visit.answer(forward(Blame::Client).streaming(head, body).await);
+            return visit
+                .answer(forward(Blame::Client, Urgency::Usual).streaming(head, body).await);
         }
         Ok(Err(error)) => {
             return visit.refuse(&Failure::new(Code::RequestBody, error.to_string()));
@@ -193,7 +196,8 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
     // Admitted: adapt, call (hops 2 and 3), and answer (hop 4).
     let admitted = {
         let visit = Rc::clone(&visit);
-        let (client, change) = (forward(Blame::Client), forward(Blame::Change));
+        let urgency = visit.urgency(&call);
+        let (client, change) = (forward(Blame::Client, urgency), forward(Blame::Change, urgency));
         async move {
             let exchange = Rc::new(Exchange::new(
                 visit.id,
@@ -210,7 +214,7 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
             } else {
                 changes.passes(&call, &exchange);
                 let signing_in = visit.signing_in(&call);
-                let result = client.whole(call).await;
+                let result = client.plain(call).await;
                 visit.learn(signing_in, &result);
                 visit.ending(visit.answer(result), &exchange)
             }

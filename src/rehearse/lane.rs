@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::answer::{Answer, Own, is_of_connection};
 use super::error::RehearseError;
 use super::world::World;
+use crate::admin::Readiness;
 use crate::change::Principal;
 use crate::change::announced::{Kind, Made};
 use crate::config::Config;
@@ -118,6 +119,7 @@ impl Lane {
             metrics: Metrics::register(&mut Registry::default()),
             journal: Arc::new(ledger.clone()),
             shelf: Arc::new(ledger.clone()),
+            readiness: Readiness::default(),
         };
         let gateway = Gateway::bind(&config, Some(lane.mock.address), sinks)?;
         let address = gateway.address();

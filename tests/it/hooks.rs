@@ -217,6 +217,28 @@ async fn a_billing_screen_and_a_crm_make_one_pause_and_one_resume() {
     scene.vendor.stop().await;
 }
 
+/// An upstream that failed again and again gets what a trigger pauses all the same.
+#[tokio::test]
+async fn a_trigger_pauses_at_an_upstream_that_is_left_alone() {
+    let scene = Scene::new(&[screen("billing", "")]).await;
+    let breaker = "{failures = 2, open_ms = 600_000, longest_open_ms = 600_000}";
+    let breaker = format!("upstream.genesys.breaker={breaker}");
+    let recgate = scene.gateway(&[&breaker, "upstream.genesys.retry.most=0"]).await;
+    let get = || scene.client.get(recgate.url("/api/v2/users/me")).bearer_auth("agent-ana").send();
+    scene.mock.faults(json!([{ "operation": "getUsersMe", "status": 503, "count": 2 }])).await;
+    for _ in 0..2 {
+        assert_eq!(get().await.unwrap().status(), 503);
+    }
+    assert_eq!(get().await.unwrap().headers()["recgate-error"], "upstream.breaker-open");
+    let (sender, call) = (scene.sender(&recgate), conversation(1));
+    let opened = sender.accepted("billing", "opened", &call).await;
+    assert_eq!(sender.outcome(&opened).await, "paused");
+    assert_eq!(scene.mock.recording_state(&call).await, "PAUSED");
+    assert_eq!(get().await.unwrap().status(), 200, "the pause was the probe");
+    recgate.stop().await;
+    scene.vendor.stop().await;
+}
+
 /// A secret that a reload finds is the one that counts.
 #[tokio::test]
 async fn a_reload_takes_another_secret() {

@@ -2,6 +2,7 @@
 
 mod receiver;
 mod soak;
+mod tls;
 
 use serde_json::Value;
 

@@ -19,7 +19,7 @@ use super::look::look_at;
 use super::terms::{note, terms};
 use super::world::commands;
 use crate::change::journal::{Event, Journal};
-use crate::change::{Answer, Call, Next, Principal};
+use crate::change::{Allowed, Answer, Call, Next, Principal};
 use crate::config::trigger::PREFIX;
 use crate::error::{Code, Failure};
 use crate::gateway::errand::Errand;
@@ -192,5 +192,9 @@ impl Next for UnlessPaused {
             }
             next.call(call).await
         })
+    }
+
+    fn allows_again(&self, call: &Call) -> Allowed {
+        self.next.allows_again(call)
     }
 }
