@@ -19,7 +19,7 @@ mod door;
 mod errand;
 mod forward;
 mod headers;
-mod hooks;
+pub(crate) mod hooks;
 mod identify;
 mod judge;
 mod linger;
@@ -141,7 +141,7 @@ impl Gateway {
         sinks: Sinks,
     ) -> Result<Self, StartError> {
         let trusted = config.gateway.trusted_peers.clone();
-        let unrecorded = Unrecorded::new();
+        let unrecorded = Unrecorded::default();
         let journal = Arc::new(Alarming {
             journal: sinks.journal,
             metrics: Arc::clone(&sinks.metrics),

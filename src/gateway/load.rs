@@ -115,7 +115,8 @@ impl Load {
         }
     }
 
-    fn refusal(&self, why: &'static str) -> Failure {
+    /// What a client is told that has to come back; it is counted.
+    pub(crate) fn refusal(&self, why: &'static str) -> Failure {
         self.told.one_more();
         let mut failure = Failure::new(Code::Overloaded, why);
         failure.retry_after = Some(RETRY_AFTER);

@@ -65,12 +65,14 @@ async fn walk(
 ) -> Response<Body> {
     let started = Instant::now();
 
+    // What is refused whoever it is for.
+    let entered = enter(&request);
     // Events for triggers are recgate's own to answer, and go no further.
     if hooks::are_meant(raw_target(&request)) {
-        return hooks::receive(worker, id, request).await;
+        return hooks::receive(worker, id, request, arrival.certificate, entered.map(drop)).await;
     }
     // Which upstream, and so which API and which dialect.
-    let route = match route(&worker, &request) {
+    let route = match entered.and_then(|host| route(&worker, &host, &request)) {
         Ok(route) => route,
         Err(failure) => {
             worker.site.lasting.metrics.failed(failure.code);
@@ -236,7 +238,8 @@ pub(crate) fn refused(worker: &Worker, refusal: &Refusal) -> Response<Body> {
     respond::failure(&refusal.failure, dialect_of(worker, target), id)
 }
 
-fn route(worker: &Worker, request: &Request<Incoming>) -> Result<Route, Failure> {
+/// What every request has to keep to. Gives the host that it names.
+fn enter(request: &Request<Incoming>) -> Result<String, Failure> {
     // What they ask of a server, a gateway before one cannot say (RFC 9110 §9.3.6, §9.3.8).
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
         return Err(Failure::new(Code::RequestMethod, "CONNECT and TRACE are not carried"));
@@ -250,11 +253,15 @@ fn route(worker: &Worker, request: &Request<Incoming>) -> Result<Route, Failure>
     if expects.into_iter().any(|it| !it.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
         return Err(Failure::new(Code::RequestExpectation, "an expectation nobody here can meet"));
     }
+    Ok(host)
+}
+
+fn route(worker: &Worker, host: &str, request: &Request<Incoming>) -> Result<Route, Failure> {
     let target = raw_target(request);
     let route = worker
         .site
         .routes
-        .find(&host, target)
+        .find(host, target)
         .ok_or_else(|| Failure::new(Code::NoRoute, "no upstream serves this path"))?;
     if route.upstream.config.ambiguous_paths == AmbiguousPaths::Refuse {
         target::check(path_of(target))?;

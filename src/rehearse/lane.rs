@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, header};
+use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
@@ -162,11 +162,14 @@ impl Lane {
         self.client.send(sent).await
     }
 
-    /// Sends a call straight to the mock.
-    pub(super) async fn set_up(&mut self, sent: &Sent<'_>) -> Result<(), RehearseError> {
-        self.mock.send(sent).await;
+    /// Sends a call straight to the mock. Gives its status; nothing where no whole answer came.
+    pub(super) async fn set_up(
+        &mut self,
+        sent: &Sent<'_>,
+    ) -> Result<Option<StatusCode>, RehearseError> {
+        let answer = self.mock.send(sent).await;
         self.world = self.look().await?;
-        Ok(())
+        Ok(answer.map(|it| it.status))
     }
 
     /// Sets the mock's faults. What is wrong with them is said in the mock's words.
