@@ -1,6 +1,6 @@
 //! A circuit breaker: an upstream that answers nobody is not asked by everybody.
 //!
-//! It opens after so many failures **in a row**, whichever exchanges they belong to. A share of
+//! It opens after so many failures **in a row**, each of another exchange. A share of
 //! failures would not do: where half of what is sent fails, the other half still works, and shutting
 //! it off would break what works. Open, it lets nothing through for a time that doubles from one
 //! opening to the next, up to a bound, each a little shorter by chance so that the gateways of a
@@ -148,6 +148,15 @@ impl Breaker {
     /// A poisoned lock is taken: each change of a machine is whole.
     fn lock(&self) -> MutexGuard<'_, Machine> {
         self.machine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Pass ===
+
+impl Pass {
+    /// Whether its call decides whether the breaker closes.
+    pub(crate) const fn is_probe(self) -> bool {
+        self.probe.is_some()
     }
 }
 

@@ -123,6 +123,12 @@ impl Sending {
 
 impl Drop for Sending {
     fn drop(&mut self) {
+        // An exchange fails once, however often it tries: one client with a broken operation must
+        // not shut the others off.
+        let failed = self.outcome == Outcome::Failed && self.visit.failed.replace(true);
+        if failed && !self.pass.is_probe() {
+            self.outcome = Outcome::Untold;
+        }
         let [chance, ..] = match self.outcome {
             Outcome::Failed => uuid::Uuid::new_v4().into_bytes(),
             Outcome::Well | Outcome::Untold => [0; 16],

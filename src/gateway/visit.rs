@@ -3,6 +3,7 @@
 //! The two ends of the way are decided here: hop 1 when a request asks to be admitted, hop 4 when
 //! its answer leaves. What lies between is [`super::forward`].
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -37,6 +38,8 @@ pub(crate) struct Visit {
     pub(crate) leg: Leg,
     pub(crate) judge: Judge,
     pub(crate) passage: Passage,
+    /// Whether a call of it has failed already.
+    pub(crate) failed: Cell<bool>,
     chosen: Chosen,
 }
 
@@ -62,7 +65,7 @@ impl Visit {
             Arc::clone(&worker.site.lasting.metrics),
         );
         let judge = Judge::new(upstream, method, route.path().to_owned(), dates, watch);
-        Self { worker, id, terms, leg: route.leg, judge, passage, chosen }
+        Self { worker, id, terms, leg: route.leg, judge, passage, failed: Cell::new(false), chosen }
     }
 
     /// Where it goes.

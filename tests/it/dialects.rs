@@ -60,7 +60,7 @@ async fn an_upstream_that_fails_is_told_in_each_dialect() {
         assert_dialect(vendor, &answer, 503, "upstream.unreachable");
 
         let text = format!(
-            "{}[[client]]\nname = \"hurried\"\ndeadline_ms = 400\n\
+            "{}breaker = {{ failures = 0 }}\n[[client]]\nname = \"hurried\"\ndeadline_ms = 400\n\
              match = {{ header = {{ name = \"x-target\", equals = \"hang\" }} }}\n",
             config(vendor, "none", &upstream.address)
         );

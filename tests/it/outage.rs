@@ -210,6 +210,21 @@ async fn an_upstream_that_fails_in_a_row_is_left_alone_but_for_pauses() {
     recgate.stop().await;
 }
 
+/// One client with a broken operation does not shut the others off: an exchange counts once.
+#[tokio::test]
+async fn an_exchange_fails_once_however_often_it_tries() {
+    let upstream = Upstream::scripted(|_| vec![status(503, &[])]).await;
+    let more = "breaker = { failures = 3, open_ms = 600_000, longest_open_ms = 600_000 }\n";
+    let recgate = Recgate::with_config(&(upstream.config() + more)).await;
+    for _ in 0..2 {
+        assert_eq!(ask(recgate.address, get("/x")).await.one("recgate-error"), None);
+    }
+    assert_eq!(upstream.received().len(), 6);
+    assert_eq!(open(&recgate).await, json!([]));
+    ask(recgate.address, get("/x")).await;
+    assert_eq!(open(&recgate).await, json!(["it"]));
+}
+
 /// With nobody at its address, and then somebody.
 #[tokio::test]
 async fn a_probe_finds_that_an_upstream_is_well_again() {

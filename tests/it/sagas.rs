@@ -59,6 +59,7 @@ fn config(world: &World, ledger: &str, more: &str) -> String {
     format!(
         "[[upstream]]\nname = \"{UPSTREAM}\"\nvendor = \"genesys\"\nurl = \"http://{0}\"\n\
          login_url = \"http://{0}\"\npaths = [\"/\"]\nlogin_paths = [\"/oauth/token\"]\ncontract = \"none\"\n\
+         retry = {{ floor = 10_000 }}\nbreaker = {{ failures = 0 }}\n\
          [upstream.recovery]\nclient_id = \"recovery\"\nclient_secret_file = \"{secret}\"\n\
          [default_client]\nas_of = \"2026-09-20\"\ndeadline_ms = 3000\n\
          deletion_protection = {{ apply = \"strict\", revoke = \"compensate\" }}\n\

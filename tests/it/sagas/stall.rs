@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::canaries::RECOVERY;
 use super::world::{Trouble, World};
 use super::{config, ledger, quiet, sqlite};
 use crate::harness::{Recgate, file, http, postgres, soon, until};
@@ -90,7 +91,7 @@ async fn a_resume_waits_for_a_pause_that_was_left(world: World, ledger_url: &str
     let deeds: Vec<(String, String)> =
         world.state().deeds.iter().map(|it| (it.token.clone(), it.what.clone())).collect();
     let told = deeds.iter().map(|(token, what)| (&**token, &**what)).collect::<Vec<_>>();
-    assert_eq!(told, [("recovery", "PAUSED"), ("dee", "ACTIVE")]);
+    assert_eq!(told, [(RECOVERY, "PAUSED"), ("dee", "ACTIVE")]);
     let outcomes: Vec<_> = ledger(&text).await.into_iter().map(|it| it.outcomes).collect();
     assert_eq!(outcomes, [["done"], ["done"]]);
 }
