@@ -27,6 +27,7 @@ mod fan;
 mod faults;
 mod inventory;
 pub mod key;
+mod protection;
 mod prune;
 mod read;
 pub mod record;

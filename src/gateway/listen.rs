@@ -33,6 +33,7 @@ use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use super::certificate::Certificate;
+use super::linger::Lingering;
 use super::passage::{Arrival, Scheme};
 use super::pipeline;
 use super::stream::{Rewound, Stream};
@@ -298,7 +299,7 @@ async fn http2(
 ) {
     let limits = current.worker().site.config.limits.clone();
     let vitals = vitals(&limits);
-    let stream = Noted::new(stream, Arc::clone(&vitals));
+    let stream = Lingering::new(Noted::new(stream, Arc::clone(&vitals)));
     let seen = Arc::clone(&vitals);
     let service = service_fn(move |request| {
         let (worker, arrival) = (current.worker(), arrival.clone());

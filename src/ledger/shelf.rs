@@ -17,11 +17,11 @@ pub(super) use self::arrivals::admit;
 use super::batch::{self, Chain};
 use super::command::{Command, Event, Reply, What, Write, hand_over};
 use super::store::{self, Backend, Statement, Store, StoreError, Value};
-use super::{Ledger, bounded};
+use super::{Ledger, bounded, protection};
 use crate::change::journal::Unwritten;
 use crate::hook::shelf::{
-    Admitted, Arrival, Held, Lane, Notice, Open, Outcome, Page, Settled, Shelf, Taken, Then, Told,
-    Unkept, Waiting,
+    Admitted, Arrival, Held, Kind, Lane, Notice, Open, Outcome, Page, Settled, Shelf, Standing,
+    Taken, Then, Told, Unkept, Waiting,
 };
 use crate::hook::trigger::Order;
 use crate::limits::LEDGER_DEAD_MS;
@@ -29,8 +29,12 @@ use crate::limits::LEDGER_DEAD_MS;
 /// Never.
 const NEVER: i64 = i64::MAX;
 
+/// The lanes of deletion protection, as `LIKE` takes them.
+pub(super) const PROTECTION: &str = "!protection:%";
+
 /// Lanes to be taken.
 pub(super) struct Take {
+    pub(super) kind: Kind,
     pub(super) now: Timestamp,
     pub(super) busy: Vec<Lane>,
     pub(super) most: usize,
@@ -40,6 +44,7 @@ pub(super) struct Take {
 pub(super) enum Ask {
     Take(Take, Reply<Taken>),
     HasPause(Lane, Reply<bool>),
+    Standing(Lane, Box<Waiting>, Reply<Standing>),
     Told(Uuid, Reply<Option<Told>>),
     Sweep(Timestamp, Reply<()>),
 }
@@ -55,11 +60,12 @@ impl Shelf for Ledger {
 
     fn take(
         &self,
+        kind: Kind,
         now: Timestamp,
         busy: Vec<Lane>,
         most: usize,
     ) -> LocalBoxFuture<'static, Result<Taken, Unkept>> {
-        let take = Take { now, busy, most };
+        let take = Take { kind, now, busy, most };
         let asked = self.ask(|reply| Command::Shelf(Ask::Take(take, reply)));
         Box::pin(async move { asked.await.map_err(|_| Unkept) })
     }
@@ -74,6 +80,16 @@ impl Shelf for Ledger {
 
     fn has_pause(&self, lane: Lane) -> LocalBoxFuture<'static, Result<bool, Unkept>> {
         let asked = self.ask(|reply| Command::Shelf(Ask::HasPause(lane, reply)));
+        Box::pin(async move { asked.await.map_err(|_| Unkept) })
+    }
+
+    fn standing(
+        &self,
+        lane: Lane,
+        event: Waiting,
+    ) -> LocalBoxFuture<'static, Result<Standing, Unkept>> {
+        let event = Box::new(event);
+        let asked = self.ask(|reply| Command::Shelf(Ask::Standing(lane, event, reply)));
         Box::pin(async move { asked.await.map_err(|_| Unkept) })
     }
 
@@ -96,6 +112,7 @@ impl Ask {
         match self {
             Self::Take(_, reply) => drop(reply.send(Err(Unwritten))),
             Self::HasPause(_, reply) => drop(reply.send(Err(Unwritten))),
+            Self::Standing(_, _, reply) => drop(reply.send(Err(Unwritten))),
             Self::Told(_, reply) => drop(reply.send(Err(Unwritten))),
             Self::Sweep(_, reply) => drop(reply.send(Err(Unwritten))),
         }
@@ -106,6 +123,9 @@ impl Ask {
         match self {
             Self::Take(asked, reply) => hand_over(reply, take(store, chain, asked).await),
             Self::HasPause(lane, reply) => hand_over(reply, has_pause(store, lane).await),
+            Self::Standing(lane, event, reply) => {
+                hand_over(reply, protection::standing(store, &lane, &event).await)
+            }
             Self::Told(event, reply) => hand_over(reply, told(store, event).await),
             Self::Sweep(before, reply) => hand_over(reply, sweep(store, before).await),
         }
@@ -124,10 +144,10 @@ pub(super) async fn save(
     now: i64,
 ) -> Result<Held, StoreError> {
     let lane = &page.lane;
-    let due = page.due.map_or(NEVER, |at| at.as_microsecond().max(1));
-    let owner = match page.then {
-        Then::Keep => writer.to_string(),
-        Then::Release => String::new(),
+    let (owner, due) = match page.then {
+        // Should this gateway end before it lets go, whoever comes next has something to do here.
+        Then::Keep => (writer.to_string(), 0),
+        Then::Release => (String::new(), page.due.map_or(NEVER, |at| at.as_microsecond().max(1))),
     };
     // A file has one gateway, and nothing to be shared: taking a lane writes nothing there.
     let ours = match store.backend {
@@ -229,6 +249,11 @@ async fn due(
     ))
     .with(now)
     .with(chain.writer);
+    select.push(match asked.kind {
+        Kind::Pauses => " AND l.lane NOT LIKE ",
+        Kind::Protection => " AND l.lane LIKE ",
+    });
+    select.bind(PROTECTION);
     for lane in &asked.busy {
         select.push(" AND NOT ");
         named(&mut select, "l.", lane);
@@ -276,8 +301,7 @@ async fn waiting_in(store: &mut Store, lanes: &mut [Open]) -> Result<(), StoreEr
     for row in store.rows(select).await? {
         let lane = lane_of(&row)?;
         let Some(open) = lanes.iter_mut().find(|it| it.lane == lane) else { continue };
-        let order = serde_json::from_str(&store::text(&row, "body")?)
-            .map_err(|_| StoreError::Strange("an event that is none"))?;
+        let order = order_of(&row)?;
         open.waiting.push(Waiting {
             id: store::id(&row, "id")?,
             at: store::time(&row, "at")?,
@@ -292,6 +316,11 @@ async fn has_pause(store: &mut Store, lane: Lane) -> Result<bool, StoreError> {
     let mut open = [Open { lane, state: None, arrivals: 0, waiting: Vec::new() }];
     waiting_in(store, &mut open).await?;
     Ok(open[0].waiting.iter().any(|it| matches!(it.order, Order::Pause(_))))
+}
+
+pub(super) fn order_of(row: &AnyRow) -> Result<Order, StoreError> {
+    serde_json::from_str(&store::text(row, "body")?)
+        .map_err(|_| StoreError::Strange("an event that is none"))
 }
 
 async fn told(store: &mut Store, event: Uuid) -> Result<Option<Told>, StoreError> {

@@ -158,7 +158,7 @@ impl Store {
     /// Runs a statement and tells how many rows it changed.
     pub(super) async fn run(&mut self, statement: Statement) -> Result<u64, StoreError> {
         #[cfg(test)]
-        self.faults.on_statement()?;
+        self.faults.on_statement().await?;
         let persistent = statement.shape == Shape::Fixed;
         let query =
             sqlx::query_with::<sqlx::Any, _>(AssertSqlSafe(statement.text), statement.values)
@@ -184,7 +184,7 @@ impl Store {
         mut then: impl FnMut(AnyRow) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         #[cfg(test)]
-        self.faults.on_statement()?;
+        self.faults.on_statement().await?;
         let persistent = statement.shape == Shape::Fixed;
         let query =
             sqlx::query_with::<sqlx::Any, _>(AssertSqlSafe(statement.text), statement.values)

@@ -80,7 +80,9 @@ pub async fn verify(settings: &Settings, anchor: Option<&Anchor>) -> Result<Verd
     check.records(&mut store).await?;
     check.beginnings();
     let heads = anchor.map(|it| it.heads.clone()).unwrap_or_default();
-    heads.into_iter().for_each(|head| check.claim(head, "the anchor"));
+    for head in heads {
+        check.claim(head, "the anchor");
+    }
     check.claims(&mut store).await?;
     check.intents(&mut store).await?;
     check.turns(&mut store).await?;

@@ -310,7 +310,9 @@ impl Writer {
                 hand_over(reply, flat(timeout(LIMIT, turn).await))
             }
             Command::Deliveries(filter, reply) => {
-                hand_over(reply, flat(timeout(LIMIT, deliveries::shown(store, &filter)).await))
+                let configured = self.fan.subscribers.iter().map(|it| &*it.name);
+                let shown = deliveries::shown(store, &filter, configured);
+                hand_over(reply, flat(timeout(LIMIT, shown).await))
             }
             Command::Redrive(what, reply) => {
                 let again = flat(timeout(LIMIT, deliveries::redrive(store, &what)).await);

@@ -1,5 +1,7 @@
 //! Deliveries, for those who look.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
@@ -38,6 +40,9 @@ pub struct Shown {
     pub gone: Vec<Gone>,
     /// The newest that match, newest first.
     pub deliveries: Vec<Delivery>,
+    /// Where one subscription was asked for and nothing was found: the names there are.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub subscriptions: BTreeSet<String>,
 }
 
 /// A subscription that sends nothing more.
@@ -89,17 +94,24 @@ pub struct Backlog {
     pub oldest: Timestamp,
 }
 
-/// The deliveries of a ledger, beside a gateway that may be writing to it.
-pub async fn of(settings: &Settings, filter: &Filter) -> Result<Shown, OpenError> {
+/// The deliveries of a ledger, beside a gateway that may be writing to it, where these subscriptions
+/// are configured.
+pub async fn of(
+    settings: &Settings,
+    filter: &Filter,
+    configured: impl Iterator<Item = &str>,
+) -> Result<Shown, OpenError> {
     let mut store = Store::open(&settings.place, Purpose::Read).await?;
-    let shown = shown(&mut store, filter).await?;
+    let shown = shown(&mut store, filter, configured).await?;
     store.close().await;
     Ok(shown)
 }
 
+/// Deliveries, where these subscriptions are configured.
 pub(in crate::ledger) async fn shown(
     store: &mut Store,
     filter: &Filter,
+    configured: impl Iterator<Item = &str>,
 ) -> Result<Shown, StoreError> {
     let since = Statement::new("SELECT subscription, since FROM ledger_gone ORDER BY subscription");
     let gone = store.rows(since).await?;
@@ -119,8 +131,17 @@ pub(in crate::ledger) async fn shown(
     let state = filter.state.map_or("", State::as_str);
     let subscription = filter.subscription.as_deref().unwrap_or_default();
     let rows = store.rows(Statement::lasting(select).with(subscription).with(state)).await?;
-    let deliveries = rows.iter().map(delivery).collect::<Result<_, _>>()?;
-    Ok(Shown { gone, deliveries })
+    let deliveries = rows.iter().map(delivery).collect::<Result<Vec<_>, _>>()?;
+    let mut subscriptions = BTreeSet::new();
+    if filter.subscription.is_some() && deliveries.is_empty() {
+        let names = "SELECT DISTINCT subscription FROM ledger_deliveries \
+                     UNION SELECT subscription FROM ledger_gone";
+        for row in store.rows(Statement::new(names)).await? {
+            subscriptions.insert(store::text(&row, "subscription")?);
+        }
+        subscriptions.extend(configured.map(str::to_owned));
+    }
+    Ok(Shown { gone, deliveries, subscriptions })
 }
 
 fn delivery(row: &AnyRow) -> Result<Delivery, StoreError> {
@@ -167,6 +188,16 @@ pub(in crate::ledger) async fn backlog(store: &mut Store) -> Result<Vec<Backlog>
             })
         })
         .collect()
+}
+
+// === impl Shown ===
+
+impl Shown {
+    /// Whether there is a subscription of the name that was asked for.
+    #[must_use]
+    pub fn knows(&self, subscription: &str) -> bool {
+        !self.deliveries.is_empty() || self.subscriptions.contains(subscription)
+    }
 }
 
 // === impl State ===
