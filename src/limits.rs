@@ -13,8 +13,8 @@ pub const FINDINGS_PER_MESSAGE: usize = 32;
 /// of a larger one that does not conform, the first fault is told.
 pub const VALUES_TOLD: usize = 20_000;
 
-/// Header lines of an upstream's answer. The library's own 100 would break talkative vendors.
-pub const ANSWER_HEADERS: usize = 1_024;
+/// Header lines of an answer to a delivery.
+pub const DELIVERY_ANSWER_HEADERS: usize = 100;
 
 /// Bytes of an answer to the gateway's own sign-in.
 pub const TOKEN_ANSWER_BYTES: usize = 64 * 1024;

@@ -39,7 +39,7 @@ use super::stream::{Rewound, Stream};
 use super::vitals::{Delivered, Noted, Patience, Pieces, State, Vitals};
 use super::wire::{self, Wire};
 use super::worker::Current;
-use crate::config::raw::Limits;
+use crate::config::raw::{HEADER_LINES, Limits};
 
 /// The first bytes of HTTP/2 in clear (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -277,12 +277,15 @@ async fn http1(
             Ok::<_, Infallible>(response.map(|body| Delivered::new(body, Pieces::Whole, open)))
         }
     });
-    let connection = http1::Builder::new()
+    let mut builder = http1::Builder::new();
+    if limits.header_count > HEADER_LINES {
+        builder.max_headers(limits.header_count);
+    }
+    let connection = builder
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_millis(limits.head_ms))
         // The limit is kept by `wire`, with an answer; hyper's is out of its way.
         .max_buf_size(limits.header_bytes + HYPER_SLACK_BYTES)
-        .max_headers(limits.header_count)
         .preserve_header_case(true)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
