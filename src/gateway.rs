@@ -23,6 +23,7 @@ mod judge;
 mod listen;
 mod load;
 pub mod metrics;
+mod name;
 mod passage;
 mod pipeline;
 mod pool;

@@ -32,6 +32,10 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     if !headers.keys().any(is_hop_by_hop) {
         return;
     }
+    if let Some(alone) = last_alone(headers) {
+        headers.remove(alone);
+        return;
+    }
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
@@ -46,6 +50,16 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
         is_hop_by_hop(name) || named.contains(name) || (coded && *name == header::CONTENT_LENGTH)
     };
     *headers = retained(std::mem::take(headers), |name| !goes(name));
+}
+
+/// The one hop-by-hop header where there is one only, the last of all, and it says that the
+/// connection lasts: nothing would move to its gap. Many servers' answers end in it.
+fn last_alone(headers: &HeaderMap) -> Option<HeaderName> {
+    let mut belong = headers.iter().filter(|(name, _)| is_hop_by_hop(name));
+    let (name, value) = belong.next()?;
+    let last = belong.next().is_none() && headers.keys().last() == Some(name);
+    let lasts = value.as_bytes().eq_ignore_ascii_case(b"keep-alive");
+    (last && *name == header::CONNECTION && lasts).then_some(header::CONNECTION)
 }
 
 /// Takes off what only recgate says: an upstream cannot speak for it.
