@@ -38,6 +38,10 @@ pub const LEDGER_QUEUE: usize = 1_024;
 /// Commands that one commit of the ledger carries.
 pub const LEDGER_BATCH_COMMANDS: usize = 256;
 
+/// How long an outcome waits for an intent to share its commit with, in milliseconds. No answer waits
+/// for an outcome, but a compensated release's.
+pub const LEDGER_COMPANY_MS: u64 = 1;
+
 /// Bytes of text that one commit of the ledger carries, give or take one command.
 pub const LEDGER_BATCH_BYTES: usize = 1024 * 1024;
 
