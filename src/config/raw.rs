@@ -206,18 +206,14 @@ impl Default for Admin {
     }
 }
 
-/// Header lines of one head. As many as hyper has room for without asking for memory, as Apache takes
-/// of a request, and as Envoy takes of both.
-pub const HEADER_LINES: usize = 100;
-
 impl Default for Limits {
     fn default() -> Self {
         Self {
             body_bytes: 1 << 20,
             answer_bytes: 8 << 20,
             header_bytes: 64 << 10,
-            header_count: HEADER_LINES,
-            answer_header_count: HEADER_LINES,
+            header_count: 128,
+            answer_header_count: 512,
             first_byte_ms: 10_000,
             head_ms: 60_000,
             body_ms: 15_000,

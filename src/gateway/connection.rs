@@ -20,7 +20,6 @@ use tokio::time::Instant;
 use super::body::Body;
 use super::pool::Pool;
 use super::stream::Stream;
-use crate::config::raw::HEADER_LINES;
 
 type Driver = http1::Connection<TokioIo<Stream>, Body>;
 
@@ -49,12 +48,15 @@ pub(crate) struct Streaming {
     home: Weak<Pool>,
 }
 
+/// Header lines that hyper has places for without being told.
+pub(crate) const PLACES: usize = 100;
+
 /// What makes connections to upstreams.
 pub(crate) fn builder(lines: usize) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder.preserve_header_case(true);
     // Told a number, hyper clears as many places for every answer; its own take no time.
-    if lines != HEADER_LINES {
+    if lines != PLACES {
         builder.max_headers(lines);
     }
     builder

@@ -33,13 +33,14 @@ use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use super::certificate::Certificate;
+use super::connection::PLACES;
 use super::passage::{Arrival, Scheme};
 use super::pipeline;
 use super::stream::{Rewound, Stream};
 use super::vitals::{Delivered, Noted, Patience, Pieces, State, Vitals};
 use super::wire::{self, Wire};
 use super::worker::Current;
-use crate::config::raw::{HEADER_LINES, Limits};
+use crate::config::raw::Limits;
 
 /// The first bytes of HTTP/2 in clear (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -278,7 +279,7 @@ async fn http1(
         }
     });
     let mut builder = http1::Builder::new();
-    if limits.header_count > HEADER_LINES {
+    if limits.header_count > PLACES {
         builder.max_headers(limits.header_count);
     }
     let connection = builder
