@@ -104,3 +104,28 @@ pub(crate) fn asks_for_upgrade(headers: &HeaderMap) -> bool {
             .flat_map(|value| value.split(','))
             .any(|token| token.trim().eq_ignore_ascii_case("upgrade"))
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue};
+    use rstest::rstest;
+
+    use super::strip_hop_by_hop;
+
+    #[rstest]
+    #[case::last(&[("a", "1"), ("b", "2"), ("a", "3"), ("connection", "keep-alive")])]
+    #[case::first(&[("connection", "Keep-Alive"), ("a", "1"), ("b", "2"), ("a", "3")])]
+    #[case::twice(&[("a", "1"), ("connection", "keep-alive"), ("b", "2"), ("a", "3"), ("connection", "c"), ("c", "4")])]
+    #[case::naming(&[("a", "1"), ("c", "4"), ("b", "2"), ("a", "3"), ("connection", "c")])]
+    #[case::another(&[("a", "1"), ("b", "2"), ("a", "3"), ("keep-alive", "timeout=5")])]
+    fn what_stays_keeps_its_order(#[case] lines: &[(&'static str, &'static str)]) {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        strip_hop_by_hop(&mut headers);
+        let left: Vec<(&str, &[u8])> =
+            headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+        assert_eq!(left, [("a", &b"1"[..]), ("a", b"3"), ("b", b"2")]);
+    }
+}

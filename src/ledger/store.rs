@@ -527,3 +527,24 @@ pub(super) fn hash(row: &AnyRow, column: &str) -> Result<[u8; 32], StoreError> {
 pub(super) fn id(row: &AnyRow, column: &str) -> Result<Uuid, StoreError> {
     text(row, column)?.parse().map_err(|_| StoreError::Strange("an id that is none"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Backend, Ready, Statement};
+
+    #[test]
+    fn statements_that_go_together_keep_their_values() {
+        let mut first = Statement::varying("INSERT INTO a VALUES ");
+        first.tuple([1_i64.into(), "$1".into()]);
+        let again = Statement::varying("SELECT $1, $2, $1").with(3_i64).with(4_i64);
+        let last = Statement::new("UPDATE b SET c = $1 WHERE d = '$'").with(5_i64);
+        let ready = Ready::of(vec![first, again, last], Backend::Sqlite);
+        assert_eq!(
+            ready.text,
+            "INSERT INTO a VALUES (?, ?); SELECT $3, $4, $3; UPDATE b SET c = $5 WHERE d = '$'"
+        );
+        assert!(ready.persistent);
+        let alone = Statement::new("UPDATE b SET c = $1").with(5_i64);
+        assert_eq!(Ready::of(vec![alone], Backend::Postgres).text, "UPDATE b SET c = $1");
+    }
+}
