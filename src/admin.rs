@@ -4,10 +4,11 @@
 pub mod clients;
 mod hooks;
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Json;
 use axum::Router;
@@ -43,9 +44,18 @@ pub struct Admin {
     pub readiness: Readiness,
 }
 
-/// Whether the gateway wants traffic: starting, ready, draining.
+/// Whether the gateway wants traffic: starting, ready, draining. An upstream that is not asked for a
+/// while changes nothing of that: pauses are sent all the same, and another gateway would do no better
+/// with it. It is only said.
 #[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<AtomicU8>);
+pub struct Readiness(Arc<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    phase: AtomicU8,
+    /// The upstreams whose breaker is open.
+    breakers_open: Mutex<BTreeSet<String>>,
+}
 
 const STARTING: u8 = 0;
 const READY: u8 = 1;
@@ -81,7 +91,8 @@ async fn index() -> impl IntoResponse {
 /// 200 while traffic is wanted, 503 otherwise.
 async fn ready(State(admin): State<Admin>) -> Response {
     let (status, word) = admin.readiness.now();
-    (status, Json(json!({ "status": word }))).into_response()
+    let breakers_open = admin.readiness.breakers_open();
+    (status, Json(json!({ "status": word, "breakers_open": breakers_open }))).into_response()
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
@@ -158,16 +169,39 @@ fn problem(status: StatusCode, code: &str, message: &str) -> Response {
 impl Readiness {
     /// Traffic is wanted from now on.
     pub fn ready(&self) {
-        self.0.store(READY, Ordering::Release);
+        self.0.phase.store(READY, Ordering::Release);
     }
 
     /// Traffic is wanted no more.
     pub fn draining(&self) {
-        self.0.store(DRAINING, Ordering::Release);
+        self.0.phase.store(DRAINING, Ordering::Release);
+    }
+
+    /// An upstream's breaker has opened, or closed.
+    pub fn breaker(&self, upstream: &str, open: bool) {
+        let mut breakers = self.breakers();
+        if open {
+            breakers.insert(upstream.to_owned());
+        } else {
+            breakers.remove(upstream);
+        }
+    }
+
+    /// The breakers of before are no more.
+    pub fn forget_breakers(&self) {
+        self.breakers().clear();
+    }
+
+    fn breakers_open(&self) -> Vec<String> {
+        self.breakers().iter().cloned().collect()
+    }
+
+    fn breakers(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.0.breakers_open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn now(&self) -> (StatusCode, &'static str) {
-        match self.0.load(Ordering::Acquire) {
+        match self.0.phase.load(Ordering::Acquire) {
             STARTING => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
             READY => (StatusCode::OK, "ready"),
             _ => (StatusCode::SERVICE_UNAVAILABLE, "draining"),

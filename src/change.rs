@@ -110,6 +110,21 @@ pub trait Next {
     /// Sends one call on. `Err` means that there is no answer of the upstream; its code tells
     /// whether something may have been sent.
     fn call(&self, call: Call) -> LocalBoxFuture<'static, Result<Answer, Failure>>;
+
+    /// Whether this call, which was sent and failed, may be sent again: what an upstream is asked
+    /// again is a share of what it is asked. Each that is allowed is counted.
+    fn allows_again(&self, _: &Call) -> Allowed {
+        Allowed::Yes
+    }
+}
+
+/// Whether a call may be sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allowed {
+    /// It may.
+    Yes,
+    /// The upstream is asked again too often already.
+    No,
 }
 
 /// The facts of an announcement.

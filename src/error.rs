@@ -72,6 +72,8 @@ pub enum Code {
     AnswerContract,
     /// No connection: nothing was sent.
     UpstreamUnreachable,
+    /// So many calls failed in a row that the upstream is left alone for a while: nothing was sent.
+    BreakerOpen,
     /// The connection broke after something was sent: the outcome is unknown.
     UpstreamBroke,
     /// No answer inside the deadline: the outcome is unknown.
@@ -346,6 +348,13 @@ impl Code {
                 Upstream,
                 Safe,
                 "The upstream cannot be reached; nothing was sent.",
+            ),
+            Self::BreakerOpen => (
+                "upstream.breaker-open",
+                503,
+                Upstream,
+                Safe,
+                "The upstream has failed again and again and is left alone for a while; nothing was sent. Try again after Retry-After.",
             ),
             Self::UpstreamBroke => (
                 "upstream.broke",

@@ -8,6 +8,8 @@ mod account;
 mod alarm;
 mod authority;
 mod body;
+mod breaker;
+mod budget;
 mod certificate;
 mod chosen;
 mod connection;
@@ -17,9 +19,10 @@ mod door;
 mod errand;
 mod forward;
 mod headers;
-mod hooks;
+pub(crate) mod hooks;
 mod identify;
 mod judge;
+mod linger;
 mod listen;
 mod load;
 pub mod metrics;
@@ -27,6 +30,7 @@ mod name;
 mod passage;
 mod pipeline;
 mod pool;
+mod reach;
 pub mod recorded;
 mod recover;
 pub mod reload;
@@ -63,6 +67,7 @@ use self::site::{Lasting, Site};
 use self::tls::TlsError;
 use self::upstream::SetupError;
 use self::worker::{Current, Worker};
+use crate::admin::Readiness;
 use crate::change::Journal;
 use crate::config::Config;
 use crate::hook::shelf::Shelf;
@@ -122,6 +127,8 @@ pub struct Sinks {
     pub journal: Arc<dyn Journal>,
     /// Events and leases.
     pub shelf: Arc<dyn Shelf>,
+    /// Which upstreams are not asked.
+    pub readiness: Readiness,
 }
 
 // === impl Gateway ===
@@ -135,7 +142,7 @@ impl Gateway {
         sinks: Sinks,
     ) -> Result<Self, StartError> {
         let trusted = config.gateway.trusted_peers.clone();
-        let unrecorded = Unrecorded::new();
+        let unrecorded = Unrecorded::default();
         let journal = Arc::new(Alarming {
             journal: sinks.journal,
             metrics: Arc::clone(&sinks.metrics),
@@ -149,6 +156,7 @@ impl Gateway {
             hooks: Arc::new(Hooks::new(sinks.shelf, unrecorded)),
             door: Door::new(site::most(config), trusted),
             mock,
+            readiness: sinks.readiness,
         };
         let site = Arc::new(Site::first(config.clone(), lasting)?);
         site.takes_over(None);

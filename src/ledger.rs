@@ -27,6 +27,7 @@ mod fan;
 mod faults;
 mod inventory;
 pub mod key;
+mod protection;
 mod prune;
 mod read;
 pub mod record;
@@ -44,7 +45,8 @@ use std::sync::Arc;
 use futures_util::future::LocalBoxFuture;
 use jiff::Timestamp;
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::registry::Registry;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc, oneshot};
 use uuid::Uuid;
@@ -78,6 +80,8 @@ use crate::limits::{LEDGER_ENTRIES, LEDGER_EVENT_BYTES, LEDGER_EVENTS, LEDGER_QU
 pub struct Ledger {
     commands: mpsc::Sender<Command>,
     lost: Counter,
+    /// Of each transaction of commands: from its beginning until it is durable, in seconds.
+    commits: Histogram,
     /// Whether other gateways may write to the same database.
     shared: bool,
 }
@@ -104,25 +108,37 @@ pub enum OpenError {
 impl Ledger {
     /// Opens a ledger, and makes it where there is none.
     pub async fn open(settings: Settings) -> Result<Self, OpenError> {
-        let (commands, waiting) = mpsc::channel(LEDGER_QUEUE);
-        let shared = settings.place.is_shared();
-        writer::start(
+        Self::start(
             settings,
-            waiting,
             #[cfg(test)]
             faults::Faults::default(),
         )
-        .await?;
-        Ok(Self { commands, lost: Counter::default(), shared })
+        .await
     }
 
     /// The same, with a store that can be made to fail.
     #[cfg(test)]
     async fn open_with(settings: Settings, faults: faults::Faults) -> Result<Self, OpenError> {
+        Self::start(settings, faults).await
+    }
+
+    async fn start(
+        settings: Settings,
+        #[cfg(test)] faults: faults::Faults,
+    ) -> Result<Self, OpenError> {
         let (commands, waiting) = mpsc::channel(LEDGER_QUEUE);
         let shared = settings.place.is_shared();
-        writer::start(settings, waiting, faults).await?;
-        Ok(Self { commands, lost: Counter::default(), shared })
+        // From 0.5 ms, a fast disk's sync, to 4 s, where a transaction is about to be given up.
+        let commits = Histogram::new(exponential_buckets(0.000_5, 2.0, 14));
+        writer::start(
+            settings,
+            waiting,
+            commits.clone(),
+            #[cfg(test)]
+            faults,
+        )
+        .await?;
+        Ok(Self { commands, lost: Counter::default(), commits, shared })
     }
 
     /// What became of an intent, with the events that tell it. Resolves when both are durable.
@@ -241,11 +257,14 @@ impl Ledger {
         self.lost.get()
     }
 
-    /// Counts what was lost among other metrics, as `recgate_ledger_lost`.
+    /// Puts `recgate_ledger_lost` and `recgate_ledger_commit_seconds` among other metrics.
     pub fn register(&self, registry: &mut Registry) {
         let help = "Records and uses that could not be handed to the ledger's writer";
         let registry = registry.sub_registry_with_prefix("recgate");
         registry.register("ledger_lost", help, self.lost.clone());
+        let help = "From the beginning of a transaction of the ledger until it is durable";
+        let commits = self.commits.clone();
+        registry.register_with_unit("ledger_commit", help, Unit::Seconds, commits);
     }
 
     /// Writes that this gateway ends, and closes the ledger. Later commands are refused.

@@ -23,7 +23,7 @@
 //! | [`ledger`] | intents, outcomes, events, leases and deliveries, durable | [`change::journal`], [`hook::shelf`], [`hook::delivery`] |
 //! | [`report`] | findings, each kind once | [`contract`], [`error`] |
 //! | [`rehearse`] | calls in three lanes: before, after, through recgate | [`gateway`], [`mock`] and below |
-//! | [`hook`] | signed events in and out; leases | [`change`], [`json`], the networks of [`config`] |
+//! | [`hook`] | signed events in and out; leases | [`change`], [`json`], the networks and certificates of [`config`] |
 //! | [`admin`] | the operator's side | [`ledger`], [`report`] |
 //! | [`config`] | file, variables and flags, checked | the settings of the rooms |
 //! | [`cli`] | starts things | everybody |

@@ -303,6 +303,19 @@ pub const TRIGGER_PATTERN_BYTES: usize = 256 * 1024;
 /// Events that wait for their turn on one conversation; more are refused.
 pub const TRIGGER_WAITING_PER_CONVERSATION: usize = 256;
 
+/// Older events about protection that are looked at before one is done; where more wait, it waits.
+pub const TRIGGER_OLDER: usize = 1_000;
+
+/// Lists of conversations whose protection one gateway changes at once; the others wait.
+pub const TRIGGER_PROTECTIONS: usize = 16;
+
+/// Bodies of events that are read at once before anybody has proven them; more wait, at most
+/// `limits.wait_ms`.
+pub const TRIGGER_UNPROVEN: usize = 128;
+
+/// Bytes of `trigger.reason`.
+pub const TRIGGER_REASON_BYTES: usize = 256;
+
 /// Leases on one conversation; another source's pause is carried out and not held.
 pub const LEASES_PER_CONVERSATION: usize = 64;
 
@@ -321,8 +334,15 @@ pub const TRIGGER_KEEP_MS: u64 = 3_600_000;
 pub const LEASE_CONVERSATIONS: usize = 64;
 
 /// Conversations of which it is remembered that a client paused them while the ledger could not say
-/// so.
-pub const UNRECORDED_PAUSES: u64 = 10_000;
+/// so; beyond them all conversations count as paused.
+pub const UNRECORDED_PAUSES: usize = 10_000;
+
+/// For how long it is remembered, in hours: longer than any lease lasts.
+pub const UNRECORDED_PAUSE_HOURS: i64 = 49;
+
+/// The longest that `upstream.breaker.longest_open_ms` may be, in milliseconds: a moment so far away
+/// can still be counted, and an upstream that is well again is found the same hour.
+pub const LONGEST_OPEN_MS: u64 = 3_600_000;
 
 /// Hexadecimal digits of a chunk's size, leading zeros included.
 pub const CHUNK_SIZE_DIGITS: usize = 15;

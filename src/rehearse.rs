@@ -51,6 +51,7 @@ use crate::change::announced::{Made, Seen};
 use crate::config::Config;
 use crate::contract::ContractDate;
 use crate::dialect::Dialect;
+use crate::gateway::hooks;
 use crate::gateway::recorded::Examiner;
 use crate::gateway::recorded::placed::Placed;
 use crate::limits::REHEARSE_CALLS;
@@ -79,6 +80,9 @@ pub struct Rehearsal {
     report: Report,
     on_call: Box<dyn FnMut(usize)>,
 }
+
+/// Why a call to a trigger is not rehearsed.
+const TRIGGERS: &str = "paths under /hooks are recgate's own and no vendor's: a trigger is tried with `recgate hook test`";
 
 /// Three lanes that share a beginning.
 struct Stage {
@@ -235,6 +239,7 @@ impl Rehearsal {
     fn set_up(&mut self, group: &Group) -> Result<(), RehearseError> {
         let Some(stage) = &mut self.stage else { return Ok(()) };
         for call in group.setup.iter().chain(&group.calls) {
+            call.check_path()?;
             stage.check_caller(call)?;
         }
         self.runtime.block_on(async {
@@ -244,7 +249,14 @@ impl Rehearsal {
                 (&mut stage.through, &group.faults_after),
             ] {
                 for call in &group.setup {
-                    lane.set_up(&call.sent(&call.target, None)).await?;
+                    // What comes after it would be about another world than the scenario's.
+                    let status = lane.set_up(&call.sent(&call.target, None)).await?;
+                    if !status.is_some_and(|it| it.is_success()) {
+                        let got = status.map_or("nothing".to_owned(), |it| it.as_u16().to_string());
+                        return Err(call.misfit(&format!(
+                            "a call of `setup` has to succeed; the mock answered {got}"
+                        )));
+                    }
                 }
                 lane.set_faults(faults).await.map_err(|error| match error {
                     FaultsError::Other(error) => error,
@@ -266,7 +278,11 @@ impl Rehearsal {
                 message: format!("a rehearsal has at most {REHEARSE_CALLS} calls; split its input"),
             });
         }
-        let line = format!("{} {}", call.method, call.target);
+        let line = call.line();
+        if hooks::are_meant(&call.target) {
+            self.report.left_out(call.place.clone(), line, TRIGGERS);
+            return Ok(());
+        }
         let entry = call.entry(&call.authority, &call.target, None);
         let Some(placed) = self.examiner.placed(&entry, vendor) else {
             let why = "no upstream of the configuration serves it";
@@ -383,6 +399,25 @@ impl Stage {
 // === impl Call ===
 
 impl Call {
+    /// Refuses what is no vendor's: nothing could be held against it.
+    fn check_path(&self) -> Result<(), RehearseError> {
+        if hooks::are_meant(&self.target) { Err(self.misfit(TRIGGERS)) } else { Ok(()) }
+    }
+
+    /// What is wrong with it, with its place and its name.
+    fn misfit(&self, why: &str) -> RehearseError {
+        let name = if self.name.is_empty() {
+            self.line()
+        } else {
+            format!("{} ({})", self.name, self.line())
+        };
+        RehearseError::Misfit { place: self.place.clone(), message: format!("{name}: {why}") }
+    }
+
+    fn line(&self) -> String {
+        format!("{} {}", self.method, self.target)
+    }
+
     fn sent<'a>(&'a self, target: &'a str, host: Option<&'a str>) -> Sent<'a> {
         let (method, headers, body) = (&self.method, &self.headers, &*self.body);
         Sent { method, target, host, headers, body }

@@ -1,5 +1,5 @@
 //! Logs: to standard error, as text or JSON. Secrets and bodies never reach them: no type that
-//! holds one prints it.
+//! holds one prints it, and of a panic only its place is told.
 
 mod access;
 
@@ -29,4 +29,9 @@ pub fn log_to_stderr(log: &Log) {
         LogFormat::Text => subscriber.event_format(Lines::default()).try_init(),
         LogFormat::Json => subscriber.json().try_init(),
     };
+    std::panic::set_hook(Box::new(|panic| {
+        // Where, and not what: the text of a panic may hold what a body held.
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(%place, "a fault of this program");
+    }));
 }

@@ -65,6 +65,17 @@ async fn redrive_dead(
         let message = "The query takes subscription, once.";
         return problem(StatusCode::BAD_REQUEST, "bad.request", message);
     };
+    if let Some(name) = &dead.subscription {
+        let filter = DeliveryFilter { subscription: Some(name.clone()), state: None };
+        match admin.ledger.deliveries(filter).await {
+            Ok(shown) if shown.knows(name) => {}
+            Ok(_) => {
+                let message = "There is no such subscription.";
+                return problem(StatusCode::NOT_FOUND, "not.found", message);
+            }
+            Err(_) => return unreadable(),
+        }
+    }
     match admin.ledger.redrive(Redrive::Dead(dead.subscription)).await {
         Ok(again) => Json(json!({ "redriven": again })).into_response(),
         Err(_) => unreadable(),

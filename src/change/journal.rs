@@ -344,7 +344,7 @@ pub enum Event {
     LeaseEnded {
         /// The source.
         source: String,
-        /// Why: `closed`, `person-resumed`, `conversation-ended` or `expired`.
+        /// Why: `closed`, `person-resumed`, `conversation-ended`, `conversation-unknown` or `expired`.
         why: &'static str,
     },
     /// It has held it for too long, and goes on.

@@ -13,7 +13,7 @@ use super::deletion_protection::DeletionProtection;
 use super::secure_pause::SecurePause;
 use super::terms::Terms;
 use super::webex_delete::WebexDelete;
-use super::{Answer, Call, Change, Exchange, Next};
+use super::{Allowed, Answer, Call, Change, Exchange, Next};
 use crate::dialect::Dialect;
 use crate::error::Failure;
 
@@ -145,5 +145,9 @@ impl Next for Chain {
             upstream: Rc::clone(&self.upstream),
         };
         Arc::clone(&self.rest.changes[at]).carry(Rc::clone(&self.exchange), call, Rc::new(next))
+    }
+
+    fn allows_again(&self, call: &Call) -> Allowed {
+        self.upstream.allows_again(call)
     }
 }

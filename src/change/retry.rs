@@ -2,15 +2,16 @@
 //!
 //! Only calls that can be repeated without harm come here. Pauses between tries grow and are
 //! jittered; a `Retry-After` (RFC 9110 §10.2.3, seconds) is honoured or, where it reaches past the
-//! deadline, ends the tries: the upstream's answer is then the answer.
+//! deadline, ends the tries: the upstream's answer is then the answer. So does an upstream that is
+//! asked again too often already ([`Next::allows_again`]).
 
 use std::future::Future;
 use std::time::Duration;
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, Method, header};
 use tokio::time::Instant;
 
-use super::{Answer, Call, Next};
+use super::{Allowed, Answer, Call, Next};
 use crate::error::{Code, Failure, Retry};
 
 /// Between the first and the second try; doubled from then on.
@@ -33,7 +34,7 @@ pub struct Tries {
 pub enum End {
     /// Another try does not change this result.
     Final,
-    /// The time for trying is used up.
+    /// The time for trying is used up, or the number of tries.
     Spent,
     /// It was called off between two tries.
     Cancelled,
@@ -48,6 +49,8 @@ pub struct Patience {
     pub broken: Broken,
     /// What is done where the gateway's own account has no token.
     pub unsigned: Unsigned,
+    /// Tries after the first.
+    pub most: u32,
 }
 
 /// What is done where the gateway's own account has no token: nothing was sent.
@@ -73,10 +76,35 @@ pub const IDEMPOTENT: Patience = Patience {
     again: |answer| matches!(answer.status.as_u16(), 429 | 502 | 503 | 504),
     broken: Broken::Repeat,
     unsigned: Unsigned::Repeat,
+    most: u32::MAX,
 };
 
 /// The same where the caller's own credentials are left as a way.
 pub const OTHER_WAY: Patience = Patience { unsigned: Unsigned::Leave, ..IDEMPOTENT };
+
+/// For a request that goes on as it came, by its method (RFC 9110 §9.2.2): those that are idempotent
+/// may be repeated. A second DELETE would deny the first, so it is repeated only where the first was
+/// not carried out.
+#[must_use]
+pub fn plain(method: &Method, most: u32) -> Option<Patience> {
+    fn limited(it: &Answer) -> bool {
+        it.status.as_u16() == 429 && retry_after(&it.headers).is_some()
+    }
+    match *method {
+        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT => Some(Patience {
+            again: |it| matches!(it.status.as_u16(), 502..=504) || limited(it),
+            most,
+            ..IDEMPOTENT
+        }),
+        Method::DELETE => Some(Patience {
+            again: |it| it.status.as_u16() == 503 || limited(it),
+            broken: Broken::Leave,
+            most,
+            ..IDEMPOTENT
+        }),
+        _ => None,
+    }
+}
 
 /// Calls until something final comes back, `until` passes, or `cancelled` resolves between two
 /// tries. A try that is under way is never cut off by `cancelled`.
@@ -87,28 +115,31 @@ pub async fn call(
     until: Instant,
     cancelled: impl Future<Output = ()>,
 ) -> Tries {
+    let first = next.call(call.clone()).await;
+    after(first, next, call, patience, until, cancelled).await
+}
+
+/// The same for a call whose first result is known.
+pub async fn after(
+    first: Result<Answer, Failure>,
+    next: &dyn Next,
+    call: &Call,
+    patience: Patience,
+    until: Instant,
+    cancelled: impl Future<Output = ()>,
+) -> Tries {
     let mut cancelled = std::pin::pin!(cancelled);
     let mut pause = FIRST_PAUSE;
-    let mut in_doubt = false;
+    let (mut last, mut left) = (first, patience.most);
+    let mut in_doubt = doubtful(&last);
     loop {
-        let last = next.call(call.clone()).await;
-        in_doubt |= doubtful(&last);
-        let asked = match &last {
-            Ok(answer) if (patience.again)(answer) => retry_after(&answer.headers),
-            Err(failure)
-                if failure.code == Code::OwnSignIn && patience.unsigned == Unsigned::Leave =>
-            {
-                return Tries { last, end: End::Final, in_doubt };
-            }
-            Err(failure) => match (failure.code.retry(), patience.broken) {
-                (Retry::Safe, _) | (Retry::Idempotent, Broken::Repeat) => None,
-                _ => return Tries { last, end: End::Final, in_doubt },
-            },
-            Ok(_) => return Tries { last, end: End::Final, in_doubt },
+        let Some(asked) = patience.helps(&last) else {
+            return Tries { last, end: End::Final, in_doubt };
         };
         // Whatever the upstream says, one request must not become a flood.
         let wait = asked.unwrap_or_default().max(jittered(pause));
-        if wait >= until.saturating_duration_since(Instant::now()) {
+        let in_time = wait < until.saturating_duration_since(Instant::now());
+        if left == 0 || !in_time || next.allows_again(call) == Allowed::No {
             return Tries { last, end: End::Spent, in_doubt };
         }
         tokio::select! {
@@ -116,7 +147,29 @@ pub async fn call(
             () = &mut cancelled => return Tries { last, end: End::Cancelled, in_doubt },
             () = tokio::time::sleep(wait) => {}
         }
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        last = next.call(call.clone()).await;
+        in_doubt |= doubtful(&last);
+        (left, pause) = (left - 1, (pause * 2).min(LONGEST_PAUSE));
+    }
+}
+
+impl Patience {
+    /// Whether another try may change this result, and how long the upstream asks to wait.
+    #[must_use]
+    pub fn helps(&self, result: &Result<Answer, Failure>) -> Option<Option<Duration>> {
+        match result {
+            Ok(answer) => (self.again)(answer).then(|| retry_after(&answer.headers)),
+            Err(failure) => {
+                let helps = match (failure.code, failure.code.retry()) {
+                    (Code::OwnSignIn, _) => self.unsigned == Unsigned::Repeat,
+                    // The one says when to come back, the other answered.
+                    (Code::BreakerOpen | Code::ResponseContract, _) | (_, Retry::Never) => false,
+                    (_, Retry::Safe) => true,
+                    (_, Retry::Idempotent) => self.broken == Broken::Repeat,
+                };
+                helps.then_some(None)
+            }
+        }
     }
 }
 

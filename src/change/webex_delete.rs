@@ -45,6 +45,7 @@ const WHILE_LOCKED: Patience = Patience {
     },
     broken: Broken::Leave,
     unsigned: Unsigned::Repeat,
+    most: u32::MAX,
 };
 
 static WEBEX_DELETE: Announcement = Announcement {

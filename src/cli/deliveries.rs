@@ -11,6 +11,7 @@ use http::{Method, Uri};
 use serde::Deserialize;
 
 use super::{Exit, Settings, asking, serve};
+use crate::config::Config;
 use crate::ledger::settings::Place;
 use crate::ledger::{
     self, Deliveries, DeliveryFilter, DeliveryState, OpenError, Redrive, StoreError,
@@ -71,21 +72,16 @@ struct Redriven {
 
 pub(super) fn list(arguments: &DeliveriesArguments) -> Result<(), Exit> {
     let runtime = serve::runtime()?;
-    let shown: Deliveries = if let Some(admin) = &arguments.admin {
-        let mut query = form(&[
-            ("subscription", arguments.subscription.as_deref()),
-            ("state", arguments.state.map(word)),
-        ]);
-        query.insert_str(0, "/hooks/deliveries");
-        runtime.block_on(asking::ask(admin, &Method::GET, &query))?
+    let filter =
+        DeliveryFilter { subscription: arguments.subscription.clone(), state: arguments.state };
+    let shown = if let Some(admin) = &arguments.admin {
+        runtime.block_on(shown_by(admin, &filter))?
     } else {
         let config = arguments.settings.load()?;
         in_process(&config.ledger.place)?;
-        let filter =
-            DeliveryFilter { subscription: arguments.subscription.clone(), state: arguments.state };
-        let shown = runtime.block_on(ledger::deliveries_of(&config.ledger, &filter));
-        shown.map_err(|error| Exit::Unusable(error.to_string()))?
+        runtime.block_on(shown_in(&config, &filter))?
     };
+    known(&filter, &shown)?;
     let mut out = std::io::stdout().lock();
     if arguments.json {
         serde_json::to_writer_pretty(&mut out, &shown).context("standard output")?;
@@ -94,6 +90,36 @@ pub(super) fn list(arguments: &DeliveriesArguments) -> Result<(), Exit> {
         table(&mut out, &shown).context("standard output")?;
     }
     Ok(())
+}
+
+/// The deliveries that a gateway shows.
+async fn shown_by(admin: &Uri, filter: &DeliveryFilter) -> Result<Deliveries, Exit> {
+    let query = form(&[
+        ("subscription", filter.subscription.as_deref()),
+        ("state", filter.state.map(word)),
+    ]);
+    asking::ask(admin, &Method::GET, &format!("/hooks/deliveries{query}")).await
+}
+
+/// The deliveries in the ledger of a configuration.
+async fn shown_in(config: &Config, filter: &DeliveryFilter) -> Result<Deliveries, Exit> {
+    let configured = config.subscriptions.iter().map(|it| &*it.name);
+    let shown = ledger::deliveries_of(&config.ledger, filter, configured).await;
+    shown.map_err(|error| Exit::Unusable(error.to_string()))
+}
+
+/// Refuses a subscription of which nobody knows.
+fn known(filter: &DeliveryFilter, shown: &Deliveries) -> Result<(), Exit> {
+    let Some(name) = filter.subscription.as_ref().filter(|name| !shown.knows(name)) else {
+        return Ok(());
+    };
+    let there: Vec<&str> = shown.subscriptions.iter().map(String::as_str).collect();
+    let there = if there.is_empty() {
+        "there is none".to_owned()
+    } else {
+        format!("there are: {}", there.join(", "))
+    };
+    Err(Exit::Wrong(format!("there is no subscription `{name}`; {there}")))
 }
 
 fn table(out: &mut impl Write, shown: &Deliveries) -> std::io::Result<()> {
@@ -136,29 +162,36 @@ pub(super) fn redrive(arguments: &RedriveArguments) -> Result<(), Exit> {
     } else {
         let config = arguments.settings.load()?;
         in_process(&config.ledger.place)?;
-        match runtime.block_on(ledger::redrive_in(&config.ledger, &what)) {
-            Ok(again) => again,
-            // The gateway that has the file can do it.
-            Err(OpenError::Store(StoreError::InUse(_))) => {
-                let admin = format!("http://{}", config.admin).parse().context("admin.listen")?;
-                runtime.block_on(through(&admin, &what)).map_err(|error| {
-                    Exit::Unusable(format!(
-                        "a gateway has the ledger for itself, and its admin side cannot be asked ({error}): name it with --admin URL"
-                    ))
-                })?
-            }
-            Err(error) => return Err(Exit::Unusable(error.to_string())),
-        }
+        runtime.block_on(redrive_in(&config, &what))?
     };
-    if let (Redrive::One(id), 0) = (&what, again) {
-        return Err(Exit::Wrong(format!("there is no delivery {id}")));
-    }
     let mut out = std::io::stdout().lock();
     writeln!(out, "{again} sent again").context("standard output")?;
     Ok(())
 }
 
+/// Sends again by way of the ledger, or of the gateway that has it for itself.
+async fn redrive_in(config: &Config, what: &Redrive) -> Result<u64, Exit> {
+    let filter = DeliveryFilter { subscription: subscription_of(what), state: None };
+    let shown = shown_in(config, &filter).await?;
+    known(&filter, &shown)?;
+    match ledger::redrive_in(&config.ledger, what).await {
+        Ok(0) if matches!(what, Redrive::One(_)) => Err(no_such(what, &shown)),
+        Ok(again) => Ok(again),
+        Err(OpenError::Store(StoreError::InUse(_))) => {
+            let admin = format!("http://{}", config.admin).parse().context("admin.listen")?;
+            through(&admin, what).await.map_err(|error| match error {
+                Exit::Unusable(error) => Exit::Unusable(format!(
+                    "a gateway has the ledger for itself, and its admin side cannot be asked ({error}): name it with --admin URL"
+                )),
+                wrong => wrong,
+            })
+        }
+        Err(error) => Err(Exit::Unusable(error.to_string())),
+    }
+}
+
 async fn through(admin: &Uri, what: &Redrive) -> Result<u64, Exit> {
+    let filter = DeliveryFilter { subscription: subscription_of(what), state: None };
     let path = match what {
         Redrive::One(id) => format!("/hooks/deliveries/{id}/redrive"),
         Redrive::Dead(subscription) => {
@@ -166,8 +199,32 @@ async fn through(admin: &Uri, what: &Redrive) -> Result<u64, Exit> {
             format!("/hooks/deliveries/redrive{query}")
         }
     };
-    let answer: Redriven = asking::ask(admin, &Method::POST, &path).await?;
-    Ok(answer.redriven)
+    if let Some(answer) = asking::find::<Redriven>(admin, &Method::POST, &path).await? {
+        return Ok(answer.redriven);
+    }
+    let shown = shown_by(admin, &filter).await?;
+    known(&filter, &shown)?;
+    Err(no_such(what, &shown))
+}
+
+fn subscription_of(what: &Redrive) -> Option<String> {
+    match what {
+        Redrive::One(_) => None,
+        Redrive::Dead(subscription) => subscription.clone(),
+    }
+}
+
+/// That there is no delivery of this number, and which there are.
+fn no_such(what: &Redrive, shown: &Deliveries) -> Exit {
+    let asked = match what {
+        Redrive::One(id) => format!("delivery {id}"),
+        Redrive::Dead(_) => "such delivery".to_owned(),
+    };
+    let there = match shown.deliveries.first() {
+        Some(newest) => format!("the newest is {}; recgate hook deliveries lists them", newest.id),
+        None => "there are none".to_owned(),
+    };
+    Exit::Wrong(format!("there is no {asked}: {there}"))
 }
 
 /// Where a ledger ends with its gateway, only that gateway can be asked.

@@ -113,12 +113,14 @@ async fn serve(config: Config, settings: Settings, dev_tls: Option<DevTls>) -> R
         Arc::clone(&metrics),
     )
     .map_err(|error| unusable(&settings, error.into()))?;
+    let readiness = Readiness::default();
     let sinks = Sinks {
         findings: findings.clone(),
         coverage: coverage.clone(),
         metrics: Arc::clone(&metrics),
         journal: Arc::new(ledger.clone()),
         shelf: Arc::new(ledger.clone()),
+        readiness: readiness.clone(),
     };
     let gateway = Gateway::bind(&config, mock_address, sinks)
         .map_err(|error| unusable(&settings, error.into()))?;
@@ -129,7 +131,6 @@ async fn serve(config: Config, settings: Settings, dev_tls: Option<DevTls>) -> R
     let (deliveries, others) = deliveries.subscribe().await.context("subscriptions")?;
     let deliveries = tokio::spawn(deliveries.run(stop.clone()));
     let mock = mock.map(|mock| tokio::spawn(mock.serve(stop.clone().cancelled_owned())));
-    let readiness = Readiness::default();
     let admin = Admin {
         registry: Arc::new(registry),
         findings,

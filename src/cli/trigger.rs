@@ -41,7 +41,12 @@ pub(super) fn test(arguments: &TestArguments) -> Result<(), Exit> {
     let body = std::fs::read(&arguments.file)
         .map_err(|error| Exit::Unusable(format!("{}: {error}", arguments.file.display())))?;
     let headers: HeaderMap = arguments.headers.iter().cloned().collect();
-    let message = Message { headers: &headers, query: arguments.query.as_deref(), body: &body };
+    let message = Message {
+        headers: &headers,
+        query: arguments.query.as_deref(),
+        body: &body,
+        certificate: None,
+    };
     let (rule, order) =
         trigger.rehearse(&message).map_err(|refusal| Exit::Wrong(refusal.to_string()))?;
     let Some(rule) = rule else {

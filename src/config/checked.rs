@@ -126,10 +126,36 @@ pub struct Upstream {
     pub strictness: Strictness,
     /// Operations that differ.
     pub overrides: Vec<raw::CheckOverride>,
+    /// What is tried again.
+    pub retry: Retry,
+    /// When it is left alone.
+    pub breaker: Breaker,
     /// The gateway's own OAuth client that acts for callers.
     pub service: Option<Account>,
     /// The one that finishes what was left open, towards protected or paused.
     pub recovery: Option<Account>,
+}
+
+/// What of an upstream's calls is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// Tries again of one request, where the gateway has nothing else to do with it.
+    pub most: u32,
+    /// Tries again for a hundred calls, 0 to 100.
+    pub percent: u32,
+    /// Tries again besides, in ten seconds.
+    pub floor: u32,
+}
+
+/// When an upstream is left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Breaker {
+    /// Failures in a row; 0: never.
+    pub failures: u32,
+    /// How long, the first time.
+    pub first_open: Duration,
+    /// How long at most.
+    pub longest_open: Duration,
 }
 
 /// Where an upstream is.

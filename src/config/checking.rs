@@ -4,6 +4,7 @@
 //! in one round. One file an upstream, a client, a trigger; the tables that stand alone are here.
 
 mod client;
+mod proof;
 mod trigger;
 mod upstream;
 
@@ -12,7 +13,7 @@ use std::time::Duration;
 use http::StatusCode;
 use jiff::civil::Date;
 
-use self::trigger::Clear;
+use self::proof::Listener;
 use super::checked::{Config, Gateway, Mock};
 use super::deprecation::{Deprecation, RawDeprecation};
 use super::error::ConfigError;
@@ -59,9 +60,7 @@ impl<'a> Checking<'a> {
         let deprecations = self.deprecations(&raw.deprecation);
         let schedule = self.schedule(&raw.hooks);
         let subscriptions = self.subscriptions(&raw.subscription);
-        let closed = raw.gateway.tls.is_some() || raw.gateway.listen.ip().is_loopback();
-        let clear = if closed { Clear::Closed } else { Clear::Reachable };
-        let triggers = self.triggers(&raw.trigger, &upstreams, clear);
+        let triggers = self.triggers(&raw.trigger, &upstreams, Listener::of(&raw.gateway));
         if !self.faults.is_empty() {
             return Err(self.faults);
         }

@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 pub use self::client::{CertificateMatch, Client, DeletionProtection, HeaderMatch, KnownBy, Terms};
 pub use self::mock::{Mock, Unpublished};
 pub use self::upstream::{
-    AmbiguousPaths, BuiltIn, CheckOverride, Checks, ContractChoice, ContractFiles, Cors, Mode,
-    OverlayFile, Upstream, Vendor,
+    AmbiguousPaths, Breaker, BuiltIn, CheckOverride, Checks, ContractChoice, ContractFiles, Cors,
+    Mode, OverlayFile, Retry, Upstream, Vendor,
 };
 
 /// The whole file.
@@ -222,7 +222,7 @@ impl Default for Limits {
             connect_ms: 5_000,
             pause_watch_ms: 60_000,
             idle_ms: 60_000,
-            pool_connections: 256,
+            pool_connections: 1_280,
             streams: 128,
             trigger_body_bytes: 256 << 10,
             trigger_events: 10_000,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::raw::CertificateMatch;
 use super::value::word_or_table;
 use crate::hook::trigger::{Mode, OnExpiry};
 
@@ -54,6 +55,8 @@ pub struct RawVerify {
     pub secrets_file: Vec<PathBuf>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<CertificateMatch>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

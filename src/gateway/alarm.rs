@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use futures_util::future::LocalBoxFuture;
+use jiff::Timestamp;
 
-use super::hooks::Unrecorded;
+use super::hooks::{Noted, Unrecorded};
 use super::metrics::Metrics;
 use crate::change::Journal;
 use crate::change::inventory::Usage;
@@ -36,8 +37,11 @@ impl Journal for Alarming {
         Box::pin(async move {
             begun.await.inspect_err(|_| {
                 metrics.alarm("ledger-unwritten");
-                if let Some(conversation) = pauses {
-                    unrecorded.paused(&upstream, &conversation);
+                if let Some(conversation) = pauses
+                    && unrecorded.paused(&upstream, &conversation, Timestamp::now())
+                        == Noted::WithAll
+                {
+                    tracing::error!("too many pauses without a record: no lease resumes anything");
                 }
             })
         })

@@ -15,6 +15,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
 use crate::config::checked::Says;
+use crate::hook::trigger::verify::Certified;
 
 /// The attribute types that are written by a name: those of RFC 4514 §3 and the registered ones
 /// that certificates hold often. Any other is written by its number, and its value in hex.
@@ -61,9 +62,10 @@ impl Certificate {
         }
         Some(said)
     }
+}
 
-    /// Whether it says this.
-    pub(crate) fn says(&self, what: &Says) -> bool {
+impl Certified for Certificate {
+    fn says(&self, what: &Says) -> bool {
         match what {
             Says::Subject(wanted) => !self.subject.is_empty() && self.subject == *wanted,
             Says::Dns(wanted) => self.dns.contains(wanted),
@@ -121,6 +123,7 @@ mod tests {
 
     use super::Certificate;
     use crate::config::checked::Says;
+    use crate::hook::trigger::verify::Certified;
 
     fn certificate(name: &[(DnType, &str)], also: Vec<SanType>) -> Certificate {
         let mut params = CertificateParams::default();

@@ -11,6 +11,7 @@ use http::Method;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::breaker::Urgency;
 use super::chosen::Promised;
 use super::forward::Forward;
 use super::passage::Passage;
@@ -56,7 +57,8 @@ impl Errand {
         let visit =
             Rc::new(Visit::new(Rc::clone(worker), id, promised, passage, &route, Method::GET));
         let deadline = Instant::now() + longest;
-        let next = Rc::new(Forward { visit, deadline, author: Blame::Change });
+        let next =
+            Rc::new(Forward { visit, deadline, author: Blame::Change, urgency: Urgency::Usual });
         Self { exchange, next, worker: Rc::clone(worker), upstream: Arc::clone(upstream) }
     }
 

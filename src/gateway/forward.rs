@@ -1,7 +1,7 @@
 //! The last step of the way: one call to the upstream, checked on hop 2 and hop 3.
 //!
 //! Every call an exchange makes passes here, those that a change makes too: same pool, same
-//! deadlines, same checks. Bodies that a contract speaks of are collected up to a limit; the rest
+//! deadlines, same checks, same breaker. Bodies that a contract speaks of are collected up to a limit; the rest
 //! stream.
 
 use std::rc::Rc;
@@ -12,13 +12,15 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, h
 use tokio::time::Instant;
 
 use super::body::{Body, Collected, while_moving};
+use super::breaker::Urgency;
 use super::headers;
 use super::judge::{Placed, view};
 use super::passage::InName;
+use super::reach::Sending;
 use super::route::Leg;
 use super::visit::Visit;
 use super::watch::Gate;
-use crate::change::{Answer, Call, Next, Payload, Principal};
+use crate::change::{Allowed, Answer, Call, Next, Payload, Principal, retry};
 use crate::contract::{BodyView, Operation, ResponseView, Unread};
 use crate::error::{Blame, Code, Failure};
 
@@ -29,6 +31,8 @@ pub(crate) struct Forward {
     pub(crate) deadline: Instant,
     /// Who makes the calls: the client, or a change in its name.
     pub(crate) author: Blame,
+    /// Whether what the client asked for is urgent; a single call can be more so.
+    pub(crate) urgency: Urgency,
 }
 
 /// A request that streams: everything but its body.
@@ -50,11 +54,39 @@ impl Next for Forward {
             }
         })
     }
+
+    fn allows_again(&self, call: &Call) -> Allowed {
+        let reach = self.visit.upstream().reach(self.visit.leg);
+        reach.allows_again(self.urgency(call), &self.visit.worker.site.lasting.metrics)
+    }
 }
 
 // === impl Forward ===
 
 impl Forward {
+    /// Sends a request of the client's that no change carries, and again where that does no harm.
+    pub(crate) async fn plain(&self, call: Call) -> Result<Answer, Failure> {
+        let most = self.visit.upstream().config.retry.most;
+        let patience = retry::plain(&call.method, most)
+            // What a change watches it tries again itself, or has a reason not to.
+            .filter(|_| most > 0 && !self.visit.judge.may_change());
+        let Some(patience) = patience else { return self.whole(call).await };
+        let first = self.whole(call.clone()).await;
+        if patience.helps(&first).is_none() {
+            return first;
+        }
+        let never = std::future::pending();
+        retry::after(first, self, &call, patience, self.deadline, never).await.last
+    }
+
+    /// How urgent a call is.
+    fn urgency(&self, call: &Call) -> Urgency {
+        let urgent = self.urgency == Urgency::Urgent
+            || call.principal == Principal::Recovery
+            || self.visit.upstream().changes.is_urgent(call);
+        if urgent { Urgency::Urgent } else { Urgency::Usual }
+    }
+
     /// Sends a request that was read whole. One that goes on as it came, to an upstream that keeps
     /// the client's contract, was judged on hop 1 already.
     pub(crate) async fn whole(&self, call: Call) -> Result<Answer, Failure> {
@@ -67,6 +99,7 @@ impl Forward {
             Principal::Caller => InName::Client,
             Principal::Service | Principal::Recovery => InName::Gateway,
         };
+        let sending = Sending::begin(visit, || self.urgency(&call))?;
         let method = call.method.clone();
         let head = Head {
             method: call.method,
@@ -74,13 +107,15 @@ impl Forward {
             headers: call.headers,
             extensions: call.extensions,
         };
-        // Not named: what is named is kept beside what is awaited.
-        tokio::time::timeout_at(until, async {
+        // The work is not named: what is named is kept beside what is awaited.
+        let result = tokio::time::timeout_at(until, async {
             let response = self.send(head, Body::whole(call.body), name).await?;
             self.receive(&method, response, found).await
         })
         .await
-        .unwrap_or_else(|_| Err(self.late()))
+        .unwrap_or_else(|_| Err(self.late()));
+        sending.ended(&result);
+        result
     }
 
     /// Sends a call of one of the gateway's own accounts, to the API and nowhere else. A token that
@@ -122,6 +157,7 @@ impl Forward {
         let visit = &self.visit;
         let found = visit.judge.upstream_operation(&head.method, &visit.judge.path);
         visit.judge.streamed_request();
+        let sending = Sending::begin(visit, || self.urgency)?;
         let progress = body.progress();
         let method = head.method.clone();
         let work = async {
@@ -133,13 +169,15 @@ impl Forward {
             // Whatever the upstream made of half a request, its cause was the client's.
             return Err(Failure::new(Code::RequestBody, "the client's body broke off"));
         }
-        done.unwrap_or_else(|| {
+        let result = done.unwrap_or_else(|| {
             if progress.has_ended() {
                 Err(self.late())
             } else {
                 Err(Failure::new(Code::RequestTimeout, "the client's body stood still"))
             }
-        })
+        });
+        sending.ended(&result);
+        result
     }
 
     fn late(&self) -> Failure {

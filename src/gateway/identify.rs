@@ -16,6 +16,7 @@ use super::sign_in::Learnt;
 use crate::change::terms::Terms;
 use crate::config::Config;
 use crate::config::checked::{KnownBy, version};
+use crate::hook::trigger::verify::Certified as _;
 
 /// The clients of a configuration.
 #[derive(Clone, Debug)]

@@ -34,6 +34,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::certificate::Certificate;
 use super::connection::PLACES;
+use super::linger::Lingering;
 use super::passage::{Arrival, Scheme};
 use super::pipeline;
 use super::stream::{Rewound, Stream};
@@ -302,7 +303,7 @@ async fn http2(
 ) {
     let limits = current.worker().site.config.limits.clone();
     let vitals = vitals(&limits);
-    let stream = Noted::new(stream, Arc::clone(&vitals));
+    let stream = Lingering::new(Noted::new(stream, Arc::clone(&vitals)));
     let seen = Arc::clone(&vitals);
     let service = service_fn(move |request| {
         let (worker, arrival) = (current.worker(), arrival.clone());

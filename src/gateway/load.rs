@@ -1,21 +1,29 @@
 //! How many requests are under way, and who waits when there are too many.
 //!
 //! A request takes a place before anything of it is kept. Where none is free it waits, at most
-//! `limits.wait_ms` and behind at most [`WAITING_PER_PLACE`] others a place; then it gets 503 with
-//! `Retry-After`. What may set a recording state has places of its own besides
-//! (`limits.pause_requests`): a pause is the last thing that is shed, because a pause that is lost
-//! is card data on tape.
+//! `limits.wait_ms`; then it gets 503 with `Retry-After`. Many may wait: a client that is told at
+//! once is back at once, and a gateway that spends its time on refusals has none for what it could
+//! carry. More than [`Load::most_waiting`] are told at once all the same, for the memory's sake.
+//!
+//! What may set a recording state has places of its own besides (`limits.pause_requests`), and waits
+//! for half of its client's deadline: a pause is the last thing that is shed, because a pause that is
+//! lost is card data on tape.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::future::Either;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use crate::error::{Code, Failure};
 
 /// How many may wait, for each place that there is.
-const WAITING_PER_PLACE: usize = 1;
+const WAITING_PER_PLACE: usize = 4;
+
+/// How many may wait in any case: about as many as connections may be open from one address.
+const WAITING_AT_LEAST: usize = 4_096;
 
 /// What a client is told to wait before it tries again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -27,13 +35,22 @@ pub(crate) struct Load {
     wait: Duration,
     most_waiting: usize,
     waiting: AtomicUsize,
+    told: Told,
+}
+
+/// Says in the log that requests are refused: once a second, with their number. A line for each
+/// would take longer than refusing it.
+struct Told {
+    started: Instant,
+    second: AtomicU64,
+    count: AtomicU64,
 }
 
 /// What a request may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Weight {
-    /// One that sets a recording state, as far as its path and method tell.
-    Pause,
+    /// One that sets a recording state, as far as its path and method tell; it waits so long.
+    Pause(Duration),
     /// Any other.
     Other,
 }
@@ -54,8 +71,13 @@ impl Load {
             places: Arc::new(Semaphore::new(places)),
             reserve: Arc::new(Semaphore::new(reserve)),
             wait,
-            most_waiting: places.saturating_mul(WAITING_PER_PLACE),
+            most_waiting: places.saturating_mul(WAITING_PER_PLACE).max(WAITING_AT_LEAST),
             waiting: AtomicUsize::new(0),
+            told: Told {
+                started: Instant::now(),
+                second: AtomicU64::new(0),
+                count: AtomicU64::new(0),
+            },
         }
     }
 
@@ -64,35 +86,56 @@ impl Load {
         if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
             return Ok(Place(place));
         }
-        if weight == Weight::Pause
+        if matches!(weight, Weight::Pause(_))
             && let Ok(place) = Arc::clone(&self.reserve).try_acquire_owned()
         {
             return Ok(Place(place));
         }
         let waiting = Waiting::behind(&self.waiting, self.most_waiting);
         if waiting.is_none() && weight == Weight::Other {
-            return Err(overloaded("too many requests wait already"));
+            return Err(self.refusal("too many requests wait already"));
         }
-        let place = async {
-            match weight {
-                Weight::Other => Arc::clone(&self.places).acquire_owned().await,
-                Weight::Pause => tokio::select! {
-                    place = Arc::clone(&self.places).acquire_owned() => place,
-                    place = Arc::clone(&self.reserve).acquire_owned() => place,
-                },
+        let places = Arc::clone(&self.places).acquire_owned();
+        let (place, wait) = match weight {
+            Weight::Other => (Either::Left(places), self.wait),
+            Weight::Pause(wait) => {
+                let reserve = Arc::clone(&self.reserve).acquire_owned();
+                let either = async {
+                    tokio::select! {
+                        place = places => place,
+                        place = reserve => place,
+                    }
+                };
+                (Either::Right(either), wait.max(self.wait))
             }
         };
-        match tokio::time::timeout(self.wait, place).await {
+        match tokio::time::timeout(wait, place).await {
             Ok(Ok(place)) => Ok(Place(place)),
-            Ok(Err(_)) | Err(_) => Err(overloaded("no place became free in limits.wait_ms")),
+            Ok(Err(_)) | Err(_) => Err(self.refusal("no place became free in time")),
         }
+    }
+
+    /// What a client is told that has to come back; it is counted.
+    pub(crate) fn refusal(&self, why: &'static str) -> Failure {
+        self.told.one_more();
+        let mut failure = Failure::new(Code::Overloaded, why);
+        failure.retry_after = Some(RETRY_AFTER);
+        failure
     }
 }
 
-fn overloaded(why: &'static str) -> Failure {
-    let mut failure = Failure::new(Code::Overloaded, why);
-    failure.retry_after = Some(RETRY_AFTER);
-    failure
+// === impl Told ===
+
+impl Told {
+    fn one_more(&self) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        // Counted from 1, so that the first second is another than none.
+        let now = self.started.elapsed().as_secs() + 1;
+        if self.second.swap(now, Ordering::Relaxed) != now {
+            let refused = self.count.swap(0, Ordering::Relaxed);
+            tracing::warn!(refused, "too many requests are under way: some are refused");
+        }
+    }
 }
 
 // === impl Waiting ===
@@ -122,6 +165,8 @@ mod tests {
     use super::{Load, Weight};
     use crate::error::Code;
 
+    const PAUSE: Weight = Weight::Pause(Duration::from_secs(7));
+
     fn load() -> Load {
         Load::new(2, 1, Duration::from_secs(1))
     }
@@ -145,13 +190,17 @@ mod tests {
         let load = load();
         let _places =
             (load.take(Weight::Other).await.unwrap(), load.take(Weight::Other).await.unwrap());
-        let _pause = load.take(Weight::Pause).await.unwrap();
-        assert_eq!(load.take(Weight::Pause).await.unwrap_err().code, Code::Overloaded);
+        let pause = load.take(PAUSE).await.unwrap();
+        let before = tokio::time::Instant::now();
+        assert_eq!(load.take(PAUSE).await.unwrap_err().code, Code::Overloaded);
+        assert_eq!(before.elapsed(), Duration::from_secs(7), "it waits for longer than others");
+        let (second, ()) = tokio::join!(load.take(PAUSE), async { drop(pause) });
+        second.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
-    async fn no_more_wait_than_there_are_places() {
-        let load = load();
+    async fn no_more_wait_than_may() {
+        let load = Load { most_waiting: 2, ..load() };
         let _places =
             (load.take(Weight::Other).await.unwrap(), load.take(Weight::Other).await.unwrap());
         let before = tokio::time::Instant::now();

@@ -32,6 +32,8 @@ pub struct Metrics {
     events: Family<EventLabels, Counter>,
     turned_away: Family<LimitLabels, Counter>,
     reloads: Family<ReloadLabels, Counter>,
+    retries: Family<RetryLabels, Counter>,
+    breakers: Family<UpstreamLabels, Gauge>,
     /// Client connections that are open.
     pub(crate) connections: Gauge,
     /// Exchanges that were admitted and not answered.
@@ -77,6 +79,12 @@ struct LimitLabels {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ReloadLabels {
     of: &'static str,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RetryLabels {
+    upstream: String,
     result: &'static str,
 }
 
@@ -173,6 +181,12 @@ impl Metrics {
             metrics.turned_away.clone(),
         );
         registry.register("reloads", "Files read again", metrics.reloads.clone());
+        registry.register("retries", "Tries again of calls", metrics.retries.clone());
+        registry.register(
+            "breaker_open",
+            "1 while an upstream gets pauses alone",
+            metrics.breakers.clone(),
+        );
         registry.register("connections", "Open client connections", metrics.connections.clone());
         registry.register("in_flight", "Unfinished exchanges", metrics.in_flight.clone());
         registry.register("follow_ups", "Work after an answer", metrics.follow_ups.clone());
@@ -249,6 +263,23 @@ impl Metrics {
             Reloaded::Refused => "refused",
         };
         self.reloads.get_or_create(&ReloadLabels { of, result }).inc();
+    }
+
+    /// A call is tried again (`made`, `made-urgent`), or would have been too many (`refused`).
+    pub(crate) fn retried(&self, upstream: &str, result: &'static str) {
+        let labels = RetryLabels { upstream: upstream.to_owned(), result };
+        self.retries.get_or_create(&labels).inc();
+    }
+
+    /// Whether a server's breaker is open.
+    pub(crate) fn breaker(&self, upstream: &str, open: bool) {
+        let labels = UpstreamLabels { upstream: upstream.to_owned() };
+        self.breakers.get_or_create(&labels).set(i64::from(open));
+    }
+
+    /// The breakers of before are no more.
+    pub(crate) fn forget_breakers(&self) {
+        self.breakers.clear();
     }
 
     pub(crate) fn unknown_operation(&self, upstream: &str) {

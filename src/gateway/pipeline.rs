@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::body::{Body, Collected, Watched};
+use super::breaker::Urgency;
 use super::forward::{Forward, Head};
 use super::identify::Caller;
 use super::passage::{Arrival, Passage};
@@ -70,12 +71,16 @@ async fn walk(
 ) -> Response<Body> {
     let started = Instant::now();
 
+    // What is refused whoever it is for.
+    let entered = enter(&request);
     // Events for triggers are recgate's own to answer, and go no further.
     if hooks::are_meant(raw_target(&request)) {
-        return Box::pin(hooks::receive(worker, id, request)).await;
+        let certificate = arrival.certificate;
+        let received = hooks::receive(worker, id, request, certificate, entered.map(drop));
+        return Box::pin(received).await;
     }
     // Which upstream, and so which API and which dialect.
-    let route = match route(&worker, &request) {
+    let route = match entered.and_then(|host| route(&worker, &host, &request)) {
         Ok(route) => route,
         Err(failure) => {
             worker.site.lasting.metrics.failed(failure.code);
@@ -135,11 +140,12 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
     };
     let (parts, body) = request.into_parts();
     let head = head(parts, route.target);
-    let forward = |author| Forward {
+    let forward = |author, urgency| Forward {
         visit: Rc::clone(&visit),
         // The deadline runs from the end of the request: from here, or from where it is admitted.
         deadline: Instant::now() + visit.terms.deadline,
         author,
+        urgency,
     };
 
     // A body that nobody speaks of streams; everything else of the request is judged.
@@ -149,7 +155,7 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
             return visit.refuse(&failure);
         }
         let body = Body::Client(Watched::new(body));
-        let forward = forward(Blame::Client);
+        let forward = forward(Blame::Client, Urgency::Usual);
         return visit.answer(Box::pin(forward.streaming(head, body)).await);
     }
 
@@ -169,7 +175,7 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
             if let Err(failure) = visit.admit(&head.headers, &head.target, unread) {
                 return visit.refuse(&failure);
             }
-            let forward = forward(Blame::Client);
+            let forward = forward(Blame::Client, Urgency::Usual);
             return visit.answer(Box::pin(forward.streaming(head, body)).await);
         }
         Ok(Err(error)) => {
@@ -199,7 +205,8 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
     // Admitted: adapt, call (hops 2 and 3), and answer (hop 4).
     let admitted = {
         let visit = Rc::clone(&visit);
-        let (client, change) = (forward(Blame::Client), forward(Blame::Change));
+        let urgency = visit.urgency(&call);
+        let (client, change) = (forward(Blame::Client, urgency), forward(Blame::Change, urgency));
         Box::pin(async move {
             let exchange = Rc::new(Exchange::new(
                 visit.id,
@@ -218,7 +225,7 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
                     changes.passes(&call, &exchange);
                 }
                 let signing_in = visit.signing_in(&call);
-                let result = client.whole(call).await;
+                let result = client.plain(call).await;
                 visit.learn(signing_in, &result);
                 visit.ending(visit.answer(result), &exchange)
             }
@@ -242,7 +249,8 @@ pub(crate) fn refused(worker: &Worker, refusal: &Refusal) -> Response<Body> {
     respond::failure(&refusal.failure, dialect_of(worker, target), id)
 }
 
-fn route(worker: &Worker, request: &Request<Incoming>) -> Result<Route, Failure> {
+/// What every request has to keep to. Gives the host that it names.
+fn enter(request: &Request<Incoming>) -> Result<String, Failure> {
     // What they ask of a server, a gateway before one cannot say (RFC 9110 §9.3.6, §9.3.8).
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
         return Err(Failure::new(Code::RequestMethod, "CONNECT and TRACE are not carried"));
@@ -256,11 +264,15 @@ fn route(worker: &Worker, request: &Request<Incoming>) -> Result<Route, Failure>
     if expects.into_iter().any(|it| !it.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
         return Err(Failure::new(Code::RequestExpectation, "an expectation nobody here can meet"));
     }
+    Ok(host)
+}
+
+fn route(worker: &Worker, host: &str, request: &Request<Incoming>) -> Result<Route, Failure> {
     let target = raw_target(request);
     let route = worker
         .site
         .routes
-        .find(&host, target)
+        .find(host, target)
         .ok_or_else(|| Failure::new(Code::NoRoute, "no upstream serves this path"))?;
     if route.upstream.config.ambiguous_paths == AmbiguousPaths::Refuse {
         target::check(path_of(target))?;

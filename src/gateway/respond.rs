@@ -15,7 +15,10 @@ const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 /// A failure as the client's API would say it.
 pub(crate) fn failure(failure: &Failure, dialect: Dialect, exchange: Uuid) -> Response<Body> {
     let code = failure.code.as_str();
-    if failure.code.blame() == Blame::Client {
+    if matches!(failure.code, Code::Overloaded | Code::BreakerOpen) {
+        // Whoever refuses them says so, once for many.
+        tracing::debug!(%exchange, code, inside = %failure.inside, "turned away");
+    } else if failure.code.blame() == Blame::Client {
         tracing::info!(%exchange, code, inside = %failure.inside, "refused");
     } else {
         tracing::warn!(%exchange, code, inside = %failure.inside, "failed");
@@ -39,7 +42,7 @@ pub(crate) fn failure(failure: &Failure, dialect: Dialect, exchange: Uuid) -> Re
 fn proxy_status(code: Code) -> String {
     let kind = match code {
         Code::NoRoute => "destination_not_found",
-        Code::UpstreamUnreachable => "destination_unavailable",
+        Code::UpstreamUnreachable | Code::BreakerOpen => "destination_unavailable",
         Code::UpstreamBroke => "connection_terminated",
         Code::UpstreamTimeout => "http_response_timeout",
         Code::ResponseContract | Code::AnswerContract | Code::OutcomeUnknown => {

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | the queues of conversations, remembered refusals | always, for an upstream of the same name and vendor, at another address, too: a pause must meet the resume that is under way, whichever site admitted either. Their `pause_watch_ms` cannot change without a restart for this reason |
 //! | contracts and their coverage | where everything that was read says the same; else both begin anew |
+//! | failures of a server, its breaker, tries again | where the server's name and their bounds are the same |
 //! | the tokens of the gateway's own accounts | where servers, id and secret are the same |
 //! | whose tokens were issued to whom | where the servers are the same |
 //! | connections to an upstream | where servers, certificates and bounds are the same; others close as they become idle |
@@ -28,9 +29,10 @@ use super::hooks::Hooks;
 use super::identify::Clients;
 use super::load::Load;
 use super::metrics::Metrics;
-use super::route::Routes;
+use super::route::{Leg, Routes};
 use super::tls::{self, Listening};
 use super::upstream::Upstream;
+use crate::admin::Readiness;
 use crate::change::Journal;
 use crate::config::Config;
 use crate::hook::trigger::Trigger;
@@ -64,6 +66,7 @@ pub(crate) struct Lasting {
     pub(crate) door: Arc<Door>,
     /// Where the mock listens, where one runs.
     pub(crate) mock: Option<SocketAddr>,
+    pub(crate) readiness: Readiness,
 }
 
 // === impl Site ===
@@ -142,6 +145,13 @@ impl Site {
         self.lasting.door.bound(most(&self.config), self.config.gateway.trusted_peers.clone());
         let tables = self.upstreams.iter().flat_map(|it| it.coverage.iter().map(Arc::clone));
         self.lasting.coverage.replace(tables.collect());
+        self.lasting.metrics.forget_breakers();
+        self.lasting.readiness.forget_breakers();
+        for upstream in &self.upstreams {
+            for leg in [Leg::Api, Leg::Login] {
+                upstream.reach(leg).show(&self.lasting);
+            }
+        }
         let Some(learnt) = self.clients.learnt() else { return };
         for old in before.iter().flat_map(|before| &before.upstreams) {
             let name = &old.config.name;

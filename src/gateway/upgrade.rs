@@ -3,6 +3,7 @@
 //! The upgrade is forwarded over a connection of its own. Whatever the upstream answers goes back;
 //! only a 101 joins the two connections, byte for byte, until one side closes.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
@@ -10,15 +11,28 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 
 use super::body::{Body, Collected, Watched};
+use super::breaker::Urgency;
 use super::connection::builder;
 use super::headers;
 use super::passage::InName;
+use super::reach::Sending;
 use super::route::Route;
 use super::visit::Visit;
 use crate::error::{Code, Failure};
 
 /// Forwards a request for an upgrade. The upstream may take the client's deadline to answer it.
 pub(crate) async fn tunnel(
+    visit: &Rc<Visit>,
+    route: &Route,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Failure> {
+    let sending = Sending::begin(visit, || Urgency::Usual)?;
+    let result = join(visit, route, request).await;
+    sending.answered(result.as_ref().map(|_| ()).map_err(|failure| failure.code));
+    result
+}
+
+async fn join(
     visit: &Visit,
     route: &Route,
     mut request: Request<Incoming>,

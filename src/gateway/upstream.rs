@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::account::Account;
 use super::pool::Server;
+use super::reach::Reach;
 use super::route::Leg;
 use super::tls::{self, TlsError};
 use crate::change::secure_pause::SecurePause;
@@ -28,6 +29,8 @@ pub(crate) struct Upstream {
     pub(crate) changes: Registry,
     api: Server,
     login: Server,
+    reach_api: Arc<Reach>,
+    reach_login: Arc<Reach>,
     service: Option<Arc<Account>>,
     recovery: Option<Arc<Account>>,
 }
@@ -152,6 +155,25 @@ impl Upstream {
         let tls = calling(&config, previous)?;
         let server = |address: &Address| server(&config, address, mock, tls.as_ref());
         let (api, login) = (server(&config.address)?, server(&config.login)?);
+        let address = |leg| match leg {
+            Leg::Api => &api,
+            Leg::Login => &login,
+        };
+        let reach = |leg: Leg, name: String| {
+            let held = previous.filter(|it| it.server(leg).authority == address(leg).authority);
+            let held =
+                held.map(|it| it.reach(leg)).filter(|it| it.is_by(config.retry, config.breaker));
+            held.map_or_else(
+                || Arc::new(Reach::new(name, config.retry, config.breaker)),
+                Arc::clone,
+            )
+        };
+        let reach_api = reach(Leg::Api, config.name.to_string());
+        let reach_login = if config.login == config.address {
+            Arc::clone(&reach_api)
+        } else {
+            reach(Leg::Login, format!("{}/login", config.name))
+        };
         let changes = previous
             .filter(|it| it.config.dialect == config.dialect)
             .map_or_else(|| Registry::of(config.dialect, pause_watch), |it| it.changes.clone());
@@ -176,7 +198,18 @@ impl Upstream {
         let service = config.service.as_ref().map(|it| account(it, held(Principal::Service)));
         let recovery = config.recovery.as_ref().map(|it| account(it, held(Principal::Recovery)));
         let (service, recovery) = (service.transpose()?, recovery.transpose()?);
-        Ok(Self { config, timeline, coverage, changes, api, login, service, recovery })
+        Ok(Self {
+            config,
+            timeline,
+            coverage,
+            changes,
+            api,
+            login,
+            reach_api,
+            reach_login,
+            service,
+            recovery,
+        })
     }
 
     /// The same with its certificates read again; `None` where they say what they said.
@@ -197,6 +230,8 @@ impl Upstream {
             changes: self.changes.clone(),
             api,
             login,
+            reach_api: Arc::clone(&self.reach_api),
+            reach_login: Arc::clone(&self.reach_login),
             service: self.service.clone(),
             recovery: self.recovery.clone(),
         }))
@@ -216,6 +251,14 @@ impl Upstream {
         match leg {
             Leg::Api => &self.api,
             Leg::Login => &self.login,
+        }
+    }
+
+    /// How the server of a leg does.
+    pub(crate) const fn reach(&self, leg: Leg) -> &Arc<Reach> {
+        match leg {
+            Leg::Api => &self.reach_api,
+            Leg::Login => &self.reach_login,
         }
     }
 }

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use uuid::Uuid;
 
 use super::body::Body;
+use super::breaker::Urgency;
 use super::chosen::{AS_OF, Chosen, Promised};
 use super::judge::{Dates, Judge, view};
 use super::load::Weight;
@@ -76,7 +77,11 @@ impl Visit {
 
     /// What this request may be when places are short.
     pub(crate) fn weight(&self) -> Weight {
-        if self.judge.may_be_urgent() { Weight::Pause } else { Weight::Other }
+        if self.judge.may_be_urgent() {
+            Weight::Pause(self.terms.deadline / 2)
+        } else {
+            Weight::Other
+        }
     }
 
     /// Whether the request's body is read: a contract or a change speaks of it, or it may be a
@@ -122,9 +127,15 @@ impl Visit {
     /// Hop 1, for a request that was read whole. A pause whose meaning is clear is never refused.
     pub(crate) fn admit_call(&self, call: &Call) -> Result<(), Failure> {
         match self.admit(&call.headers, &call.target, view(&call.body)) {
-            Err(_) if self.judge.may_change() && self.upstream().changes.is_urgent(call) => Ok(()),
+            Err(_) if self.urgency(call) == Urgency::Urgent => Ok(()),
             verdict => verdict,
         }
+    }
+
+    /// How urgent a request is that was read whole.
+    pub(crate) fn urgency(&self, call: &Call) -> Urgency {
+        let urgent = self.judge.may_change() && self.upstream().changes.is_urgent(call);
+        if urgent { Urgency::Urgent } else { Urgency::Usual }
     }
 
     /// Hop 1: may this request go upstream? An operation the contract does not know may, and is

@@ -24,13 +24,12 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, BytesMut};
 use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Duration, Sleep};
 use uuid::Uuid;
 
 use self::follow::{Follow, Went};
 use self::head::{Asked, Refused};
+use super::linger::Linger;
 use crate::error::{Code, Failure};
-use crate::limits::{LINGER_BYTES, LINGER_MS};
 
 /// Bytes that are asked of the stream at once while a head is incomplete.
 const READ_BYTES: usize = 4 * 1024;
@@ -82,13 +81,6 @@ pub(crate) struct Refusal {
     pub(crate) failure: Failure,
     /// Its raw target.
     pub(crate) target: Option<String>,
-}
-
-/// Reading on after the last answer: a connection that is closed over unread bytes is reset, and
-/// the reset may overtake the answer (RFC 9112 §9.6).
-struct Linger {
-    until: Pin<Box<Sleep>>,
-    left: usize,
 }
 
 // === impl Wire ===
@@ -305,19 +297,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
             if matches!(wire.at, At::Head) && wire.held.is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            let until = Box::pin(tokio::time::sleep(Duration::from_millis(LINGER_MS)));
-            wire.linger = Some(Linger { until, left: LINGER_BYTES });
+            wire.linger = Some(Linger::begin());
         }
-        let Some(linger) = &mut wire.linger else { return Poll::Ready(Ok(())) };
-        let mut scrap = [std::mem::MaybeUninit::uninit(); READ_BYTES];
-        while linger.left > 0 && linger.until.as_mut().poll(cx).is_pending() {
-            let mut scrap = ReadBuf::uninit(&mut scrap);
-            match ready!(Pin::new(&mut wire.stream).poll_read(cx, &mut scrap)) {
-                Ok(()) if !scrap.filled().is_empty() => {
-                    linger.left = linger.left.saturating_sub(scrap.filled().len());
-                }
-                Ok(()) | Err(_) => break,
-            }
+        if let Some(linger) = &mut wire.linger {
+            ready!(linger.poll(&mut wire.stream, cx));
         }
         Poll::Ready(Ok(()))
     }

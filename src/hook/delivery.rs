@@ -121,12 +121,27 @@ pub enum Why {
     Forbidden(guard::Forbidden),
     /// No connection.
     Unreachable,
-    /// TLS did not come about, or the certificate is not the target's.
-    Tls,
+    /// TLS did not come about.
+    Tls(Distrust),
     /// The answer broke off or was none.
     Broken,
     /// No answer in time.
     TimedOut,
+}
+
+/// What was wrong with TLS, as far as an operator has to tell one from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Distrust {
+    /// No authority that is trusted vouches for the certificate.
+    Issuer,
+    /// The certificate is for other names.
+    Name,
+    /// The certificate is not valid yet, or no more.
+    Time,
+    /// The certificate is bad in another way.
+    Certificate,
+    /// The handshake broke off.
+    Handshake,
 }
 
 /// A claim and what became of it.
@@ -180,7 +195,7 @@ impl fmt::Display for Why {
             Self::Unresolved => f.write_str("name without address"),
             Self::Forbidden(why) => write!(f, "address refused: {why}"),
             Self::Unreachable => f.write_str("no connection"),
-            Self::Tls => f.write_str("TLS failed"),
+            Self::Tls(distrust) => write!(f, "TLS failed: {distrust}"),
             Self::Broken => f.write_str("answer broke off"),
             Self::TimedOut => f.write_str("no answer in time"),
         }
@@ -198,9 +213,41 @@ impl Why {
             Self::Unresolved => "unresolved",
             Self::Forbidden(_) => "forbidden-address",
             Self::Unreachable => "unreachable",
-            Self::Tls => "tls",
+            Self::Tls(_) => "tls",
             Self::Broken => "broken",
             Self::TimedOut => "timed-out",
         }
+    }
+}
+
+// === impl Distrust ===
+
+impl Distrust {
+    /// Why a handshake failed.
+    pub(crate) fn of(error: &std::io::Error) -> Self {
+        use rustls::CertificateError as Bad;
+        let inner = error.get_ref().and_then(|it| it.downcast_ref::<rustls::Error>());
+        let Some(rustls::Error::InvalidCertificate(bad)) = inner else { return Self::Handshake };
+        match bad {
+            Bad::UnknownIssuer | Bad::BadSignature => Self::Issuer,
+            Bad::NotValidForName | Bad::NotValidForNameContext { .. } => Self::Name,
+            Bad::Expired
+            | Bad::ExpiredContext { .. }
+            | Bad::NotValidYet
+            | Bad::NotValidYetContext { .. } => Self::Time,
+            _ => Self::Certificate,
+        }
+    }
+}
+
+impl fmt::Display for Distrust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Issuer => "no trusted authority vouches for the certificate, see ca_file",
+            Self::Name => "the certificate is for other names",
+            Self::Time => "the certificate is not valid at this time",
+            Self::Certificate => "the certificate is bad",
+            Self::Handshake => "the handshake broke off",
+        })
     }
 }

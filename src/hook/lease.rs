@@ -19,7 +19,7 @@ mod tests;
 use futures_util::future::LocalBoxFuture;
 use jiff::Timestamp;
 
-pub use self::book::{Book, Found, Lease, Standing};
+pub use self::book::{Book, Found, Holder, Lease, Standing};
 pub use self::keeper::keep;
 use super::shelf::{Held, Notice, Settled, Unkept};
 
@@ -31,6 +31,9 @@ pub trait World {
     /// The commands on this conversation with greater numbers than this one, in their order, without
     /// those that came to nothing. `None` where the ledger cannot be asked.
     fn commands(&self, after: u64) -> LocalBoxFuture<'static, Option<Vec<Command>>>;
+
+    /// Since when a client's pause holds that the ledger could not write down.
+    fn unrecorded(&self) -> Option<Timestamp>;
 
     /// The conversation as the vendor shows it.
     fn look(&self, book: &Book) -> LocalBoxFuture<'static, Seen>;
@@ -48,8 +51,8 @@ pub trait World {
     /// Something that a person has to look at.
     fn alarm(&self, alarm: Alarm);
 
-    /// Writes down what became of a trigger's lease for a source.
-    fn record(&self, trigger: &str, source: &str, what: Happened);
+    /// Writes down what became of a lease.
+    fn record(&self, holder: &Holder, what: Happened);
 }
 
 /// What to set a recording to.
@@ -63,10 +66,8 @@ pub enum Wanted {
 /// Who asked for it: the source, and the event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cause {
-    /// The trigger's name.
-    pub trigger: String,
-    /// The source.
-    pub source: String,
+    /// The trigger and the source.
+    pub holder: Holder,
     /// The event that came last from it.
     pub event: uuid::Uuid,
 }
@@ -82,6 +83,8 @@ pub enum Seen {
     HeldBack,
     /// The conversation is over.
     Ended,
+    /// The vendor knows no such conversation, and says so.
+    NotThere,
     /// The vendor does not say.
     Unreadable,
 }
@@ -93,6 +96,8 @@ pub enum Done {
     Accepted,
     /// Somebody else's newer command decides: nothing was sent.
     Superseded,
+    /// The upstream has no operation for it there, or no such conversation.
+    NotThere,
     /// It was not accepted, or nobody knows.
     Failed,
 }
@@ -134,6 +139,8 @@ pub enum Alarm {
     Expired,
     /// More sources hold a conversation than are kept.
     TooMany,
+    /// The vendor does not know the conversation.
+    UnknownConversation,
 }
 
 /// What became of a lease.
@@ -147,6 +154,8 @@ pub enum Happened {
     PersonResumed,
     /// The conversation ended.
     ConversationEnded,
+    /// The vendor knows no such conversation.
+    ConversationUnknown,
     /// It was held for too long, and ended.
     Expired,
     /// It was held for too long, and goes on.
@@ -178,6 +187,7 @@ impl Alarm {
             Self::ResumeFailed => "lease-resume-failed",
             Self::Expired => "lease-expired",
             Self::TooMany => "lease-too-many",
+            Self::UnknownConversation => "lease-unknown-conversation",
         }
     }
 }

@@ -8,7 +8,7 @@
 
 use futures_util::future::LocalBoxFuture;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::trigger::Order;
@@ -18,14 +18,23 @@ pub trait Shelf: Send + Sync {
     /// Resolves when the event is durable, or known to be refused.
     fn admit(&self, arrival: Arrival) -> LocalBoxFuture<'static, Result<Admitted, Unkept>>;
 
-    /// Takes lanes in which something is due, for this gateway alone: up to `most`, and none of
-    /// `busy`. Lanes of gateways that are dead are among them.
+    /// Takes lanes of a kind in which something is due, for this gateway alone: up to `most`, and
+    /// none of `busy`. Lanes of gateways that are dead are among them.
     fn take(
         &self,
+        kind: Kind,
         now: Timestamp,
         busy: Vec<Lane>,
         most: usize,
     ) -> LocalBoxFuture<'static, Result<Taken, Unkept>>;
+
+    /// Where an event about protection stands among those of other lanes that are about one of the
+    /// same conversations.
+    fn standing(
+        &self,
+        lane: Lane,
+        event: Waiting,
+    ) -> LocalBoxFuture<'static, Result<Standing, Unkept>>;
 
     /// Saves what a lane has come to. Gives whether the lane is still this gateway's: if it is not,
     /// nothing was saved.
@@ -46,12 +55,32 @@ pub trait Shelf: Send + Sync {
 #[error("the ledger cannot be written")]
 pub struct Unkept;
 
+/// What a lane is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The pauses of one conversation.
+    Pauses,
+    /// The deletion protection of one conversation, or of a list of them.
+    Protection,
+}
+
+/// Where an event about protection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is its turn.
+    Next,
+    /// An older one waits, or one is under way.
+    Behind,
+    /// It would release what a newer one has protected.
+    Overtaken,
+}
+
 /// A conversation of an upstream, in the one spelling it is known by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lane {
     /// The upstream's name.
     pub upstream: String,
-    /// The conversation's id in lower case; for deletion protection, the trigger's own lane.
+    /// The conversation's id in lower case; for deletion protection, [`super::protection::key`].
     pub key: String,
 }
 
@@ -108,7 +137,7 @@ pub struct Open {
 }
 
 /// An event that waits.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Waiting {
     /// Its id here.
     pub id: Uuid,
@@ -169,7 +198,7 @@ pub struct Settled {
 }
 
 /// How an event ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// The upstream accepted the pause.
@@ -206,6 +235,10 @@ pub enum Outcome {
     Partial,
     /// The upstream did not accept it.
     Refused,
+    /// Nobody can tell what became of it.
+    Unknown,
+    /// The upstream knows no such conversation.
+    UnknownConversation,
     /// No rule asks for anything.
     Nothing,
 }
@@ -233,6 +266,16 @@ pub struct Notice {
     pub payload: serde_json::Value,
 }
 
+// === impl Lane ===
+
+impl Lane {
+    /// What it is about.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        if self.key.starts_with(super::protection::LANE) { Kind::Protection } else { Kind::Pauses }
+    }
+}
+
 // === impl Outcome ===
 
 impl Outcome {
@@ -245,7 +288,9 @@ impl Outcome {
             | Self::LeftPaused
             | Self::TooManyHolders
             | Self::Partial
-            | Self::Refused => "failed",
+            | Self::Refused
+            | Self::Unknown
+            | Self::UnknownConversation => "failed",
             _ => "done",
         }
     }

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use self::payload::{Asked, Medium, Pointer, Text};
 use self::rule::{Act, Rule};
-use self::verify::{Identity, Proof};
+use self::verify::{Certified, Identity, Proof};
 use crate::json::{self, Node};
 use crate::limits::TRIGGER_CONVERSATIONS;
 
@@ -103,6 +103,8 @@ pub struct Message<'a> {
     pub query: Option<&'a str>,
     /// Its raw body.
     pub body: &'a [u8],
+    /// What its connection has proven.
+    pub certificate: Option<&'a dyn Certified>,
 }
 
 /// What a message asks for.
@@ -174,7 +176,7 @@ pub enum Refusal {
 impl Trigger {
     /// Reads a message. Nothing of it is parsed before it is proven to be the sender's.
     pub fn read(&self, message: &Message<'_>, now: Timestamp) -> Result<Event, Refusal> {
-        let claimed = self.proof.verify(message.headers, message.body)?;
+        let claimed = self.proof.verify(message)?;
         // A time outside the window is refused before the body is looked at.
         claimed.check(now)?;
         let (payload, identity) = self.parse(message, claimed)?;
@@ -251,6 +253,25 @@ impl Trigger {
             medium: self.medium.of(payload)?,
             terms: self.lease,
         })
+    }
+}
+
+// === impl Order ===
+
+impl Order {
+    /// Whether two orders about protection name one of the same conversations.
+    #[must_use]
+    pub fn meets(&self, other: &Self) -> bool {
+        let names = |id: &String| other.protects().iter().any(|it| it.eq_ignore_ascii_case(id));
+        self.protects().iter().any(names)
+    }
+
+    /// The conversations whose protection it is about.
+    fn protects(&self) -> &[String] {
+        match self {
+            Self::Protect(asked) | Self::Revoke(asked) => &asked.conversations,
+            Self::Pause(_) | Self::Resume(_) | Self::Nothing => &[],
+        }
     }
 }
 

@@ -4,11 +4,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
+use super::batch::Done;
 use super::body::IntentBody;
 use super::deliveries::{Backlog, Filter, Redrive, Shown};
 use super::fan::Fan;
 use super::record::Record;
 use super::shelf::Ask;
+use super::store::StoreError;
 use super::told::Told;
 use crate::change::journal::{Begun, IntentId, Later, OpenIntent, Outcome, Settled, Unwritten};
 use crate::hook::delivery::{Report, Turn, Want};
@@ -16,6 +18,20 @@ use crate::hook::shelf::{Admitted, Arrival, Held, Page};
 
 /// Where an answer goes. Nobody may be waiting any more.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, Unwritten>>;
+
+/// Answers, and gives back the error that the connection is lost with.
+pub(super) fn hand_over<T>(reply: Reply<T>, result: Result<T, StoreError>) -> Option<StoreError> {
+    match result {
+        Ok(found) => {
+            let _ = reply.send(Ok(found));
+            None
+        }
+        Err(error) => {
+            let _ = reply.send(Err(Unwritten));
+            Some(error)
+        }
+    }
+}
 
 /// One command.
 pub(super) enum Command {
@@ -110,6 +126,28 @@ pub struct Counted {
     pub count: u64,
 }
 
+// === impl Command ===
+
+impl Command {
+    /// Tells whoever waits that the ledger cannot be used.
+    pub(super) fn refuse(self) {
+        match self {
+            Self::Write(write) => write.refuse(),
+            Self::Count(_) | Self::Close(_) => {}
+            Self::OpenOn(_, reply) | Self::Adopt(reply) => drop(reply.send(Err(Unwritten))),
+            Self::Since(_, _, reply) => drop(reply.send(Err(Unwritten))),
+            Self::Newest(_, reply) => drop(reply.send(Err(Unwritten))),
+            Self::Inventory(reply) => drop(reply.send(Err(Unwritten))),
+            Self::Subscribe(_, reply) => drop(reply.send(Err(Unwritten))),
+            Self::Deliver(.., reply) => drop(reply.send(Err(Unwritten))),
+            Self::Deliveries(_, reply) => drop(reply.send(Err(Unwritten))),
+            Self::Backlog(reply) => drop(reply.send(Err(Unwritten))),
+            Self::Redrive(_, reply) | Self::Prune(_, reply) => drop(reply.send(Err(Unwritten))),
+            Self::Shelf(ask) => ask.refuse(),
+        }
+    }
+}
+
 // === impl Write ===
 
 impl Write {
@@ -145,6 +183,20 @@ impl Write {
         match &self.what {
             What::Admit(arrival, _) => Some(arrival),
             _ => None,
+        }
+    }
+
+    /// Tells whoever waits what became of it, now that it is durable.
+    pub(super) fn answer(self, done: Done) {
+        match (self.what, done) {
+            (What::Begin(_, reply), Done::Begun(begun)) => drop(reply.send(Ok(begun))),
+            (What::Settle(.., reply), Done::Settled(settled)) => drop(reply.send(Ok(settled))),
+            (What::Note(.., reply), Done::Noted) => drop(reply.send(Ok(()))),
+            (What::Tell(_), Done::Noted) => {}
+            (What::Admit(_, reply), Done::Admitted(done)) => drop(reply.send(Ok(done))),
+            (What::Save(_, reply), Done::Saved(held)) => drop(reply.send(Ok(held))),
+            // The answers are made one by one from the writes; were they not, silence is no success.
+            (what, _) => Self { what, events: Vec::new() }.refuse(),
         }
     }
 

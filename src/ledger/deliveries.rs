@@ -7,113 +7,25 @@
 //! itself. Times are the database's, in milliseconds, so that gateways with clocks of their own
 //! agree on when a claim ends.
 
+mod redrive;
+mod shown;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
-use uuid::Uuid;
 
-use super::OpenError;
+pub(super) use self::redrive::redrive;
+pub use self::redrive::{Redrive, redrive_in};
+pub use self::shown::{Backlog, Delivery, Filter, Gone, Shown, State, of};
+pub(super) use self::shown::{backlog, shown};
 use super::batch::rows;
-use super::fan::enter_lanes;
-use super::settings::{Place, Settings};
-use super::store::{self, Backend, Purpose, Statement, Store, StoreError, Value, sqlite};
+use super::store::{self, Backend, Statement, Store, StoreError, Value};
 use crate::hook::delivery::{Claimed, Fate, Report, Turn, Want};
-use crate::limits::{DELIVERIES_EXAMINED, DELIVERIES_REDRIVEN, DELIVERIES_SHOWN};
+use crate::limits::DELIVERIES_EXAMINED;
 
 /// How soon a gateway looks again into a ledger that others write to.
 const POLL: Duration = Duration::from_secs(1);
-
-/// Which deliveries to show.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Filter {
-    /// Only of this subscription.
-    pub subscription: Option<String>,
-    /// Only in this state.
-    pub state: Option<State>,
-}
-
-/// What can be said of a delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum State {
-    /// It is sent as soon as it is due.
-    Pending,
-    /// The target took it.
-    Delivered,
-    /// It is sent no more, unless somebody says so.
-    Dead,
-}
-
-/// Deliveries, for those who look.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Shown {
-    /// Subscriptions whose targets said that they are gone: nothing is sent to them.
-    pub gone: Vec<Gone>,
-    /// The newest that match, newest first.
-    pub deliveries: Vec<Delivery>,
-}
-
-/// A subscription that sends nothing more.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Gone {
-    /// Its name.
-    pub subscription: String,
-    /// Since when.
-    pub since: Timestamp,
-}
-
-/// A delivery.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Delivery {
-    /// Its number: what `redrive` takes.
-    pub id: i64,
-    /// The event's id: what the receiver knows as `webhook-id`.
-    pub event: String,
-    /// The event's type.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// The subscription's name.
-    pub subscription: String,
-    /// What it came to.
-    pub state: State,
-    /// Tries that failed.
-    pub failed: u64,
-    /// What the last try came to.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub last: String,
-    /// When the event was written.
-    pub created: Timestamp,
-    /// When the next try is due, as far as is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub due: Option<Timestamp>,
-    /// When it came to its end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended: Option<Timestamp>,
-}
-
-/// Which deliveries to send again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Redrive {
-    /// This one, whatever became of it.
-    One(i64),
-    /// The dead ones, of a subscription or of all.
-    Dead(Option<String>),
-}
-
-/// What waits for a subscription.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Backlog {
-    /// Its name.
-    pub subscription: String,
-    /// How many.
-    pub waiting: u64,
-    /// When the oldest was written.
-    pub oldest: Timestamp,
-}
 
 /// Writes down reports and claims what is due, in one transaction.
 pub(super) async fn turn(
@@ -338,166 +250,6 @@ pub(super) async fn release_all(store: &mut Store) -> Result<(), StoreError> {
     store.run(release).await.map(drop)
 }
 
-/// What waits, by subscription.
-pub(super) async fn backlog(store: &mut Store) -> Result<Vec<Backlog>, StoreError> {
-    let select = Statement::new(
-        "SELECT subscription, COUNT(*) AS waiting, MIN(created) AS oldest FROM ledger_deliveries \
-         WHERE state = 'pending' GROUP BY subscription",
-    );
-    store
-        .rows(select)
-        .await?
-        .iter()
-        .map(|row| {
-            Ok(Backlog {
-                subscription: store::text(row, "subscription")?,
-                waiting: store::natural(row, "waiting")?,
-                oldest: store::time(row, "oldest")?,
-            })
-        })
-        .collect()
-}
-
-// === for those who look ===
-
-/// The deliveries of a ledger, beside a gateway that may be writing to it.
-pub async fn of(settings: &Settings, filter: &Filter) -> Result<Shown, OpenError> {
-    let mut store = Store::open(&settings.place, Purpose::Read).await?;
-    let shown = shown(&mut store, filter).await?;
-    store.close().await;
-    Ok(shown)
-}
-
-/// Sends again, in a ledger that no gateway has for itself. Gives how many.
-pub async fn redrive_in(settings: &Settings, what: &Redrive) -> Result<u64, OpenError> {
-    // One that is there and of this version: a command makes and changes no ledger.
-    Store::open(&settings.place, Purpose::Read).await?.close().await;
-    let lock = match &settings.place {
-        Place::Sqlite(path) => Some(sqlite::take(path)?),
-        Place::Memory | Place::Postgres { .. } => None,
-    };
-    let mut store = Store::open(&settings.place, Purpose::Write(Uuid::now_v7())).await?;
-    let again = redrive(&mut store, what).await?;
-    store.close().await;
-    drop(lock);
-    Ok(again)
-}
-
-pub(super) async fn shown(store: &mut Store, filter: &Filter) -> Result<Shown, StoreError> {
-    let since = Statement::new("SELECT subscription, since FROM ledger_gone ORDER BY subscription");
-    let gone = store.rows(since).await?;
-    let gone = gone.iter().map(|row| {
-        Ok::<_, StoreError>(Gone {
-            subscription: store::text(row, "subscription")?,
-            since: moment(row, "since")?.unwrap_or_default(),
-        })
-    });
-    let gone = gone.collect::<Result<_, _>>()?;
-    let select = format!(
-        "SELECT d.number, d.event, o.kind, d.subscription, d.state, d.failed, d.told, d.created, \
-         d.due, d.ended FROM ledger_deliveries d JOIN ledger_outbox o ON o.id = d.event \
-         WHERE ($1 = '' OR d.subscription = $1) AND ($2 = '' OR d.state = $2) \
-         ORDER BY d.number DESC LIMIT {DELIVERIES_SHOWN}"
-    );
-    let state = filter.state.map_or("", State::as_str);
-    let subscription = filter.subscription.as_deref().unwrap_or_default();
-    let rows = store.rows(Statement::lasting(select).with(subscription).with(state)).await?;
-    let deliveries = rows.iter().map(delivery).collect::<Result<_, _>>()?;
-    Ok(Shown { gone, deliveries })
-}
-
-fn delivery(row: &AnyRow) -> Result<Delivery, StoreError> {
-    let state = State::of(&store::text(row, "state")?)?;
-    Ok(Delivery {
-        id: store::number(row, "number")?,
-        event: store::text(row, "event")?,
-        kind: store::text(row, "kind")?,
-        subscription: store::text(row, "subscription")?,
-        state,
-        failed: store::natural(row, "failed")?,
-        last: store::text(row, "told")?,
-        created: store::time(row, "created")?,
-        due: moment(row, "due")?.filter(|_| state == State::Pending),
-        ended: moment(row, "ended")?,
-    })
-}
-
-/// A time in milliseconds; 0 is none.
-fn moment(row: &AnyRow, column: &str) -> Result<Option<Timestamp>, StoreError> {
-    match store::number(row, column)? {
-        0 => Ok(None),
-        ms => Timestamp::from_millisecond(ms)
-            .map(Some)
-            .map_err(|_| StoreError::Strange("a time that is none")),
-    }
-}
-
-/// Makes deliveries due again, from the first try on, and their subscriptions send again. Each goes
-/// behind what waits for its conversation by now. Gives how many.
-pub(super) async fn redrive(store: &mut Store, what: &Redrive) -> Result<u64, StoreError> {
-    store.begin().await?;
-    let columns = "SELECT d.number, d.subscription, o.about FROM ledger_deliveries d \
-                   JOIN ledger_outbox o ON o.id = d.event";
-    let select = match what {
-        Redrive::One(number) => {
-            Statement::lasting(format!("{columns} WHERE d.number = $1")).with(*number)
-        }
-        Redrive::Dead(subscription) => Statement::lasting(format!(
-            "{columns} WHERE d.state = 'dead' AND ($1 = '' OR d.subscription = $1) \
-             ORDER BY d.number LIMIT {DELIVERIES_REDRIVEN}"
-        ))
-        .with(subscription.as_deref().unwrap_or_default()),
-    };
-    let found = store.rows(select).await?;
-    for row in &found {
-        let (number, subscription) =
-            (store::number(row, "number")?, store::text(row, "subscription")?);
-        let known = Statement::new("DELETE FROM ledger_gone WHERE subscription = $1");
-        store.run(known.with(&*subscription)).await?;
-        // One that waits has its places, and maybe somebody who is sending it.
-        let soon = Statement::new(
-            "UPDATE ledger_deliveries SET due = 0, failed = 0 WHERE number = $1 AND state = 'pending'",
-        );
-        if store.run(soon.with(number)).await? > 0 {
-            continue;
-        }
-        let again = Statement::new(
-            "UPDATE ledger_deliveries SET state = 'pending', failed = 0, due = 0, \
-             claim = claim + 1, claimed_until = 0, ended = 0 WHERE number = $1",
-        );
-        store.run(again.with(number)).await?;
-        let about = store::text(row, "about")?;
-        let about = about.split(' ').filter(|about| !about.is_empty());
-        let lanes: Vec<_> = about.map(|about| (&*subscription, about, number)).collect();
-        enter_lanes(store, &lanes).await?;
-    }
-    if let Redrive::Dead(Some(subscription)) = what {
-        // It may have been disabled before anything of it died.
-        let known = Statement::new("DELETE FROM ledger_gone WHERE subscription = $1");
-        store.run(known.with(&**subscription)).await?;
-    }
-    store.commit().await?;
-    Ok(found.len() as u64)
-}
-
 fn numbers(rows: &[AnyRow]) -> Result<Vec<i64>, StoreError> {
     rows.iter().map(|row| store::number(row, "number")).collect()
-}
-
-// === impl State ===
-
-impl State {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Delivered => "delivered",
-            Self::Dead => "dead",
-        }
-    }
-
-    fn of(text: &str) -> Result<Self, StoreError> {
-        let all = [Self::Pending, Self::Delivered, Self::Dead];
-        let found = all.into_iter().find(|state| state.as_str() == text);
-        found.ok_or(StoreError::Strange("a delivery in no known state"))
-    }
 }

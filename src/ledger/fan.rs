@@ -3,22 +3,32 @@
 //!
 //! What nobody subscribed to is not kept. A delivery stands in one lane for each conversation that
 //! its event is about; it goes out when it is the first in all of them ([`super::deliveries`]).
+//! Places in a lane are numbered as they are taken, and seen when their transactions end. So that
+//! the two orders are one, gateways that share a ledger write about the same thing by turns.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
 use super::batch::rows;
 use super::deliveries::Backlog;
-use super::store::{self, Statement, Store, StoreError, Value};
+use super::store::{self, Backend, Statement, Store, StoreError, Value};
 use super::told::Told;
 use crate::hook::delivery::event::Pattern;
 use crate::limits::DELIVERIES_WAITING;
 
 /// Rows of one statement.
 const ROWS: usize = 1_000;
+
+/// The locks for turns: few, because a server has room for some thousands in all. What shares one
+/// waits for another's transaction for nothing.
+const TURNS: u16 = 512;
+
+/// The number before the first of those locks: any will do, if all take the same.
+const TURNS_FROM: i64 = 32_199_636_652_225_638;
 
 /// A subscription, as far as the ledger has to know it.
 #[derive(Clone, Debug)]
@@ -66,6 +76,7 @@ impl Fan {
         let mut ids = HashSet::new();
         let told: Vec<Told> =
             told.into_iter().filter(|it| self.is_wanted(&it.kind) && ids.insert(it.id)).collect();
+        take_turns(store, told.iter().flat_map(|it| &it.about).map(String::as_str)).await?;
         let mut deliveries = 0;
         for told in told.chunks(ROWS) {
             let new = insert_events(store, told, now).await?;
@@ -100,6 +111,36 @@ impl Fan {
         }
         wanting
     }
+}
+
+/// Waits until nobody else writes about any of these; from here to the commit nobody does.
+///
+/// In the locks' order, so that two gateways cannot wait for one another. A SQLite ledger has one
+/// writer.
+pub(super) async fn take_turns(
+    store: &mut Store,
+    about: impl Iterator<Item = &str>,
+) -> Result<(), StoreError> {
+    if store.backend == Backend::Sqlite {
+        return Ok(());
+    }
+    let turns: BTreeSet<i64> = about.map(turn_of).collect();
+    if turns.is_empty() {
+        return Ok(());
+    }
+    let mut lock = Statement::varying("SELECT COUNT(*) AS held FROM (VALUES ");
+    for (at, turn) in turns.into_iter().enumerate() {
+        lock.push(if at > 0 { ", (CAST(" } else { "(CAST(" });
+        lock.bind(turn);
+        lock.push(" AS BIGINT))");
+    }
+    lock.push(") AS wanted (turn) CROSS JOIN LATERAL pg_advisory_xact_lock(turn)");
+    store.rows(lock).await.map(drop)
+}
+
+fn turn_of(about: &str) -> i64 {
+    let digest = Sha256::digest(about.as_bytes());
+    TURNS_FROM + i64::from(u16::from_be_bytes([digest[0], digest[1]]) % TURNS)
 }
 
 async fn insert_events(

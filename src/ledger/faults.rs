@@ -1,13 +1,13 @@
 //! A store that fails when a test says so.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 use super::store::StoreError;
 
 /// What fails, until it is told otherwise.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Faults(Arc<AtomicU8>);
+pub(super) struct Faults(Arc<AtomicU8>, Arc<AtomicUsize>);
 
 /// The ways to fail.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +22,8 @@ pub(super) enum Fault {
     Answer,
     /// Once: the word about the commit.
     AnswerOnce,
+    /// Every statement, by never ending.
+    Hang,
 }
 
 impl Faults {
@@ -29,8 +31,17 @@ impl Faults {
         self.0.store(fault as u8, Ordering::SeqCst);
     }
 
-    pub(super) fn on_statement(&self) -> Result<(), StoreError> {
+    pub(super) async fn on_statement(&self) -> Result<(), StoreError> {
+        if self.fails(Fault::Hang).is_err() {
+            self.1.fetch_add(1, Ordering::SeqCst);
+            std::future::pending::<()>().await;
+        }
         self.fails(Fault::Statement)
+    }
+
+    /// Statements that never ended.
+    pub(super) fn hanging(&self) -> usize {
+        self.1.load(Ordering::SeqCst)
     }
 
     pub(super) fn before_commit(&self) -> Result<(), StoreError> {

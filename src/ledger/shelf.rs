@@ -6,30 +6,35 @@
 //! that lets go of it cannot miss what came meanwhile: the row is read and changed in one step,
 //! whoever changed it in between.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod arrivals;
 
 use futures_util::future::LocalBoxFuture;
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
-use tokio::sync::oneshot;
 use uuid::Uuid;
 
+pub(super) use self::arrivals::admit;
 use super::batch::{self, Chain};
-use super::command::{Command, Event, Reply, What, Write};
+use super::command::{Command, Event, Reply, What, Write, hand_over};
 use super::store::{self, Backend, Statement, Store, StoreError, Value};
-use super::{Ledger, body, bounded};
+use super::{Ledger, bounded, protection};
+use crate::change::journal::Unwritten;
 use crate::hook::shelf::{
-    Admitted, Arrival, Held, Lane, Notice, Open, Outcome, Page, Settled, Shelf, Taken, Then, Told,
-    Unkept, Waiting,
+    Admitted, Arrival, Held, Kind, Lane, Notice, Open, Outcome, Page, Settled, Shelf, Standing,
+    Taken, Then, Told, Unkept, Waiting,
 };
 use crate::hook::trigger::Order;
-use crate::limits::{LEDGER_DEAD_MS, TRIGGER_WAITING_PER_CONVERSATION};
+use crate::limits::LEDGER_DEAD_MS;
 
 /// Never.
 const NEVER: i64 = i64::MAX;
 
+/// The lanes of deletion protection, as `LIKE` takes them.
+pub(super) const PROTECTION: &str = "!protection:%";
+
 /// Lanes to be taken.
 pub(super) struct Take {
+    pub(super) kind: Kind,
     pub(super) now: Timestamp,
     pub(super) busy: Vec<Lane>,
     pub(super) most: usize,
@@ -39,6 +44,7 @@ pub(super) struct Take {
 pub(super) enum Ask {
     Take(Take, Reply<Taken>),
     HasPause(Lane, Reply<bool>),
+    Standing(Lane, Box<Waiting>, Reply<Standing>),
     Told(Uuid, Reply<Option<Told>>),
     Sweep(Timestamp, Reply<()>),
 }
@@ -54,11 +60,12 @@ impl Shelf for Ledger {
 
     fn take(
         &self,
+        kind: Kind,
         now: Timestamp,
         busy: Vec<Lane>,
         most: usize,
     ) -> LocalBoxFuture<'static, Result<Taken, Unkept>> {
-        let take = Take { now, busy, most };
+        let take = Take { kind, now, busy, most };
         let asked = self.ask(|reply| Command::Shelf(Ask::Take(take, reply)));
         Box::pin(async move { asked.await.map_err(|_| Unkept) })
     }
@@ -73,6 +80,16 @@ impl Shelf for Ledger {
 
     fn has_pause(&self, lane: Lane) -> LocalBoxFuture<'static, Result<bool, Unkept>> {
         let asked = self.ask(|reply| Command::Shelf(Ask::HasPause(lane, reply)));
+        Box::pin(async move { asked.await.map_err(|_| Unkept) })
+    }
+
+    fn standing(
+        &self,
+        lane: Lane,
+        event: Waiting,
+    ) -> LocalBoxFuture<'static, Result<Standing, Unkept>> {
+        let event = Box::new(event);
+        let asked = self.ask(|reply| Command::Shelf(Ask::Standing(lane, event, reply)));
         Box::pin(async move { asked.await.map_err(|_| Unkept) })
     }
 
@@ -92,10 +109,10 @@ impl Shelf for Ledger {
 impl Ask {
     /// Tells whoever waits that the ledger cannot be asked.
     pub(super) fn refuse(self) {
-        use crate::change::journal::Unwritten;
         match self {
             Self::Take(_, reply) => drop(reply.send(Err(Unwritten))),
             Self::HasPause(_, reply) => drop(reply.send(Err(Unwritten))),
+            Self::Standing(_, _, reply) => drop(reply.send(Err(Unwritten))),
             Self::Told(_, reply) => drop(reply.send(Err(Unwritten))),
             Self::Sweep(_, reply) => drop(reply.send(Err(Unwritten))),
         }
@@ -106,150 +123,17 @@ impl Ask {
         match self {
             Self::Take(asked, reply) => hand_over(reply, take(store, chain, asked).await),
             Self::HasPause(lane, reply) => hand_over(reply, has_pause(store, lane).await),
+            Self::Standing(lane, event, reply) => {
+                hand_over(reply, protection::standing(store, &lane, &event).await)
+            }
             Self::Told(event, reply) => hand_over(reply, told(store, event).await),
             Self::Sweep(before, reply) => hand_over(reply, sweep(store, before).await),
         }
     }
 }
 
-fn hand_over<T>(
-    reply: oneshot::Sender<Result<T, crate::change::journal::Unwritten>>,
-    result: Result<T, StoreError>,
-) -> Option<StoreError> {
-    match result {
-        Ok(found) => {
-            let _ = reply.send(Ok(found));
-            None
-        }
-        Err(error) => {
-            let _ = reply.send(Err(crate::change::journal::Unwritten));
-            Some(error)
-        }
-    }
-}
-
-/// Takes events in, where there is room and their senders have not used their ids before. A number
-/// of statements that does not grow with theirs: each costs a sender time.
-pub(super) async fn admit(
-    store: &mut Store,
-    arrivals: &[&Arrival],
-) -> Result<Vec<Admitted>, StoreError> {
-    if arrivals.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut by_lane = waiting(store).await?;
-    let mut all: usize = by_lane.values().sum();
-    let mut known = HashSet::new();
-    let mut done = Vec::with_capacity(arrivals.len());
-    for arrival in arrivals {
-        let here = by_lane.entry(arrival.lane.clone()).or_default();
-        done.push(if !known.insert(replay(arrival)) {
-            Admitted::Replayed
-        } else if all >= arrival.most || *here >= TRIGGER_WAITING_PER_CONVERSATION {
-            Admitted::Full
-        } else {
-            (all, *here) = (all + 1, *here + 1);
-            Admitted::Durable
-        });
-    }
-    // Another gateway, or an earlier commit, may have been faster.
-    let new = insert(store, arrivals, &done).await?;
-    let mut stirred: BTreeMap<&Lane, i64> = BTreeMap::new();
-    for (arrival, done) in arrivals.iter().zip(&mut done) {
-        if *done == Admitted::Durable {
-            if new.contains(&arrival.id) {
-                *stirred.entry(&arrival.lane).or_default() += 1;
-            } else {
-                *done = Admitted::Replayed;
-            }
-        }
-    }
-    stir(store, stirred).await?;
-    Ok(done)
-}
-
-/// How many events wait, by lane.
-async fn waiting(store: &mut Store) -> Result<HashMap<Lane, usize>, StoreError> {
-    let select = Statement::new(
-        "SELECT upstream, lane, COUNT(*) AS waiting FROM ledger_trigger_events \
-         WHERE state = 'waiting' GROUP BY upstream, lane",
-    );
-    let mut waiting = HashMap::new();
-    for row in store.rows(select).await? {
-        let count = usize::try_from(store::natural(&row, "waiting")?).unwrap_or(usize::MAX);
-        waiting.insert(lane_of(&row)?, count);
-    }
-    Ok(waiting)
-}
-
 fn lane_of(row: &AnyRow) -> Result<Lane, StoreError> {
     Ok(Lane { upstream: store::text(row, "upstream")?, key: store::text(row, "lane")? })
-}
-
-fn replay(arrival: &Arrival) -> String {
-    arrival.replay.clone().unwrap_or_else(|| arrival.id.to_string())
-}
-
-/// Inserts those that are to be durable. Gives the ids that are.
-async fn insert(
-    store: &mut Store,
-    arrivals: &[&Arrival],
-    done: &[Admitted],
-) -> Result<HashSet<Uuid>, StoreError> {
-    let mut new = HashSet::new();
-    let wanted = arrivals.iter().zip(done).filter(|(_, done)| **done == Admitted::Durable);
-    let wanted: Vec<&Arrival> = wanted.map(|(arrival, _)| *arrival).collect();
-    if wanted.is_empty() {
-        return Ok(new);
-    }
-    let mut insert = Statement::varying(
-        "INSERT INTO ledger_trigger_events \
-         (id, replay, upstream, lane, at, received, body, state, outcome, ended) VALUES ",
-    );
-    batch::rows(&mut insert, wanted.into_iter(), |arrival| {
-        [
-            Value::from(arrival.id),
-            Value::from(replay(arrival)),
-            Value::from(&*arrival.lane.upstream),
-            Value::from(&*arrival.lane.key),
-            Value::from(arrival.at.as_microsecond()),
-            Value::from(arrival.received.as_microsecond()),
-            Value::from(body::json(&arrival.order)),
-            Value::from("waiting"),
-            Value::from(""),
-            Value::from(0_i64),
-        ]
-    });
-    insert.push(" ON CONFLICT (replay) DO NOTHING RETURNING id");
-    for row in store.rows(insert).await? {
-        new.insert(store::id(&row, "id")?);
-    }
-    Ok(new)
-}
-
-/// Makes lanes due, in the order of their names, so that two gateways cannot wait for one another.
-async fn stir(store: &mut Store, lanes: BTreeMap<&Lane, i64>) -> Result<(), StoreError> {
-    if lanes.is_empty() {
-        return Ok(());
-    }
-    let mut upsert = Statement::varying(
-        "INSERT INTO ledger_trigger_lanes (upstream, lane, owner, due, arrivals, state) VALUES ",
-    );
-    batch::rows(&mut upsert, lanes.into_iter(), |(lane, arrivals)| {
-        [
-            Value::from(&*lane.upstream),
-            Value::from(&*lane.key),
-            Value::from(""),
-            Value::from(0_i64),
-            Value::from(arrivals),
-            Value::from(""),
-        ]
-    });
-    upsert.push(
-        " ON CONFLICT (upstream, lane) DO UPDATE SET due = 0, \
-         arrivals = ledger_trigger_lanes.arrivals + excluded.arrivals",
-    );
-    store.run(upsert).await.map(drop)
 }
 
 /// Saves a lane that is this writer's, with its events.
@@ -260,10 +144,10 @@ pub(super) async fn save(
     now: i64,
 ) -> Result<Held, StoreError> {
     let lane = &page.lane;
-    let due = page.due.map_or(NEVER, |at| at.as_microsecond().max(1));
-    let owner = match page.then {
-        Then::Keep => writer.to_string(),
-        Then::Release => String::new(),
+    let (owner, due) = match page.then {
+        // Should this gateway end before it lets go, whoever comes next has something to do here.
+        Then::Keep => (writer.to_string(), 0),
+        Then::Release => (String::new(), page.due.map_or(NEVER, |at| at.as_microsecond().max(1))),
     };
     // A file has one gateway, and nothing to be shared: taking a lane writes nothing there.
     let ours = match store.backend {
@@ -365,6 +249,11 @@ async fn due(
     ))
     .with(now)
     .with(chain.writer);
+    select.push(match asked.kind {
+        Kind::Pauses => " AND l.lane NOT LIKE ",
+        Kind::Protection => " AND l.lane LIKE ",
+    });
+    select.bind(PROTECTION);
     for lane in &asked.busy {
         select.push(" AND NOT ");
         named(&mut select, "l.", lane);
@@ -412,8 +301,7 @@ async fn waiting_in(store: &mut Store, lanes: &mut [Open]) -> Result<(), StoreEr
     for row in store.rows(select).await? {
         let lane = lane_of(&row)?;
         let Some(open) = lanes.iter_mut().find(|it| it.lane == lane) else { continue };
-        let order = serde_json::from_str(&store::text(&row, "body")?)
-            .map_err(|_| StoreError::Strange("an event that is none"))?;
+        let order = order_of(&row)?;
         open.waiting.push(Waiting {
             id: store::id(&row, "id")?,
             at: store::time(&row, "at")?,
@@ -428,6 +316,11 @@ async fn has_pause(store: &mut Store, lane: Lane) -> Result<bool, StoreError> {
     let mut open = [Open { lane, state: None, arrivals: 0, waiting: Vec::new() }];
     waiting_in(store, &mut open).await?;
     Ok(open[0].waiting.iter().any(|it| matches!(it.order, Order::Pause(_))))
+}
+
+pub(super) fn order_of(row: &AnyRow) -> Result<Order, StoreError> {
+    serde_json::from_str(&store::text(row, "body")?)
+        .map_err(|_| StoreError::Strange("an event that is none"))
 }
 
 async fn told(store: &mut Store, event: Uuid) -> Result<Option<Told>, StoreError> {

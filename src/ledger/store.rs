@@ -210,7 +210,7 @@ impl Store {
         match self.backend {
             Backend::Sqlite => {
                 #[cfg(test)]
-                self.faults.on_statement()?;
+                self.faults.on_statement().await?;
                 self.waiting.push(statement);
                 Ok(())
             }
@@ -234,7 +234,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.flush().await?;
         #[cfg(test)]
-        self.faults.on_statement()?;
+        self.faults.on_statement().await?;
         let Ready { text, values, persistent } = Ready::of(vec![statement], self.backend);
         let query =
             sqlx::query_with::<sqlx::Any, _>(AssertSqlSafe(text), values).persistent(persistent);
@@ -254,7 +254,7 @@ impl Store {
     async fn go(&mut self, statements: Vec<Statement>) -> Result<Vec<Ran>, StoreError> {
         #[cfg(test)]
         for _ in &statements {
-            self.faults.on_statement()?;
+            self.faults.on_statement().await?;
         }
         let mut all = std::mem::take(&mut self.waiting);
         let (before, wanted) = (all.len(), statements.len());

@@ -79,8 +79,10 @@ pub async fn verify(settings: &Settings, anchor: Option<&Anchor>) -> Result<Verd
     let mut check = Check::new(key);
     check.records(&mut store).await?;
     check.beginnings();
-    let claims = anchor.map(|it| it.heads.clone()).unwrap_or_default();
-    check.claims.extend(claims.into_iter().map(|claim| (claim, "the anchor".to_owned())));
+    let heads = anchor.map(|it| it.heads.clone()).unwrap_or_default();
+    for head in heads {
+        check.claim(head, "the anchor");
+    }
     check.claims(&mut store).await?;
     check.intents(&mut store).await?;
     check.turns(&mut store).await?;
@@ -95,8 +97,9 @@ struct Check {
     key: Key,
     chains: BTreeMap<Uuid, ChainSeen>,
     floors: Floors,
-    /// What records say of other chains, and who says it.
-    claims: Vec<(Claim, String)>,
+    /// What records say of other chains, and who says it first: every start names the heads of all
+    /// chains, and most of them have long ended.
+    claims: BTreeMap<(Uuid, u64, String), String>,
     instances: HashMap<Uuid, String>,
     /// Intents whose outcome has not been seen, with what their rows say.
     unsettled: HashMap<IntentId, (Uuid, u64, RowState)>,
@@ -140,7 +143,7 @@ impl Check {
             key,
             chains: BTreeMap::new(),
             floors: Floors::default(),
-            claims: Vec::new(),
+            claims: BTreeMap::new(),
             instances: HashMap::new(),
             unsettled: HashMap::new(),
             settled: HashSet::new(),
@@ -228,11 +231,11 @@ impl Check {
             "started" => {
                 let body: StartedBody = serde_json::from_str(&record.body).ok()?;
                 self.instances.insert(record.writer, body.instance);
-                self.claims.extend(body.heads.into_iter().map(|head| (head, who.clone())));
+                body.heads.into_iter().for_each(|head| self.claim(head, &who));
             }
             "adopted" => {
                 let body: AdoptedBody = serde_json::from_str(&record.body).ok()?;
-                self.claims.push((body.head, who));
+                self.claim(body.head, &who);
             }
             "outcome" => {
                 let body: OutcomeBody = serde_json::from_str(&record.body).ok()?;
@@ -252,6 +255,11 @@ impl Check {
             _ => {}
         }
         None
+    }
+
+    fn claim(&mut self, head: Claim, who: &str) {
+        let Claim { writer, seq, hash } = head;
+        self.claims.entry((writer, seq, hash)).or_insert_with(|| who.to_owned());
     }
 
     /// A chain begins at its first record, or where a checkpoint says it was removed up to.
@@ -276,9 +284,8 @@ impl Check {
 
     /// What was said of other chains must be so.
     async fn claims(&mut self, store: &mut Store) -> Result<(), StoreError> {
-        let mut claims = std::mem::take(&mut self.claims);
-        claims.sort_by_key(|(claim, _)| (claim.writer, claim.seq));
-        for (claim, who) in claims {
+        for ((writer, seq, hash), who) in std::mem::take(&mut self.claims) {
+            let claim = Claim { writer, seq, hash };
             let floor = self.floors.of(claim.writer);
             if floor.is_some_and(|floor| claim.seq < floor.seq || *floor == claim) {
                 continue;

@@ -6,30 +6,32 @@
 //! the ledger after all, is closed as `unacknowledged`. While the database is away every command
 //! is refused at once: a pause must not wait for it.
 
+mod connection;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::time::Duration;
 
 use jiff::{Timestamp, ToSpan};
+use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 use uuid::Uuid;
 
 use super::batch::{self, Chain, Done};
-use super::command::{Command, Use, What, Write};
+use super::command::{Command, Use, What, Write, hand_over};
 use super::fan::Fan;
 use super::key::Key;
 use super::prune::{Pruned, Rest};
 use super::record::Head;
 use super::settings::{Place, Settings};
-use super::store::{Backend, Purpose, Store, StoreError, sqlite};
-use super::{OpenError, adopt, deliveries, enlist, inventory, prune, read};
-use crate::change::journal::{IntentId, Outcome, Unwritten};
+use super::store::{Backend, Store, StoreError, sqlite};
+use super::{OpenError, adopt, deliveries, inventory, prune, read};
+use crate::change::journal::IntentId;
 use crate::change::mark::{self, Mark};
 use crate::limits::{
-    LEDGER_BACKOFF_MS, LEDGER_BATCH_BYTES, LEDGER_BATCH_COMMANDS, LEDGER_COMPANY_MS,
-    LEDGER_ENTRIES, LEDGER_HEARTBEAT_MS, LEDGER_INVENTORY_PENDING, LEDGER_PRUNE_MS,
-    LEDGER_WRITE_MS,
+    LEDGER_BATCH_BYTES, LEDGER_BATCH_COMMANDS, LEDGER_COMPANY_MS, LEDGER_ENTRIES,
+    LEDGER_HEARTBEAT_MS, LEDGER_INVENTORY_PENDING, LEDGER_PRUNE_MS, LEDGER_WRITE_MS,
 };
 
 /// The longest a transaction may take.
@@ -46,6 +48,8 @@ pub(super) struct Writer {
     /// Who gets which events.
     fan: Fan,
     calls: inventory::Calls,
+    /// How long transactions of commands took.
+    commits: Histogram,
     retry: Instant,
     backoff: Duration,
     pruned: Instant,
@@ -73,6 +77,7 @@ enum Failed {
 pub(super) async fn start(
     settings: Settings,
     commands: mpsc::Receiver<Command>,
+    commits: Histogram,
     #[cfg(test)] faults: super::faults::Faults,
 ) -> Result<(), OpenError> {
     let (opened, opening) = oneshot::channel();
@@ -85,6 +90,7 @@ pub(super) async fn start(
         runtime.block_on(async move {
             let writer = Writer::open(
                 settings,
+                commits,
                 #[cfg(test)]
                 faults,
             );
@@ -107,6 +113,7 @@ pub(super) async fn start(
 impl Writer {
     async fn open(
         settings: Settings,
+        commits: Histogram,
         #[cfg(test)] faults: super::faults::Faults,
     ) -> Result<Self, OpenError> {
         let lock = match &settings.place {
@@ -123,6 +130,7 @@ impl Writer {
             uses: HashMap::new(),
             fan: Fan::default(),
             calls: inventory::Calls::default(),
+            commits,
             retry: now,
             backoff: Duration::ZERO,
             // The first look for old records comes soon after the start.
@@ -198,7 +206,9 @@ impl Writer {
                 break;
             }
             match self.commit(&writes).await {
-                Ok(done) => return answer(writes, done),
+                Ok(done) => {
+                    return writes.into_iter().zip(done).for_each(|(it, done)| it.answer(done));
+                }
                 // A pause waits for this: what took all its time once does not get it twice.
                 Err(Failed::Before(error @ StoreError::TooSlow)) => {
                     self.lose(&error).await;
@@ -226,6 +236,7 @@ impl Writer {
         let Some(store) = &mut self.store else {
             return Err(Failed::Before(StoreError::TooSlow));
         };
+        let begun = Instant::now();
         let written = timeout(LIMIT, async {
             store.begin().await?;
             batch::write(store, &self.chain, writes, &mut self.fan).await
@@ -240,6 +251,7 @@ impl Writer {
             Err(_) => return Err(Failed::AtCommit(StoreError::TooSlow)),
         }
         mark::reached(Mark::LedgerCommitted);
+        self.commits.observe(begun.elapsed().as_secs_f64());
         self.chain.head = written.head;
         if written.deliveries > 0 {
             self.fan.written.notify_one();
@@ -256,7 +268,7 @@ impl Writer {
         }
         let open = self.is_open().await;
         let Some(store) = self.store.as_mut().filter(|_| open) else {
-            refuse(command);
+            command.refuse();
             return Turn::Next;
         };
         let chain = &mut self.chain;
@@ -302,7 +314,9 @@ impl Writer {
                 hand_over(reply, flat(timeout(LIMIT, turn).await))
             }
             Command::Deliveries(filter, reply) => {
-                hand_over(reply, flat(timeout(LIMIT, deliveries::shown(store, &filter)).await))
+                let configured = self.fan.subscribers.iter().map(|it| &*it.name);
+                let shown = deliveries::shown(store, &filter, configured);
+                hand_over(reply, flat(timeout(LIMIT, shown).await))
             }
             Command::Redrive(what, reply) => {
                 let again = flat(timeout(LIMIT, deliveries::redrive(store, &what)).await);
@@ -377,157 +391,10 @@ impl Writer {
         }
         inventory::add(&mut self.uses, once);
     }
-
-    // === the connection ===
-
-    /// Whether the ledger can be used; tries to open it where it is time to.
-    async fn is_open(&mut self) -> bool {
-        if self.store.is_some() {
-            return true;
-        }
-        if Instant::now() < self.retry {
-            return false;
-        }
-        match self.connect().await {
-            Ok(()) => {
-                tracing::info!("the ledger is open again");
-                true
-            }
-            Err(error) => {
-                self.lose(&error).await;
-                false
-            }
-        }
-    }
-
-    /// Connects, finds the head of the chain, and settles what was left in doubt.
-    async fn connect(&mut self) -> Result<(), StoreError> {
-        let opening = Store::open(&self.settings.place, Purpose::Write(self.chain.writer));
-        let mut store = flat(timeout(LIMIT, opening).await)?;
-        #[cfg(test)]
-        {
-            store.faults = self.faults.clone();
-        }
-        let head =
-            flat(timeout(LIMIT, enlist::enlist(&mut store, &self.chain, &self.settings)).await)?;
-        self.chain.head = head;
-        if !self.in_doubt.is_empty() {
-            let writes: Vec<Write> = self.in_doubt.iter().map(|id| unacknowledged(*id)).collect();
-            let chain = self.chain.clone();
-            let settled = async {
-                store.begin().await?;
-                let writes = enlist::still_open(&mut store, chain.writer, writes).await?;
-                let written = batch::write(&mut store, &chain, &writes, &mut self.fan).await?;
-                store.commit().await?;
-                Ok(written.head)
-            };
-            self.chain.head = flat(timeout(LIMIT, settled).await)?;
-            self.in_doubt.clear();
-        }
-        self.store = Some(store);
-        self.backoff = Duration::ZERO;
-        Ok(())
-    }
-
-    /// Gives the connection up until it is time to try again.
-    async fn lose(&mut self, error: &StoreError) {
-        tracing::error!(%error, "the ledger cannot be written");
-        if let StoreError::Replaced = error {
-            // Our intents are another's now. What comes next stands in a chain of its own.
-            self.chain.writer = Uuid::now_v7();
-            self.chain.head = Head::NONE;
-            self.in_doubt.clear();
-        }
-        // Closed in order, so that a transaction that hangs is over before the next one begins;
-        // but not at the price of waiting for it.
-        if let Some(store) = self.store.take() {
-            let _ = timeout(Duration::from_millis(*LEDGER_BACKOFF_MS.start()), store.close()).await;
-        }
-        let (least, most) = (*LEDGER_BACKOFF_MS.start(), *LEDGER_BACKOFF_MS.end());
-        let backoff = (self.backoff * 2).max(Duration::from_millis(least));
-        self.backoff = backoff.min(Duration::from_millis(most));
-        self.retry = Instant::now() + self.backoff;
-    }
-
-    /// Writes that this writer ends. Nothing is lost if it cannot: it will be taken for dead.
-    async fn end_in_place(&mut self) {
-        let Some(mut store) = self.store.take() else { return };
-        let ended = async {
-            let (fan, calls) = (&mut self.fan, &mut self.calls);
-            inventory::flush(&mut store, &mut self.uses, fan, calls).await?;
-            enlist::end(&mut store, &self.chain).await
-        };
-        if let Err(error) = flat(timeout(LIMIT, ended).await) {
-            tracing::warn!(%error, "the ledger could not be closed in order");
-        }
-        let _ = timeout(LIMIT, store.close()).await;
-        self.lock = None;
-    }
-
-    async fn end(mut self) {
-        self.end_in_place().await;
-    }
-}
-
-fn answer(writes: Vec<Write>, done: Vec<Done>) {
-    for (write, done) in writes.into_iter().zip(done) {
-        match (write.what, done) {
-            (What::Begin(_, reply), Done::Begun(begun)) => drop(reply.send(Ok(begun))),
-            (What::Settle(.., reply), Done::Settled(settled)) => drop(reply.send(Ok(settled))),
-            (What::Note(.., reply), Done::Noted) => drop(reply.send(Ok(()))),
-            (What::Tell(_), Done::Noted) => {}
-            (What::Admit(_, reply), Done::Admitted(done)) => drop(reply.send(Ok(done))),
-            (What::Save(_, reply), Done::Saved(held)) => drop(reply.send(Ok(held))),
-            // The answers are made one by one from the writes; were they not, silence is no success.
-            (what, _) => Write { what, events: Vec::new() }.refuse(),
-        }
-    }
-}
-
-fn refuse(command: Command) {
-    match command {
-        Command::Write(write) => write.refuse(),
-        Command::Count(_) | Command::Close(_) => {}
-        Command::OpenOn(_, reply) | Command::Adopt(reply) => drop(reply.send(Err(Unwritten))),
-        Command::Since(_, _, reply) => drop(reply.send(Err(Unwritten))),
-        Command::Newest(_, reply) => drop(reply.send(Err(Unwritten))),
-        Command::Inventory(reply) => drop(reply.send(Err(Unwritten))),
-        Command::Subscribe(_, reply) => drop(reply.send(Err(Unwritten))),
-        Command::Deliver(.., reply) => drop(reply.send(Err(Unwritten))),
-        Command::Deliveries(_, reply) => drop(reply.send(Err(Unwritten))),
-        Command::Backlog(reply) => drop(reply.send(Err(Unwritten))),
-        Command::Redrive(_, reply) | Command::Prune(_, reply) => {
-            let _ = reply.send(Err(Unwritten));
-        }
-        Command::Shelf(ask) => ask.refuse(),
-    }
-}
-
-/// Answers, and gives back the error that the connection is lost with.
-fn hand_over<T>(
-    reply: oneshot::Sender<Result<T, Unwritten>>,
-    result: Result<T, StoreError>,
-) -> Option<StoreError> {
-    match result {
-        Ok(found) => {
-            let _ = reply.send(Ok(found));
-            None
-        }
-        Err(error) => {
-            let _ = reply.send(Err(Unwritten));
-            Some(error)
-        }
-    }
 }
 
 fn flat<T>(
     result: Result<Result<T, StoreError>, tokio::time::error::Elapsed>,
 ) -> Result<T, StoreError> {
     result.unwrap_or(Err(StoreError::TooSlow))
-}
-
-/// The outcome of an intent that was refused and is there.
-fn unacknowledged(id: IntentId) -> Write {
-    let (reply, _) = oneshot::channel();
-    Write { what: What::Settle(id, Outcome::Unacknowledged, reply), events: Vec::new() }
 }

@@ -304,6 +304,8 @@ pub(super) fn find(method: &Method, path: &str) -> Found {
     let Some(segments) = decoded_segments(path) else { return Found::Nothing };
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     let (operations, id) = at_path(&segments);
+    // HEAD is a GET whose answer has no body (RFC 9110 §9.3.2).
+    let method = if method == Method::HEAD { &Method::GET } else { method };
     if let Some(operation) = operations.iter().find(|operation| operation.method() == *method) {
         return Found::Operation(*operation, id.to_owned());
     }
@@ -311,7 +313,11 @@ pub(super) fn find(method: &Method, path: &str) -> Found {
         return Found::Nothing;
     }
     let there = operations.into_iter().filter(|operation| operation.is_there());
-    Found::OtherMethods(there.map(Operation::method).collect())
+    let methods = there.map(Operation::method).flat_map(|method| {
+        let head = (method == Method::GET).then_some(Method::HEAD);
+        std::iter::once(method).chain(head)
+    });
+    Found::OtherMethods(methods.collect())
 }
 
 /// The dialect of a path that leads nowhere.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, header};
+use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::answer::{Answer, Own, is_of_connection};
 use super::error::RehearseError;
 use super::world::World;
+use crate::admin::Readiness;
 use crate::change::Principal;
 use crate::change::announced::{Kind, Made};
 use crate::config::Config;
@@ -118,6 +119,7 @@ impl Lane {
             metrics: Metrics::register(&mut Registry::default()),
             journal: Arc::new(ledger.clone()),
             shelf: Arc::new(ledger.clone()),
+            readiness: Readiness::default(),
         };
         let gateway = Gateway::bind(&config, Some(lane.mock.address), sinks)?;
         let address = gateway.address();
@@ -160,11 +162,14 @@ impl Lane {
         self.client.send(sent).await
     }
 
-    /// Sends a call straight to the mock.
-    pub(super) async fn set_up(&mut self, sent: &Sent<'_>) -> Result<(), RehearseError> {
-        self.mock.send(sent).await;
+    /// Sends a call straight to the mock. Gives its status; nothing where no whole answer came.
+    pub(super) async fn set_up(
+        &mut self,
+        sent: &Sent<'_>,
+    ) -> Result<Option<StatusCode>, RehearseError> {
+        let answer = self.mock.send(sent).await;
         self.world = self.look().await?;
-        Ok(())
+        Ok(answer.map(|it| it.status))
     }
 
     /// Sets the mock's faults. What is wrong with them is said in the mock's words.

@@ -4,6 +4,7 @@
 //! Nothing here knows what a promise is. Waiting is always waiting for something, and always with
 //! [`PATIENCE`] as its end: a test that waits longer fails and says what it waited for.
 
+pub(crate) mod authority;
 pub(crate) mod message;
 pub(crate) mod mock;
 pub(crate) mod postgres;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+pub(crate) use authority::Authority;
 pub(crate) use message::Message;
 pub(crate) use mock::Mock;
 pub(crate) use raw::RawClient;

@@ -4,7 +4,12 @@
 //! anew. Nothing is done twice, nothing forged is done at all, and nobody's pause is undone.
 
 mod answers;
+mod certificate;
+mod door;
 mod flood;
+mod ledger_away;
+mod protection;
+mod stop;
 
 use std::path::PathBuf;
 
@@ -72,6 +77,16 @@ impl Scene {
                 secret.display()
             ),
         }
+    }
+
+    /// The same with the account that may protect, and may not revoke.
+    fn protecting(mut self) -> Self {
+        let secret = file("secret", "gateway-recovery-secret\n");
+        self.account = format!(
+            "upstream.genesys.service={{client_id = \"gateway-recovery\", client_secret_file = \"{}\"}}",
+            secret.display()
+        );
+        self
     }
 
     /// A gateway before the vendor.
@@ -154,12 +169,14 @@ impl Sender<'_> {
 
     /// How an event ended, once it has.
     async fn outcome(&self, id: &str) -> String {
-        until(&format!("an outcome of {id}"), || async {
-            let url = self.recgate.url(&format!("/hooks/events/{id}"));
-            let told: Value = self.client.get(url).send().await.unwrap().json().await.unwrap();
-            told["outcome"].as_str().map(str::to_owned)
-        })
-        .await
+        until(&format!("an outcome of {id}"), || self.told(id)).await
+    }
+
+    /// How an event ended, if it has.
+    async fn told(&self, id: &str) -> Option<String> {
+        let url = self.recgate.url(&format!("/hooks/events/{id}"));
+        let told: Value = self.client.get(url).send().await.unwrap().json().await.unwrap();
+        told["outcome"].as_str().map(str::to_owned)
     }
 }
 
@@ -196,6 +213,28 @@ async fn a_billing_screen_and_a_crm_make_one_pause_and_one_resume() {
     for word in ["acted-for-trigger", "lease-opened", "lease-ended", "\"trigger:crm\""] {
         assert!(ledger.contains(word), "{word}: {ledger}");
     }
+    recgate.stop().await;
+    scene.vendor.stop().await;
+}
+
+/// An upstream that failed again and again gets what a trigger pauses all the same.
+#[tokio::test]
+async fn a_trigger_pauses_at_an_upstream_that_is_left_alone() {
+    let scene = Scene::new(&[screen("billing", "")]).await;
+    let breaker = "{failures = 2, open_ms = 600_000, longest_open_ms = 600_000}";
+    let breaker = format!("upstream.genesys.breaker={breaker}");
+    let recgate = scene.gateway(&[&breaker, "upstream.genesys.retry.most=0"]).await;
+    let get = || scene.client.get(recgate.url("/api/v2/users/me")).bearer_auth("agent-ana").send();
+    scene.mock.faults(json!([{ "operation": "getUsersMe", "status": 503, "count": 2 }])).await;
+    for _ in 0..2 {
+        assert_eq!(get().await.unwrap().status(), 503);
+    }
+    assert_eq!(get().await.unwrap().headers()["recgate-error"], "upstream.breaker-open");
+    let (sender, call) = (scene.sender(&recgate), conversation(1));
+    let opened = sender.accepted("billing", "opened", &call).await;
+    assert_eq!(sender.outcome(&opened).await, "paused");
+    assert_eq!(scene.mock.recording_state(&call).await, "PAUSED");
+    assert_eq!(get().await.unwrap().status(), 200, "the pause was the probe");
     recgate.stop().await;
     scene.vendor.stop().await;
 }
@@ -381,8 +420,56 @@ async fn without_id_and_time_an_event_may_only_pause() {
     assert!(ended.errors.contains("allow_unprotect"), "{}", ended.errors);
     let ended = check(hub("{do = \"pause\"}", "").replace("on_expiry = \"alarm\", ", "")).await;
     assert!(ended.errors.contains("trigger.hub.on_expiry"), "{}", ended.errors);
-    let ended = check(hub("{do = \"pause\"}", "").replace("hmac-sha256", "mtls")).await;
-    assert!(ended.errors.contains("client certificate yet"), "{}", ended.errors);
+    // What goes into records and before people.
+    let bounded = |key: &str, text: &str| {
+        hub("{do = \"pause\"}", "").replace("on_expiry", &format!("{key} = \"{text}\", on_expiry"))
+    };
+    for (key, text) in [
+        ("reason", "x".repeat(257)),
+        ("reason", "a\\u0000b".to_owned()),
+        ("source", "x".repeat(65)),
+        ("source", "a\\nb".to_owned()),
+    ] {
+        let ended = check(bounded(key, &text)).await;
+        let place = format!("trigger.hub.{key}");
+        assert_eq!(ended.code, Some(2), "{place}");
+        assert!(ended.errors.contains(&place), "{place}: {}", ended.errors);
+    }
+    let ended = check(bounded("reason", &"x".repeat(256))).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.errors);
+}
+
+/// Where two triggers give the same source, the one does not close what the other has opened.
+#[tokio::test]
+async fn triggers_of_one_source_are_two_holders() {
+    let own = "mode = \"sync\", source = \"desk\",";
+    let scene = Scene::new(&[screen("billing", own), screen("crm", own)]).await;
+    let recgate = scene.gateway(&[]).await;
+    let (sender, call) = (scene.sender(&recgate), conversation(1));
+    let outcome = async |trigger: &str, kind: &str| {
+        sender.send(trigger, &event(kind, &call)).await.1["outcome"].as_str().map(str::to_owned)
+    };
+    assert_eq!(outcome("billing", "opened").await.as_deref(), Some("paused"));
+    assert_eq!(outcome("crm", "closed").await.as_deref(), Some("not-held"));
+    assert_eq!(outcome("crm", "opened").await.as_deref(), Some("already-paused"));
+    assert_eq!(outcome("billing", "closed").await.as_deref(), Some("still-held"));
+    assert_eq!(outcome("crm", "closed").await.as_deref(), Some("resumed"));
+    assert_eq!(scene.states(&call).await, ["PAUSED", "ACTIVE"]);
+}
+
+/// What the vendor does not know is told so, within the time that a sender waits.
+#[tokio::test]
+async fn an_unknown_conversation_is_an_outcome() {
+    let scene = Scene::new(&[screen("billing", "mode = \"sync\",")]).await;
+    let recgate = scene.gateway(&[]).await;
+    let sender = scene.sender(&recgate);
+    let (status, told) = sender.send("billing", &event("opened", "nobody-knows-it")).await;
+    assert_eq!((status, &told["outcome"]), (502, &json!("unknown-conversation")), "{told}");
+    assert!(recgate.metric("recgate_alarms", &["lease-unknown-conversation"]).await > 0.0);
+    let ledger = recgate.admin("/ledger").await.to_string();
+    assert!(ledger.contains("conversation-unknown"), "{ledger}");
+    let (_, told) = sender.send("billing", &event("closed", "nobody-knows-it")).await;
+    assert_eq!(told["outcome"], "not-held", "nothing is left of it");
 }
 
 /// A medium that is wrong, or that the vendor has no operation for, is no reason not to pause.
@@ -397,74 +484,6 @@ async fn a_pause_finds_another_way() {
     let (_, told) = sender.send("billing", &event("closed", &call)).await;
     assert_eq!(told["outcome"], "resumed");
     assert_eq!(scene.states(&call).await, ["PAUSED", "ACTIVE"]);
-}
-
-/// Protection, with what the vendor answers to it.
-#[tokio::test]
-async fn a_trigger_protects_a_list_of_conversations() {
-    let protects = format!(
-        "{{name = \"legal\", mode = \"sync\", allow_unprotect = true, rules = [\
-         {{do = \"revoke\", conversations = \"/calls\", when = {{pointer = \"/over\", equals = true}}}}, \
-         {{do = \"protect\", conversations = \"/calls\"}}], \
-         verify = {{scheme = \"standard-webhooks\", secrets_file = [\"{}\"]}}}}",
-        file("secret", FIRST).display()
-    );
-    let mut scene = Scene::new(&[protects]).await;
-    // The account that may protect, and may not revoke.
-    scene.account = scene.account.replace("gateway-service", "gateway-recovery");
-    let secret = file("secret", "gateway-recovery-secret\n").display().to_string();
-    let path = scene.account.rsplit('"').nth(1).unwrap().to_owned();
-    scene.account = scene.account.replace(&path, &secret);
-    let recgate = scene.gateway(&[]).await;
-    let sender = scene.sender(&recgate);
-    let calls = json!({ "calls": [conversation(21), conversation(22)] });
-    let (status, told) = sender.send("legal", &calls).await;
-    assert_eq!((status, &told["outcome"]), (200, &json!("protected")), "{told}");
-    let protected = scene.mock.state().await["protected"].to_string();
-    assert!(protected.contains(&conversation(21)) && protected.contains(&conversation(22)));
-    let revoke = json!({ "calls": [conversation(21)], "over": true });
-    let (status, told) = sender.send("legal", &revoke).await;
-    assert_eq!((status, &told["outcome"]), (502, &json!("refused")), "{told}");
-    let many: Vec<String> = (0..101).map(|number| format!("c{number}")).collect();
-    let (status, _) = sender.send("legal", &json!({ "calls": many })).await;
-    assert_eq!(status, 400);
-}
-
-/// What is below /hooks is never sent upstream, however it is spelt.
-#[tokio::test]
-async fn paths_of_triggers_go_no_further() {
-    let upstream =
-        crate::harness::Upstream::scripted(|_| vec![crate::harness::upstream::ok()]).await;
-    let recgate = Recgate::with_config(&upstream.config()).await;
-    let client = http().build().unwrap();
-    for path in ["/hooks", "/hooks/", "/hooks/x", "/%68ooks/x", "/hooks%2Fx", "/hooks/events/x"] {
-        let answer = client.get(recgate.url(path)).send().await.unwrap();
-        assert_eq!(answer.status(), 404, "{path}");
-    }
-    assert!(upstream.received().is_empty());
-    let answer = client.get(recgate.url("/hooksome")).send().await.unwrap();
-    assert_eq!(answer.status(), 200);
-}
-
-/// A pause goes on where the ledger cannot take its event, and says so; nothing else does.
-#[tokio::test]
-async fn an_event_that_cannot_be_kept_still_pauses() {
-    let scene = Scene::new(&[screen("billing", "")]).await;
-    let (ledger, path) = sqlite();
-    let recgate = scene.gateway(&[&ledger]).await;
-    let (sender, call) = (scene.sender(&recgate), conversation(1));
-    // Another connection has the database, for as long as the ledger is patient.
-    sqlx::any::install_default_drivers();
-    let url = format!("sqlite:{}", path.display());
-    let mut other = <sqlx::AnyConnection as sqlx::Connection>::connect(&url).await.unwrap();
-    sqlx::query("BEGIN EXCLUSIVE").execute(&mut other).await.unwrap();
-    let (status, told) = sender.send("billing", &event("opened", &call)).await;
-    assert_eq!((status, &told["outcome"]), (200, &json!("paused")), "{told}");
-    assert_eq!(scene.states(&call).await, ["PAUSED"]);
-    let (status, told) = sender.send("billing", &event("closed", &call)).await;
-    assert_eq!(status, 503, "{told}");
-    assert!(recgate.metric("recgate_alarms", &["lease-unrecorded"]).await > 0.0);
-    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
 }
 
 /// `recgate hook test` says which rule matches and what would be done, and does nothing.

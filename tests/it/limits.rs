@@ -1,9 +1,11 @@
 //! What a client can make grow has a limit, and a pause is the last thing that is shed.
+//!
+//! What floods cost is in `floods`.
+
+mod floods;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use http::Request;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -123,124 +125,4 @@ async fn connections_are_counted_in_all_and_by_address() {
         })
         .await;
     }
-}
-
-/// Streams that are opened and reset at once (CVE-2023-44487) end their connection, not the
-/// gateway's work.
-#[tokio::test]
-async fn a_rapid_reset_ends_its_connection() {
-    let upstream = Upstream::scripted(|_| vec![Step::Hang]).await;
-    let recgate = Recgate::with_config(&upstream.config()).await;
-    let stream = TcpStream::connect(recgate.address).await.unwrap();
-    let (client, connection) = h2::client::handshake(stream).await.unwrap();
-    let connection = tokio::spawn(connection);
-    let mut client = client.ready().await.unwrap();
-    let mut opened = 0;
-    while opened < 50_000 {
-        let get = Request::get("http://a.example/x").body(()).unwrap();
-        let Ok((answer, mut body)) = client.send_request(get, false) else { break };
-        body.send_reset(h2::Reason::CANCEL);
-        drop(answer);
-        opened += 1;
-        client = match soon("room for a stream", client.ready()).await {
-            Ok(client) => client,
-            Err(_) => break,
-        };
-    }
-    let ended = soon("the end of the connection", connection).await.unwrap();
-    println!("rapid reset: {opened} streams given to the connection; it ended: {ended:?}");
-    assert!(ended.is_err(), "the gateway took 50,000 streams that were reset at once");
-}
-
-/// HEADERS that go on in CONTINUATION frames without an end (CVE-2024-27316).
-#[tokio::test]
-async fn endless_continuations_end_their_connection() {
-    use tokio::io::AsyncWriteExt;
-
-    let upstream = Upstream::scripted(|_| vec![ok()]).await;
-    let recgate = Recgate::with_config(&upstream.config()).await;
-    let before = recgate.memory("VmRSS");
-    let (mut read, mut write) = TcpStream::connect(recgate.address).await.unwrap().into_split();
-    let preface =
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\x01\x01\0\0\0\0\x01\x82";
-    write.write_all(preface).await.unwrap();
-    // A literal header without indexing, of 16,000 bytes, a frame.
-    let value = vec![b'v'; 15_990];
-    let mut block = vec![0x00, 1, b'x', 0x7f];
-    // 15,990 - 127 as a continued integer of seven bits a byte (RFC 7541 §5.1).
-    let mut rest = value.len() - 127;
-    while rest >= 128 {
-        block.push(u8::try_from(rest % 128 + 128).unwrap());
-        rest /= 128;
-    }
-    block.push(u8::try_from(rest).unwrap());
-    block.extend_from_slice(&value);
-    let mut frame = u32::try_from(block.len()).unwrap().to_be_bytes()[1..].to_vec();
-    frame.extend_from_slice(&[0x09, 0, 0, 0, 0, 1]);
-    frame.extend_from_slice(&block);
-    let writing = async {
-        for sent in 0..20_000 {
-            if write.write_all(&frame).await.is_err() {
-                return sent;
-            }
-        }
-        20_000
-    };
-    let mut said = Vec::new();
-    let (sent, _) =
-        soon("the end", async { tokio::join!(writing, read.read_to_end(&mut said)) }).await;
-    let grown = recgate.memory("VmRSS").saturating_sub(before);
-    println!(
-        "endless continuations: left after {sent} frames of 16 kB; memory grew by {grown} bytes"
-    );
-    assert!(sent < 20_000);
-    assert!(grown < 10 << 20, "{grown} bytes");
-}
-
-/// A small body that is a large one when it is decoded is checked up to the limit, and goes on as
-/// it came.
-#[tokio::test]
-async fn a_bomb_is_decoded_up_to_a_limit() {
-    let upstream = Upstream::scripted(|_| vec![ok()]).await;
-    let text = config("genesys", "genesys", &upstream.address);
-    let recgate = Recgate::with_config(&text).await;
-    let before = recgate.memory("VmRSS");
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    let deep = vec![b'['; 1 << 16];
-    for _ in 0..512 {
-        std::io::Write::write_all(&mut gzip, &deep).unwrap();
-    }
-    let bomb = Bytes::from(gzip.finish().unwrap());
-    let length = format!("Content-Length: {}", bomb.len());
-    let head = ["Content-Type: application/json", "Content-Encoding: gzip", &length];
-    let mut bytes =
-        request("PUT /api/v2/recordings/deletionprotection HTTP/1.1", &head, "").into_bytes();
-    bytes.extend_from_slice(&bomb);
-    for _ in 0..8 {
-        let answer = ask(recgate.address, &bytes).await;
-        assert!(answer.status() > 0, "{answer:?}");
-    }
-    let grown = recgate.memory("VmRSS").saturating_sub(before);
-    println!(
-        "gzip bomb: {} bytes for 32 MiB, eight times; memory grew by {grown} bytes",
-        bomb.len()
-    );
-    assert!(grown < 40 << 20, "{grown} bytes");
-}
-
-/// A megabyte of opening brackets.
-#[tokio::test]
-async fn deep_json_takes_no_more_than_its_length() {
-    let upstream = Upstream::scripted(|_| vec![ok()]).await;
-    let recgate = Recgate::with_config(&config("genesys", "genesys", &upstream.address)).await;
-    let before = recgate.memory("VmRSS");
-    let body = "[".repeat(1_000_000);
-    let length = format!("Content-Length: {}", body.len());
-    let head = ["Content-Type: application/json", &length];
-    let bytes = request("PUT /api/v2/recordings/deletionprotection HTTP/1.1", &head, &body);
-    let answer = ask(recgate.address, bytes).await;
-    assert!(answer.status() > 0, "{answer:?}");
-    let grown = recgate.memory("VmRSS").saturating_sub(before);
-    println!("1 MB of [: {}; memory grew by {grown} bytes", answer.start);
-    assert!(grown < 10 << 20, "{grown} bytes");
 }

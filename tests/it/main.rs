@@ -21,6 +21,8 @@ mod hooks;
 mod json_schema;
 mod ledger;
 mod limits;
+mod outage;
+mod overload;
 mod pass_through;
 mod pipes;
 mod protection;

@@ -408,6 +408,12 @@ async fn traffic_of_which_nothing_can_be_rehearsed_is_no_pass() {
 async fn bad_input_is_told_with_its_place() {
     let call = pause("p", "agent-ana");
     let group = |rest: &str| format!("[[group]]\nname = \"g\"\n{rest}");
+    let setup = |who: &str, id: &str| {
+        format!(
+            "setup = [{{ {who}, method = \"PUT\", path = \"/api/v2/conversations/calls/{id}/recordingstate\", \
+             body = {{ recordingState = \"PAUSED\" }} }}]\n"
+        )
+    };
     let wrong = [
         (group(&call.replace("as =", "sa =")), ":7:1:", "unknown field"),
         (group(&call.replace("PATCH", "PA TCH")), ":8:10: method", "must be a method"),
@@ -422,6 +428,17 @@ async fn bad_input_is_told_with_its_place() {
             "x",
         ),
         ("group = 1\n".to_owned(), ":3:", ""),
+        // What sets the scene has to succeed, or what comes after is about another one.
+        (
+            group(&(setup("as = \"agent-ana\"", "nobody") + &call)),
+            ":5:",
+            "PUT /api/v2/conversations/calls/nobody/recordingstate: a call of `setup` has to succeed; the mock answered 403",
+        ),
+        (
+            group(&call.replace("/api/v2/conversations/calls", "/hooks")),
+            ":5:",
+            "under /hooks are recgate's own",
+        ),
     ];
     for (text, place, part) in wrong {
         let path = scenario("wrong.toml", &text);

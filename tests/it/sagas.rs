@@ -4,6 +4,7 @@
 //! dies. The runs are shares of what issue 4 asks for: a small one by default, the whole with
 //! `RECGATE_LONG` set (`tests/run --long`, parts `kills`, `leaving` and `interleavings`).
 
+mod canaries;
 mod interleavings;
 mod kills;
 mod leaving;
@@ -14,7 +15,8 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::harness::{Recgate, file, run_to_end, until};
+use crate::harness::{Recgate, file, postgres, run_to_end, until};
+use canaries::{KEY, SECRET};
 use world::World;
 
 /// A generator that a seed makes again.
@@ -48,11 +50,14 @@ pub(crate) fn times(normal: usize, long: usize) -> usize {
     }
 }
 
+/// The upstream's name.
+const UPSTREAM: &str = "the-world";
+
 /// A gateway before this world, with an account for recovery and clients that undo releases.
 fn config(world: &World, ledger: &str, more: &str) -> String {
-    let secret = file("secret", "recovery-secret\n").display().to_string();
+    let secret = file("secret", format!("{SECRET}\n")).display().to_string();
     format!(
-        "[[upstream]]\nname = \"it\"\nvendor = \"genesys\"\nurl = \"http://{0}\"\n\
+        "[[upstream]]\nname = \"{UPSTREAM}\"\nvendor = \"genesys\"\nurl = \"http://{0}\"\n\
          login_url = \"http://{0}\"\npaths = [\"/\"]\nlogin_paths = [\"/oauth/token\"]\ncontract = \"none\"\n\
          [upstream.recovery]\nclient_id = \"recovery\"\nclient_secret_file = \"{secret}\"\n\
          [default_client]\nas_of = \"2026-09-20\"\ndeadline_ms = 3000\n\
@@ -67,6 +72,39 @@ fn sqlite() -> String {
     let path: PathBuf = file("ledger.db", "");
     std::fs::remove_file(&path).unwrap();
     format!("url = \"sqlite:{}\"", path.display())
+}
+
+/// Where a ledger is, and how a configuration says so.
+struct Ledger {
+    url: String,
+    config: String,
+}
+
+/// Which database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum On {
+    Sqlite,
+    Postgres,
+}
+
+// === impl Ledger ===
+
+impl Ledger {
+    /// A new one, with a key of its own. On PostgreSQL every life bears the same name, so that the
+    /// next one takes over sooner.
+    async fn new(on: On) -> Self {
+        let key = file("key", KEY.repeat(32)).display().to_string();
+        let (url, more) = match on {
+            On::Sqlite => {
+                let path = file("ledger.db", "");
+                std::fs::remove_file(&path).unwrap();
+                (format!("sqlite:{}", path.display()), "")
+            }
+            On::Postgres => (postgres::database().await, "instance = \"it\"\n"),
+        };
+        let config = format!("url = \"{url}\"\nkey_file = \"{key}\"\n{more}");
+        Self { url, config }
+    }
 }
 
 /// Resolves when nothing is under way any more.
@@ -98,13 +136,19 @@ async fn ledger(config: &str) -> Vec<Kept> {
     intents(config).await
 }
 
-/// The intents in a ledger, which a gateway may be writing to.
-async fn intents(config: &str) -> Vec<Kept> {
+/// What `recgate ledger export` prints of a ledger, which a gateway may be writing to.
+async fn export(config: &str) -> String {
     let path = file("ledger.toml", config).display().to_string();
     let exported = run_to_end(&["ledger", "export", "--config", &path], &[]).await;
     assert_eq!(exported.code, Some(0), "{}", exported.errors);
+    exported.out
+}
+
+/// The intents in a ledger.
+async fn intents(config: &str) -> Vec<Kept> {
+    let exported = export(config).await;
     let records: Vec<Value> =
-        exported.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        exported.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let mut kept: Vec<Kept> = Vec::new();
     let mut places = std::collections::HashMap::new();

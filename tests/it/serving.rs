@@ -348,3 +348,22 @@ async fn http_2_is_drained_too() {
     }
     assert_eq!(recgate.ended().await, Some(0), "{}", recgate.errors());
 }
+
+/// HEAD is a GET without its body, at the vendor and through the gateway (RFC 9110 §9.3.2).
+#[tokio::test]
+async fn head_is_answered_where_get_is() {
+    let recgate = Recgate::built_in(&[]).await;
+    let client = http().build().unwrap();
+    let path = "/api/v2/conversations/c0000000-0000-4000-8000-000000000001";
+    for base in [format!("http://{}", recgate.mock().address), recgate.url("")] {
+        let ask = async |method: reqwest::Method| {
+            let request = client.request(method, format!("{base}{path}")).bearer_auth("agent-ana");
+            request.send().await.unwrap()
+        };
+        let (got, head) = (ask(reqwest::Method::GET).await, ask(reqwest::Method::HEAD).await);
+        assert_eq!((got.status().as_u16(), head.status().as_u16()), (200, 200), "{base}");
+        assert_eq!(got.headers()["content-length"], head.headers()["content-length"], "{base}");
+        assert!(head.bytes().await.unwrap().is_empty(), "{base}");
+    }
+    recgate.stop().await;
+}

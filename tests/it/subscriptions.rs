@@ -2,6 +2,7 @@
 
 mod receiver;
 mod soak;
+mod tls;
 
 use serde_json::Value;
 
@@ -166,6 +167,22 @@ async fn what_is_dead_is_shown_rings_and_is_redriven() {
     let id = dead["id"].to_string();
     let admin = format!("admin.listen={}", recgate.admin);
     let redrive = ["hook", "redrive", &id, "--config", &path, "--set", &admin];
+    // Whoever asks for what is not there is told so, and what there is.
+    let unknown =
+        run_to_end(&["hook", "redrive", "4000", "--config", &path, "--set", &admin], &[]).await;
+    assert_eq!(unknown.code, Some(1), "{}", unknown.errors);
+    let told = format!("there is no delivery 4000: the newest is {id};");
+    assert!(unknown.errors.contains(&told), "{}", unknown.errors);
+    let side = format!("http://{}", recgate.admin);
+    for more in [&["--config", &*path, "--set", &admin][..], &["--admin", &side]] {
+        for command in [&["hook", "redrive", "--dead"][..], &["hook", "deliveries"]] {
+            let all = [command, &["--subscription", "cmr"], more].concat();
+            let unknown = run_to_end(&all, &[]).await;
+            assert_eq!((unknown.code, &*unknown.out), (Some(1), ""), "{all:?}: {}", unknown.errors);
+            let told = "there is no subscription `cmr`; there are: crm";
+            assert!(unknown.errors.contains(told), "{all:?}: {}", unknown.errors);
+        }
+    }
     let redriven = run_to_end(&redrive, &[]).await;
     assert_eq!((redriven.code, &*redriven.out), (Some(0), "1 sent again\n"), "{}", redriven.errors);
     until("its delivery", || async { (receiver.tries().len() == 3).then_some(()) }).await;

@@ -12,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::harness::message::{Buffer, Role};
 use crate::harness::upstream::{ok, response};
-use crate::harness::{Message, Recgate, Upstream, file, http, run_to_end};
+use crate::harness::{Authority, Message, Recgate, Upstream, file, http, run_to_end};
 
 fn certificate(name: &str) -> CertifiedKey<rcgen::KeyPair> {
     generate_simple_self_signed([name.to_owned()]).unwrap()
@@ -139,62 +139,6 @@ async fn certificates_that_cannot_be_used_stop_the_start() {
         assert_eq!(ended.code, Some(2), "{set}: {}", ended.errors);
         assert_eq!(ended.errors.lines().count(), 1, "{}", ended.errors);
         assert!(ended.errors.contains(".pem"), "{}", ended.errors);
-    }
-}
-
-/// An authority that signs certificates for clients and servers.
-struct Authority {
-    certificate: rcgen::Certificate,
-    issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
-}
-
-/// Files in the form of PEM.
-struct Pem {
-    certificate: String,
-    key: String,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = rcgen::CertificateParams::default();
-        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let key = rcgen::KeyPair::generate().unwrap();
-        let certificate = params.self_signed(&key).unwrap();
-        Self { certificate, issuer: rcgen::Issuer::new(params, key) }
-    }
-
-    fn signed(&self, names: &[&str], subject: &[(rcgen::DnType, &str)]) -> Pem {
-        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        let mut params = rcgen::CertificateParams::new(names).unwrap();
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        for (kind, value) in subject {
-            params.distinguished_name.push(kind.clone(), *value);
-        }
-        let key = rcgen::KeyPair::generate().unwrap();
-        let made = params.signed_by(&key, &self.issuer).unwrap();
-        Pem { certificate: made.pem(), key: key.serialize_pem() }
-    }
-
-    fn crm(&self) -> Pem {
-        let subject =
-            [(rcgen::DnType::OrganizationName, "Example"), (rcgen::DnType::CommonName, "crm")];
-        self.signed(&["crm.example"], &subject)
-    }
-
-    fn file(&self) -> std::path::PathBuf {
-        file("ca.pem", self.certificate.pem())
-    }
-}
-
-impl Pem {
-    /// Two keys of a configuration.
-    fn keys(&self, certificate: &str, key: &str) -> String {
-        let (one, other) = (file("cert.pem", &self.certificate), file("key.pem", &self.key));
-        format!("{certificate} = \"{}\", {key} = \"{}\"", one.display(), other.display())
-    }
-
-    fn identity(&self) -> reqwest::Identity {
-        reqwest::Identity::from_pem(format!("{}{}", self.key, self.certificate).as_bytes()).unwrap()
     }
 }
 

@@ -29,7 +29,7 @@ use tokio::time::Instant;
 
 use crate::change::exchange::Written;
 use crate::change::journal::{Action, IntentId, Later, OpenIntent, Outcome, Plan};
-use crate::change::{Announcement, Answer, Call, Exchange, Next};
+use crate::change::{Allowed, Announcement, Answer, Call, Exchange, Next};
 use crate::error::{Code, Failure};
 
 /// Between the first question and the second; doubled from then on.
@@ -243,5 +243,9 @@ impl Next for Fenced {
                 Err(Failure::new(Code::Superseded, why))
             }
         })
+    }
+
+    fn allows_again(&self, call: &Call) -> Allowed {
+        self.next.allows_again(call)
     }
 }

@@ -205,9 +205,9 @@ impl Checking<'_> {
             (Some(header), None, None, None, None) => {
                 self.known_by_header(&format!("{key}.match.header"), header)
             }
-            (None, None, None, None, Some(certificate)) => {
-                self.known_by_certificate(&format!("{key}.match.certificate"), certificate)
-            }
+            (None, None, None, None, Some(certificate)) => self
+                .says(&format!("{key}.match.certificate"), certificate)
+                .map(KnownBy::Certificate),
             (None, None, Some(id), None, None) => {
                 if id.is_empty() {
                     self.fault(&format!("{key}.match.oauth_client"), "must not be empty");
@@ -230,7 +230,8 @@ impl Checking<'_> {
         }
     }
 
-    fn known_by_certificate(&mut self, key: &str, raw: &raw::CertificateMatch) -> Option<KnownBy> {
+    /// What a certificate has to say.
+    pub(super) fn says(&mut self, key: &str, raw: &raw::CertificateMatch) -> Option<Says> {
         let says = match (&raw.subject, &raw.dns, &raw.uri) {
             (Some(subject), None, None) => Says::Subject(subject.clone()),
             (None, Some(name), None) => Says::Dns(name.to_ascii_lowercase()),
@@ -251,7 +252,7 @@ impl Checking<'_> {
             }
             _ => {}
         }
-        Some(KnownBy::Certificate(says))
+        Some(says)
     }
 
     /// A SHA-256 in hex digits.

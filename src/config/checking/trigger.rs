@@ -1,51 +1,42 @@
 //! `[[trigger]]`: from what is written to what the program uses.
 //!
-//! Secrets come from variables or files, when the configuration is checked; what holds them prints
-//! nothing of them. How a lease ends that nobody closes has no default: it is the operator's choice
+//! How a lease ends that nobody closes has no default: it is the operator's choice
 //! between a recording that may hold what should not be on it, and one that is missing.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderName;
 use regex::RegexBuilder;
-use sha2::{Digest, Sha256};
 
 use super::Checking;
+use super::proof::Listener;
 use crate::config::checked::Upstream;
-use crate::config::trigger::{RawAct, RawCondition, RawText, RawTrigger, RawVerify, Scheme};
-use crate::config::value::{secret_of_file, secret_of_variable, span};
+use crate::config::trigger::{RawAct, RawCondition, RawText, RawTrigger};
+use crate::config::value::span;
 use crate::dialect::Dialect;
-use crate::hook::signature::Secret;
 use crate::hook::trigger::payload::{Medium, Pointer, Text, medium};
 use crate::hook::trigger::rule::{Act, Condition, Place, Rule, Scalar, Test};
-use crate::hook::trigger::verify::{self, Key, Proof};
+use crate::hook::trigger::verify::Proof;
 use crate::hook::trigger::{LeaseTerms, OnExpiry, Trigger, Unprotect};
-use crate::limits::{TRIGGER_CONDITIONS, TRIGGER_PATTERN_BYTES};
+use crate::limits::{
+    TRIGGER_CONDITIONS, TRIGGER_PATTERN_BYTES, TRIGGER_REASON_BYTES, TRIGGER_SOURCE_BYTES,
+};
+
+/// What texts have to be, behind how many.
+const TEXT: &str = "bytes, and no control characters";
 
 const SETTLE: Duration = Duration::from_secs(1);
 const LONGEST_SETTLE: Duration = Duration::from_mins(1);
 const LONGEST_PAUSE: Duration = Duration::from_hours(24);
 const DEADLINE_MS: u64 = 15_000;
-/// The shortest secret that is no password.
-const SECRET_BYTES: usize = 16;
-
-/// Whether strangers can reach the listener without TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Clear {
-    /// They can.
-    Reachable,
-    /// They cannot: there is TLS, or it listens on loopback.
-    Closed,
-}
 
 impl Checking<'_> {
-    /// Checks `[[trigger]]`. `clear` says that strangers can reach the listener without TLS.
+    /// Checks `[[trigger]]`.
     pub(super) fn triggers(
         &mut self,
         raw: &[RawTrigger],
         upstreams: &[Upstream],
-        clear: Clear,
+        listener: Listener,
     ) -> Vec<Arc<Trigger>> {
         let mut triggers: Vec<Arc<Trigger>> = Vec::new();
         for raw in raw {
@@ -58,7 +49,7 @@ impl Checking<'_> {
             if triggers.iter().any(|it| *it.name == *raw.name) || raw.name == "events" {
                 self.fault(&format!("{key}.name"), "is taken");
             }
-            if let Some(trigger) = self.trigger(&key, raw, upstreams, clear) {
+            if let Some(trigger) = self.trigger(&key, raw, upstreams, listener) {
                 triggers.push(Arc::new(trigger));
             }
         }
@@ -70,10 +61,10 @@ impl Checking<'_> {
         key: &str,
         raw: &RawTrigger,
         upstreams: &[Upstream],
-        clear: Clear,
+        listener: Listener,
     ) -> Option<Trigger> {
         let upstream = self.trigger_upstream(key, raw, upstreams);
-        let proof = self.proof(&format!("{key}.verify"), &raw.verify, clear);
+        let proof = self.proof(&format!("{key}.verify"), &raw.verify, listener);
         let rules = self.rules(key, raw);
         let conversation = self.pointer(&format!("{key}.conversation"), raw.conversation.as_ref());
         let pauses = raw.rules.iter().any(|it| matches!(it.act, RawAct::Pause | RawAct::Resume));
@@ -92,6 +83,10 @@ impl Checking<'_> {
         let lease = self.lease_terms(key, raw, pauses);
         let medium = self.medium(key, raw.medium.as_ref());
         let source = self.source(key, raw.source.as_ref());
+        if raw.reason.as_ref().is_some_and(|it| !is_text(it, TRIGGER_REASON_BYTES)) {
+            let message = format!("must have at most {TRIGGER_REASON_BYTES} {TEXT}");
+            self.fault(&format!("{key}.reason"), message);
+        }
         let deadline = raw.deadline_ms.unwrap_or(DEADLINE_MS);
         if !(1..=60_000).contains(&deadline) {
             self.fault(&format!("{key}.deadline_ms"), "must be 1 to 60000 milliseconds");
@@ -189,122 +184,21 @@ impl Checking<'_> {
                 self.pointer(&key, Some(&place.pointer)).map_or(Text::Name, Text::At)
             }
             Some(RawText::Given(text)) => {
-                if text.is_empty() || text.len() > 64 {
-                    self.fault(&key, "must have 1 to 64 characters");
+                if text.is_empty() || !is_text(text, TRIGGER_SOURCE_BYTES) {
+                    let message = format!("must have 1 to {TRIGGER_SOURCE_BYTES} {TEXT}");
+                    self.fault(&key, message);
                 }
                 Text::Given(Arc::from(&**text))
             }
         }
     }
 
-    fn pointer(&mut self, key: &str, text: Option<&String>) -> Option<Pointer> {
+    pub(super) fn pointer(&mut self, key: &str, text: Option<&String>) -> Option<Pointer> {
         let pointer = Pointer::parse(text?);
         if pointer.is_none() {
             self.fault(key, "must be a JSON pointer (RFC 6901), such as \"/conversation/id\"");
         }
         pointer
-    }
-
-    // === the proof ===
-
-    fn proof(&mut self, key: &str, raw: &RawVerify, clear: Clear) -> Option<Proof> {
-        let place = self.place_of(key, raw);
-        if raw.header.is_some() != (raw.scheme == Scheme::HmacSha256) {
-            let message = "names the header of scheme \"hmac-sha256\", such as \
-                           \"x-hub-signature-256\", and of no other";
-            self.fault(&format!("{key}.header"), message);
-        }
-        let secrets = match raw.scheme {
-            Scheme::Mtls => {
-                let message = "\"mtls\" cannot be used: a trigger is not proven by a \
-                               client certificate yet. Let a proxy in front check it and add a secret of \
-                               one of the other schemes";
-                self.fault(&format!("{key}.scheme"), message);
-                return None;
-            }
-            _ => self.secrets(key, raw)?,
-        };
-        match raw.scheme {
-            Scheme::StandardWebhooks => {
-                let parsed: Result<Vec<Secret>, _> =
-                    secrets.iter().map(|secret| Secret::parse(secret)).collect();
-                match parsed {
-                    Ok(secrets) => Some(Proof::Standard(secrets)),
-                    Err(error) => {
-                        self.fault(&secrets_key(key, raw), error.to_string());
-                        None
-                    }
-                }
-            }
-            Scheme::HmacSha256 => {
-                let name = raw.header.as_ref()?.parse::<HeaderName>();
-                if name.is_err() {
-                    self.fault(&format!("{key}.header"), "is no header's name");
-                }
-                let keys = secrets.iter().map(|secret| Key::new(secret.as_bytes())).collect();
-                Some(Proof::Header { name: name.ok()?, keys, place })
-            }
-            Scheme::Bearer => {
-                if clear == Clear::Reachable {
-                    let message = "\"bearer\" needs TLS: give gateway.tls, or listen on loopback \
-                                   behind something that speaks it";
-                    self.fault(&format!("{key}.scheme"), message);
-                }
-                let hash = |secret: &String| Sha256::digest(secret.as_bytes()).into();
-                Some(Proof::Bearer { hashes: secrets.iter().map(hash).collect(), place })
-            }
-            Scheme::Mtls => None,
-        }
-    }
-
-    fn place_of(&mut self, key: &str, raw: &RawVerify) -> Option<verify::Place> {
-        let id = self.pointer(&format!("{key}.id"), raw.id.as_ref());
-        let time = self.pointer(&format!("{key}.time"), raw.time.as_ref());
-        if raw.id.is_some() != raw.time.is_some() {
-            self.fault(key, "needs both `id` and `time`, or neither");
-        }
-        if raw.scheme == Scheme::StandardWebhooks && raw.id.is_some() {
-            self.fault(&format!("{key}.id"), "stands in the headers of \"standard-webhooks\"");
-        }
-        Some(verify::Place { id: id?, time: time? })
-    }
-
-    fn secrets(&mut self, key: &str, raw: &RawVerify) -> Option<Vec<String>> {
-        let mut secrets = Vec::new();
-        for name in &raw.secrets_env {
-            if name.starts_with("RECGATE_") {
-                let message = "must name variables that do not begin with RECGATE_: those are keys \
-                               of the configuration";
-                self.fault(&format!("{key}.secrets_env"), message);
-                return None;
-            }
-            match secret_of_variable(name) {
-                Ok(secret) => secrets.push(secret),
-                Err(message) => {
-                    self.fault(&format!("{key}.secrets_env"), message);
-                    return None;
-                }
-            }
-        }
-        for file in &raw.secrets_file {
-            match secret_of_file(file) {
-                Ok(secret) => secrets.push(secret),
-                Err(message) => {
-                    self.fault(&format!("{key}.secrets_file"), message);
-                    return None;
-                }
-            }
-        }
-        if secrets.is_empty() {
-            self.fault(key, "needs secrets_env or secrets_file: where its secrets are found");
-            return None;
-        }
-        if secrets.iter().any(|secret| secret.len() < SECRET_BYTES) {
-            let message = format!("holds a secret of less than {SECRET_BYTES} bytes");
-            self.fault(&secrets_key(key, raw), message);
-            return None;
-        }
-        Some(secrets)
     }
 
     // === rules ===
@@ -351,9 +245,10 @@ impl Checking<'_> {
     }
 }
 
-fn secrets_key(key: &str, raw: &RawVerify) -> String {
-    let place = if raw.secrets_env.is_empty() { "secrets_file" } else { "secrets_env" };
-    format!("{key}.{place}")
+/// Whether a text can stand in records and in front of people: PostgreSQL takes no NUL, and a terminal
+/// obeys control characters.
+fn is_text(text: &str, most_bytes: usize) -> bool {
+    text.len() <= most_bytes && !text.chars().any(char::is_control)
 }
 
 fn condition(raw: &RawCondition, left: &mut usize) -> Result<Condition, String> {

@@ -2,16 +2,18 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Uri;
 use http::uri::Authority;
 
 use super::Checking;
 use crate::config::account::{Account, RawAccount};
-use crate::config::checked::{Address, Scheme, Upstream};
+use crate::config::checked::{Address, Breaker, Retry, Scheme, Upstream};
 use crate::config::raw::{self, BuiltIn, ContractChoice, Mode, Vendor};
 use crate::contract::Strictness;
 use crate::dialect::Dialect;
+use crate::limits::LONGEST_OPEN_MS;
 
 impl Checking<'_> {
     pub(super) fn upstreams(&mut self, raw: &[raw::Upstream]) -> Vec<Upstream> {
@@ -105,6 +107,20 @@ impl Checking<'_> {
                 None
             }
         };
+        if raw.retry.percent > 100 {
+            self.fault(&format!("{key}.retry.percent"), "must be at most 100");
+        }
+        if raw.breaker.open_ms == 0 {
+            self.fault(&format!("{key}.breaker.open_ms"), "must be at least 1 millisecond");
+        }
+        if raw.breaker.longest_open_ms < raw.breaker.open_ms {
+            let message = "must be at least open_ms";
+            self.fault(&format!("{key}.breaker.longest_open_ms"), message);
+        }
+        if raw.breaker.longest_open_ms > LONGEST_OPEN_MS {
+            let message = format!("must be at most {LONGEST_OPEN_MS} milliseconds");
+            self.fault(&format!("{key}.breaker.longest_open_ms"), message);
+        }
         let usual = if address == Address::Mock { Mode::Enforce } else { Mode::Report };
         let modes = [
             raw.checks.client_request.unwrap_or(usual),
@@ -142,6 +158,16 @@ impl Checking<'_> {
             },
             ambiguous_paths: raw.ambiguous_paths,
             overrides: raw.check_overrides.clone(),
+            retry: Retry {
+                most: raw.retry.most,
+                percent: raw.retry.percent,
+                floor: raw.retry.floor,
+            },
+            breaker: Breaker {
+                failures: raw.breaker.failures,
+                first_open: Duration::from_millis(raw.breaker.open_ms),
+                longest_open: Duration::from_millis(raw.breaker.longest_open_ms),
+            },
             service: self.account(&format!("{key}.service"), raw.service.as_ref()),
             recovery: self.account(&format!("{key}.recovery"), raw.recovery.as_ref()),
         })

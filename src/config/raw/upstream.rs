@@ -72,12 +72,38 @@ pub struct Upstream {
     /// Operations that differ.
     #[serde(default)]
     pub check_overrides: Vec<CheckOverride>,
+    /// What is tried again.
+    #[serde(default)]
+    pub retry: Retry,
+    /// When it is left alone.
+    #[serde(default)]
+    pub breaker: Breaker,
     /// The gateway's own OAuth client that acts for callers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<RawAccount>,
     /// The one that finishes what was left open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovery: Option<RawAccount>,
+}
+
+/// `upstream.retry`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "config.toml documents each")]
+pub struct Retry {
+    pub most: u32,
+    pub percent: u32,
+    pub floor: u32,
+}
+
+/// `upstream.breaker`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "config.toml documents each")]
+pub struct Breaker {
+    pub failures: u32,
+    pub open_ms: u64,
+    pub longest_open_ms: u64,
 }
 
 /// `upstream.ambiguous_paths`
@@ -220,4 +246,18 @@ pub struct CheckOverride {
 
 fn latest() -> ContractDate {
     ContractDate::Latest
+}
+
+// === defaults: those that config.toml shows ===
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { most: 2, percent: 10, floor: 10 }
+    }
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self { failures: 10, open_ms: 1_000, longest_open_ms: 30_000 }
+    }
 }

@@ -1,6 +1,6 @@
 //! What is due is done: one thread takes lanes off the shelf and takes each through its turns.
 //!
-//! A lane is one conversation, and has one task. What a turn comes to is saved before the lane is
+//! A lane is one conversation, or for deletion protection one list of them, and has one task. What a turn comes to is saved before the lane is
 //! let go; while the ledger cannot save it, it is kept and tried again. Gateways that share a ledger
 //! share the work by what they take; what one leaves behind when it ends, another takes.
 
@@ -11,13 +11,14 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
+use super::Hooks;
 use super::world::{At, save};
-use super::{Hooks, protect};
 use crate::gateway::site::Lasting;
 use crate::gateway::worker::{Current, Worker};
 use crate::hook::lease::{Book, Turn, keep};
-use crate::hook::shelf::{Held, Lane, Open, Page, Taken, Then};
-use crate::limits::{LEASE_CONVERSATIONS, TRIGGER_KEEP_MS};
+use crate::hook::protection;
+use crate::hook::shelf::{Held, Kind, Lane, Open, Page, Taken, Then};
+use crate::limits::{LEASE_CONVERSATIONS, TRIGGER_KEEP_MS, TRIGGER_PROTECTIONS};
 
 /// The longest time between two looks at the shelf.
 const IDLE: Duration = Duration::from_secs(5);
@@ -46,29 +47,39 @@ async fn work(current: &Current, lasting: &Lasting) {
         let others = lasting.journal.is_shared() && !current.worker().site.triggers.is_empty();
         let longest = if others { SHARED } else { IDLE };
         let stirred = hooks.stirred.notified();
-        let busy: Vec<Lane> = hooks.running().keys().cloned().collect();
-        let room = LEASE_CONVERSATIONS.saturating_sub(busy.len());
         let mut wait = longest;
-        if room > 0 {
-            let now = Timestamp::now();
-            match hooks.shelf.take(now, busy, room).await {
-                Ok(Taken { lanes, next }) => {
-                    if let Some(next) = next {
-                        let left = next.duration_since(now).max(SignedDuration::ZERO);
-                        wait = wait.min(Duration::try_from(left).unwrap_or(longest));
-                    }
-                    for open in lanes {
-                        begin(&current.worker(), open);
-                    }
-                }
-                Err(_) => wait = AGAIN,
-            }
+        // Each kind has places of its own: no list that takes its time keeps a pause waiting.
+        for (kind, places) in
+            [(Kind::Pauses, LEASE_CONVERSATIONS), (Kind::Protection, TRIGGER_PROTECTIONS)]
+        {
+            wait = wait.min(begin_due(current, hooks, kind, places).await.unwrap_or(longest));
         }
         tokio::select! {
             () = stirred => {}
             () = tokio::time::sleep(wait) => {}
         }
     }
+}
+
+/// Begins what is due of a kind. Gives when there is more, as far as is known.
+async fn begin_due(
+    current: &Current,
+    hooks: &Hooks,
+    kind: Kind,
+    places: usize,
+) -> Option<Duration> {
+    let busy: Vec<Lane> =
+        hooks.running().keys().filter(|lane| lane.kind() == kind).cloned().collect();
+    let room = places.checked_sub(busy.len()).filter(|room| *room > 0)?;
+    let now = Timestamp::now();
+    let Ok(Taken { lanes, next }) = hooks.shelf.take(kind, now, busy, room).await else {
+        return Some(AGAIN);
+    };
+    for open in lanes {
+        begin(&current.worker(), open);
+    }
+    let left = next?.duration_since(now).max(SignedDuration::ZERO);
+    Duration::try_from(left).ok()
 }
 
 async fn sweep(hooks: &Hooks) {
@@ -107,24 +118,29 @@ fn begin(worker: &Rc<Worker>, open: Open) {
 }
 
 async fn turn(worker: &Rc<Worker>, open: Open, pause_came: Arc<Notify>) {
-    let Open { lane, state, arrivals, waiting } = open;
-    let upstream = worker.site.upstreams.iter().find(|it| *it.config.name == *lane.upstream);
-    let readable = state.as_ref().is_none_or(|text| Book::read(text).is_some());
-    let Some(upstream) = upstream.filter(|_| readable) else {
-        return leave(worker, Open { lane, state, arrivals, waiting }).await;
-    };
-    let upstream = Arc::clone(upstream);
-    let at = At { worker: Rc::clone(worker), upstream, lane: lane.clone(), arrivals, pause_came };
-    let (state, turn) = if lane.key.starts_with(protect::LANE) {
-        (None, protect::settle(&at, waiting).await)
-    } else {
-        let book = &mut state.and_then(|text| Book::read(&text)).unwrap_or_default();
-        match keep(&lane, book, waiting, &at).await {
-            Ok(turn) => (book.written(), turn),
-            Err(_) => return,
+    let upstream = worker.site.upstreams.iter().find(|it| *it.config.name == *open.lane.upstream);
+    let Some(upstream) = upstream.map(Arc::clone) else { return leave(worker, open).await };
+    let (worker_of, lane) = (Rc::clone(worker), open.lane.clone());
+    let at = At::new(worker_of, upstream, lane, open.arrivals, pause_came);
+    match open.lane.kind() {
+        Kind::Pauses => {
+            let book = open.state.as_deref().map_or_else(|| Some(Book::default()), Book::read);
+            let Some(mut book) = book else { return leave(worker, open).await };
+            if let Ok(mut turn) = keep(&open.lane, &mut book, open.waiting, &at).await {
+                // Of what nothing is known there is nothing to do.
+                turn.due = turn.due.filter(|_| !book.is_blank());
+                finish(&at, book.written(), &turn).await;
+                at.taken_in();
+            }
         }
-    };
-    finish(&at, state, &turn).await;
+        Kind::Protection => {
+            let book = protection::Book::read(open.state.as_deref());
+            let Some(book) = book else { return leave(worker, open).await };
+            if let Ok(due) = protection::settle(book, open.waiting, &at).await {
+                finish(&at, None, &Turn { due, ..Turn::default() }).await;
+            }
+        }
+    }
 }
 
 /// Nothing can be done in this lane: its upstream is configured no more, or nobody can read what was

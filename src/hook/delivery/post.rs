@@ -25,7 +25,7 @@ use tokio_rustls::TlsConnector;
 use super::schedule::retry_after;
 use super::subscription::Subscription;
 use super::target::Scheme;
-use super::{Answer, Claimed, Post, Why, guard};
+use super::{Answer, Claimed, Distrust, Post, Why, guard};
 use crate::limits::{
     DELIVERY_ADDRESSES, DELIVERY_ANSWER_BYTES, DELIVERY_ANSWER_HEADERS, DELIVERY_HEAD_BYTES,
 };
@@ -118,9 +118,11 @@ impl Line {
         match target.scheme() {
             Scheme::Http => exchange(tcp, request).await,
             Scheme::Https => {
-                let name = ServerName::try_from(target.host()).map_err(|_| Why::Tls)?;
+                let name = ServerName::try_from(target.host());
+                let name = name.map_err(|_| Why::Tls(Distrust::Name))?;
                 let connector = TlsConnector::from(Arc::clone(&self.tls));
-                let stream = connector.connect(name, tcp).await.map_err(|_| Why::Tls)?;
+                let met = connector.connect(name, tcp).await;
+                let stream = met.map_err(|error| Why::Tls(Distrust::of(&error)))?;
                 exchange(stream, request).await
             }
         }

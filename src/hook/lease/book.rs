@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::hook::shelf::Outcome;
-use crate::hook::trigger::{LeaseTerms, window};
+use crate::hook::trigger::{Hold, LeaseTerms, window};
 use crate::limits::LEASE_SOURCES;
 
 /// For how long a source's last event is remembered: no older one can be accepted after that.
@@ -43,13 +43,22 @@ pub struct Book {
     pub last: Option<(String, String, Uuid)>,
 }
 
+/// Who holds a pause: a trigger's source. Where two triggers give the same text, they are two.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default)]
+pub struct Holder {
+    /// The trigger's name.
+    pub trigger: String,
+    /// Its source.
+    pub source: String,
+}
+
 /// A pause that a source holds.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Lease {
-    /// The trigger's name.
-    pub trigger: String,
     /// Who holds it.
-    pub source: String,
+    #[serde(flatten)]
+    pub holder: Holder,
     /// Why.
     pub reason: String,
     /// Since when.
@@ -104,7 +113,8 @@ pub enum Found {
 /// When a source was last heard.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Heard {
-    source: String,
+    #[serde(flatten)]
+    holder: Holder,
     at: Timestamp,
     received: Timestamp,
 }
@@ -128,6 +138,16 @@ pub enum Waits {
     Pause,
     /// That it is not held any more.
     Resume,
+}
+
+// === impl Holder ===
+
+impl Holder {
+    /// Who asks for it.
+    #[must_use]
+    pub fn of(hold: &Hold) -> Self {
+        Self { trigger: hold.trigger.clone(), source: hold.source.clone() }
+    }
 }
 
 // === impl Book ===
@@ -158,8 +178,8 @@ impl Book {
     }
 
     /// Whether an event of this source is older than one that was heard before it; else it is heard.
-    pub(super) fn is_late(&mut self, source: &str, at: Timestamp, received: Timestamp) -> bool {
-        if let Some(heard) = self.heard.iter_mut().find(|it| it.source == source) {
+    pub(super) fn is_late(&mut self, holder: &Holder, at: Timestamp, received: Timestamp) -> bool {
+        if let Some(heard) = self.heard.iter_mut().find(|it| it.holder == *holder) {
             if heard.at > at {
                 return true;
             }
@@ -172,15 +192,15 @@ impl Book {
                 self.heard.remove(place);
             }
         }
-        self.heard.push(Heard { source: source.to_owned(), at, received });
+        self.heard.push(Heard { holder: holder.clone(), at, received });
         false
     }
 
     /// Forgets the sources of which no older event can come any more. Gives when the next can be.
     pub(super) fn forget(&mut self, now: Timestamp) -> Option<Timestamp> {
         let until = |it: &Heard| plus(it.received, REMEMBERED_S);
-        let held: Vec<&str> = self.leases.iter().map(|it| &*it.source).collect();
-        self.heard.retain(|it| until(it) > now || held.contains(&&*it.source));
+        let held: Vec<&Holder> = self.leases.iter().map(|it| &it.holder).collect();
+        self.heard.retain(|it| until(it) > now || held.contains(&&it.holder));
         if self.leases.is_empty() { self.heard.iter().map(until).min() } else { None }
     }
 }

@@ -14,8 +14,8 @@ use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::book::{Book, Lease, Pending, Standing, Waits, after};
-use super::{Alarm, Cause, Happened, Seen, Turn, Wanted, Whose, World};
+use super::book::{Book, Holder, Lease, Pending, Standing, Waits, after};
+use super::{Alarm, Cause, Command, Happened, Seen, Turn, Wanted, Whose, World};
 use crate::change::journal::Standing as Progress;
 use crate::hook::shelf::{Held, Lane, Notice, Outcome, Settled, Waiting};
 use crate::hook::trigger::{Hold, OnExpiry, Order};
@@ -54,7 +54,7 @@ struct Keeper<'a> {
     /// A resume of recgate's own is on record that the book does not know the end of.
     resumed: bool,
     /// Sources that opened a lease in this turn.
-    opened: Vec<String>,
+    opened: Vec<Holder>,
 }
 
 /// Takes a book through one turn. What it comes to has to be saved.
@@ -100,14 +100,23 @@ pub async fn keep(
 // === impl Keeper ===
 
 impl Keeper<'_> {
-    /// Takes the commands of others into account, up to the first that has not ended.
+    /// Takes into account what others have done.
     async fn hear(&mut self) {
-        let Some(commands) = self.world.commands(self.book.seen).await else {
-            self.blind = true;
-            return;
-        };
-        self.blind = false;
+        let unrecorded = self.world.unrecorded();
+        let commands = self.world.commands(self.book.seen).await;
+        self.blind = commands.is_none();
+        let resumed = self.heed(commands.unwrap_or_default());
+        // A resume is never without a record: what came after the pause is among the commands.
+        if let Some(at) = unrecorded.filter(|at| resumed.is_none_or(|resumed| resumed <= *at)) {
+            self.book.client_paused = self.book.client_paused.max(Some(at));
+        }
+    }
+
+    /// Goes through the commands up to the first that has not ended. Gives when a client's last
+    /// resume among them was admitted.
+    fn heed(&mut self, commands: Vec<Command>) -> Option<Timestamp> {
         self.undecided = false;
+        let mut resumed = None;
         let own_pause = commands
             .iter()
             .filter(|it| it.whose == Whose::Ours && it.wanted == Wanted::Pause)
@@ -117,29 +126,27 @@ impl Keeper<'_> {
             match (command.whose, command.wanted) {
                 (Whose::Ours, Wanted::Pause) => {}
                 (Whose::Ours, Wanted::Resume) => self.resumed = true,
-                (Whose::Clients, wanted) => {
-                    if command.standing == Progress::Open {
-                        // A pause holds from now on, whatever becomes of it; what is counted is
-                        // counted when it has ended.
-                        self.undecided = true;
-                        return;
-                    }
-                    match wanted {
-                        Wanted::Pause => self.book.client_paused = Some(command.at),
-                        Wanted::Resume => {
-                            self.book.client_paused = None;
-                            self.book.resumed_at = Some(command.at);
-                            // One that was overtaken by recgate's own pause ends nothing.
-                            if own_pause.is_none_or(|own| own < command.fence) {
-                                self.person_resumed(&[]);
-                                self.book.standing = Standing::Free;
-                            }
-                        }
+                (Whose::Clients, _) if command.standing == Progress::Open => {
+                    // A pause holds from now on, whatever becomes of it; what is counted is counted
+                    // when it has ended.
+                    self.undecided = true;
+                    return resumed;
+                }
+                (Whose::Clients, Wanted::Pause) => self.book.client_paused = Some(command.at),
+                (Whose::Clients, Wanted::Resume) => {
+                    resumed = Some(command.at);
+                    self.book.client_paused = None;
+                    self.book.resumed_at = Some(command.at);
+                    // One that was overtaken by recgate's own pause ends nothing.
+                    if own_pause.is_none_or(|own| own < command.fence) {
+                        self.person_resumed(&[]);
+                        self.book.standing = Standing::Free;
                     }
                 }
             }
             self.book.seen = self.book.seen.max(command.fence);
         }
+        resumed
     }
 
     // === what has come ===
@@ -149,7 +156,7 @@ impl Keeper<'_> {
         for event in waiting {
             match &event.order {
                 Order::Pause(hold) | Order::Resume(hold) => {
-                    let late = self.book.is_late(&hold.source, event.at, event.received);
+                    let late = self.book.is_late(&Holder::of(hold), event.at, event.received);
                     if late {
                         self.settle(event.id, Outcome::Superseded);
                         continue;
@@ -176,9 +183,9 @@ impl Keeper<'_> {
         if self.book.medium.is_none() {
             self.book.medium.clone_from(&hold.medium);
         }
+        let holder = Holder::of(hold);
         let lease = Lease {
-            trigger: hold.trigger.clone(),
-            source: hold.source.clone(),
+            holder: holder.clone(),
             reason: hold.reason.clone(),
             since: self.now,
             until: after(self.now, hold.terms.max_pause),
@@ -186,9 +193,9 @@ impl Keeper<'_> {
             event,
             overdue: false,
         };
-        self.opened.push(hold.source.clone());
+        self.opened.push(holder.clone());
         let full = self.book.leases.len() >= LEASES_PER_CONVERSATION;
-        match self.book.leases.iter_mut().find(|it| it.source == hold.source) {
+        match self.book.leases.iter_mut().find(|it| it.holder == holder) {
             Some(held) => *held = lease,
             None if full => {
                 self.world.alarm(Alarm::TooMany);
@@ -196,7 +203,7 @@ impl Keeper<'_> {
             }
             None => self.book.leases.push(lease),
         }
-        self.world.record(&hold.trigger, &hold.source, Happened::Opened);
+        self.world.record(&holder, Happened::Opened);
         // While the upstream accepts nothing, sources may come and go for hours.
         if self.book.open.len() >= LEASE_SOURCES
             && let Some(place) = self.book.open.iter().position(|it| it.told.is_some())
@@ -207,11 +214,12 @@ impl Keeper<'_> {
     }
 
     fn close(&mut self, event: Uuid, hold: &Hold) {
-        let place = self.book.leases.iter().position(|it| it.source == hold.source);
+        let holder = Holder::of(hold);
+        let place = self.book.leases.iter().position(|it| it.holder == holder);
         let Some(place) = place else { return self.settle(event, Outcome::NotHeld) };
         let lease = self.book.leases.remove(place);
-        self.opened.retain(|it| *it != lease.source);
-        self.world.record(&lease.trigger, &lease.source, Happened::Closed);
+        self.opened.retain(|it| *it != holder);
+        self.world.record(&holder, Happened::Closed);
         if !self.book.leases.is_empty() {
             return self.settle(event, Outcome::StillHeld);
         }
@@ -226,25 +234,24 @@ impl Keeper<'_> {
         for lease in &mut self.book.leases {
             match lease.terms.on_expiry {
                 _ if lease.until > now => {}
-                OnExpiry::Resume => ended.push(lease.source.clone()),
+                OnExpiry::Resume => ended.push(lease.holder.clone()),
                 OnExpiry::Alarm if !lease.overdue => {
                     lease.overdue = true;
-                    ended.push(lease.source.clone());
+                    ended.push(lease.holder.clone());
                 }
                 OnExpiry::Alarm => overdue = true,
             }
         }
-        for source in ended {
-            let place = self.book.leases.iter().position(|it| it.source == source);
+        for holder in ended {
+            let place = self.book.leases.iter().position(|it| it.holder == holder);
             let Some(place) = place else { continue };
             let terms = self.book.leases[place].terms.on_expiry;
             let what = match terms {
                 OnExpiry::Resume => Happened::Expired,
                 OnExpiry::Alarm => Happened::Overdue,
             };
-            let trigger = self.book.leases[place].trigger.clone();
-            self.world.record(&trigger, &source, what);
-            self.notice("recording.lease_expired", &source);
+            self.world.record(&holder, what);
+            self.notice("recording.lease_expired", &holder);
             if terms == OnExpiry::Alarm {
                 self.world.alarm(Alarm::Expired);
                 continue;
@@ -261,8 +268,10 @@ impl Keeper<'_> {
 
     /// A conversation whose lease goes on too long may be over; if not, it is given up in the end.
     async fn look_at_overdue(&mut self) {
-        if self.world.look(self.book).await == Seen::Ended {
-            return self.conversation_ended();
+        match self.world.look(self.book).await {
+            Seen::Ended => return self.conversation_ended(),
+            Seen::NotThere if self.is_unknown().await => return self.conversation_unknown(),
+            _ => {}
         }
         let now = self.now;
         let given_up = |it: &Lease| it.overdue && after(it.until, GIVEN_UP) <= now;
@@ -286,11 +295,11 @@ impl Keeper<'_> {
     }
 
     /// A person wants it recorded: every lease ends, but those that began after that.
-    fn person_resumed(&mut self, but: &[String]) {
+    fn person_resumed(&mut self, but: &[Holder]) {
         let ended: Vec<Lease> =
-            self.book.leases.extract_if(.., |it| !but.contains(&it.source)).collect();
+            self.book.leases.extract_if(.., |it| !but.contains(&it.holder)).collect();
         for lease in ended {
-            self.world.record(&lease.trigger, &lease.source, Happened::PersonResumed);
+            self.world.record(&lease.holder, Happened::PersonResumed);
         }
         if self.book.leases.is_empty() {
             self.settle_all(Outcome::AlreadyActive, Outcome::AlreadyActive);
@@ -299,9 +308,23 @@ impl Keeper<'_> {
 
     fn conversation_ended(&mut self) {
         for lease in std::mem::take(&mut self.book.leases) {
-            self.world.record(&lease.trigger, &lease.source, Happened::ConversationEnded);
+            self.world.record(&lease.holder, Happened::ConversationEnded);
         }
         self.end(Outcome::Ended);
+    }
+
+    /// Whether the vendor says a second time that it knows no such conversation.
+    async fn is_unknown(&self) -> bool {
+        self.world.look(self.book).await == Seen::NotThere
+    }
+
+    /// There is nothing to pause, and nothing to give back: the tries end, and a person is called.
+    fn conversation_unknown(&mut self) {
+        for lease in std::mem::take(&mut self.book.leases) {
+            self.world.record(&lease.holder, Happened::ConversationUnknown);
+        }
+        self.world.alarm(Alarm::UnknownConversation);
+        self.end(Outcome::UnknownConversation);
     }
 
     fn settle(&mut self, id: Uuid, outcome: Outcome) {
@@ -352,15 +375,15 @@ impl Keeper<'_> {
 
     fn cause(&self) -> Cause {
         let (trigger, source, event) = self.book.last.clone().unwrap_or_default();
-        Cause { trigger, source, event }
+        Cause { holder: Holder { trigger, source }, event }
     }
 
-    fn notice(&mut self, kind: &'static str, source: &str) {
-        let lease = self.book.leases.iter().find(|it| it.source == source);
+    fn notice(&mut self, kind: &'static str, holder: &Holder) {
+        let lease = self.book.leases.iter().find(|it| it.holder == *holder);
         let payload = json!({
             "upstream": self.lane.upstream,
             "conversation": self.book.conversation,
-            "source": source,
+            "source": holder.source,
             "reason": lease.map(|it| &it.reason),
             "at": self.now.to_string(),
         });

@@ -13,7 +13,9 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use uuid::Uuid;
 
-use super::{Alarm, Book, Cause, Command, Done, Happened, Seen, Turn, Wanted, Whose, World, keep};
+use super::{
+    Alarm, Book, Cause, Command, Done, Happened, Holder, Seen, Turn, Wanted, Whose, World, keep,
+};
 use crate::change::journal::Standing as Progress;
 use crate::hook::shelf::{Held, Lane, Outcome, Unkept, Waiting};
 use crate::hook::trigger::{Hold, LeaseTerms, OnExpiry, Order};
@@ -30,6 +32,9 @@ struct Scene {
     unreadable: Cell<bool>,
     refusing: Cell<bool>,
     losing: Cell<bool>,
+    missing: Cell<bool>,
+    unrecorded: Cell<Option<Timestamp>>,
+    blind: Cell<bool>,
     commands: RefCell<Vec<Command>>,
     fence: Cell<u64>,
     saved: RefCell<Option<String>>,
@@ -53,12 +58,22 @@ impl World for Scene {
     }
 
     fn commands(&self, after: u64) -> LocalBoxFuture<'static, Option<Vec<Command>>> {
+        if self.blind.get() {
+            return Box::pin(std::future::ready(None));
+        }
         let later: Vec<Command> =
             self.commands.borrow().iter().filter(|it| it.fence > after).copied().collect();
         Box::pin(std::future::ready(Some(later)))
     }
 
+    fn unrecorded(&self) -> Option<Timestamp> {
+        self.unrecorded.get()
+    }
+
     fn look(&self, _: &Book) -> LocalBoxFuture<'static, Seen> {
+        if self.missing.get() {
+            return Box::pin(std::future::ready(Seen::NotThere));
+        }
         let seen = match (self.unreadable.get(), self.ended.get(), self.paused.get()) {
             (true, ..) => Seen::Unreadable,
             (_, true, _) => Seen::Ended,
@@ -82,7 +97,9 @@ impl World for Scene {
                 self.sent.borrow_mut().push("ACTIVE");
             }
         }
-        let done = if self.refusing.get() {
+        let done = if self.missing.get() {
+            Done::NotThere
+        } else if self.refusing.get() {
             Done::Failed
         } else {
             self.command(Whose::Ours, wanted);
@@ -104,8 +121,8 @@ impl World for Scene {
         self.alarms.borrow_mut().push(alarm);
     }
 
-    fn record(&self, _: &str, source: &str, what: Happened) {
-        self.happened.borrow_mut().push((source.to_owned(), what));
+    fn record(&self, holder: &Holder, what: Happened) {
+        self.happened.borrow_mut().push((holder.source.clone(), what));
     }
 }
 
@@ -119,6 +136,9 @@ impl Scene {
             unreadable: Cell::new(false),
             refusing: Cell::new(false),
             losing: Cell::new(false),
+            missing: Cell::new(false),
+            unrecorded: Cell::default(),
+            blind: Cell::new(false),
             commands: RefCell::default(),
             fence: Cell::new(0),
             saved: RefCell::default(),
@@ -215,8 +235,22 @@ impl Scene {
     }
 
     fn event(&self, source: usize, order: fn(Hold) -> Order, at: Timestamp) -> Uuid {
+        self.put_event(order(self.hold(source)), at)
+    }
+
+    /// An event now, by somebody else.
+    fn event_as(&self, other: &impl Fn(Hold) -> Hold, order: fn(Hold) -> Order) -> Uuid {
+        self.put_event(order(other(self.hold(0))), self.now.get())
+    }
+
+    fn put_event(&self, order: Order, at: Timestamp) -> Uuid {
         let id = Uuid::new_v4();
-        let hold = Hold {
+        self.waiting.borrow_mut().push_back(Waiting { id, at, received: self.now.get(), order });
+        id
+    }
+
+    fn hold(&self, source: usize) -> Hold {
+        Hold {
             trigger: "billing".to_owned(),
             source: format!("billing:{source}"),
             reason: "a screen".to_owned(),
@@ -227,10 +261,7 @@ impl Scene {
                 on_expiry: self.on_expiry,
                 settle: Duration::from_secs(SETTLE),
             },
-        };
-        let waiting = Waiting { id, at, received: self.now.get(), order: order(hold) };
-        self.waiting.borrow_mut().push_back(waiting);
-        id
+        }
     }
 
     fn open(&self, source: usize) -> Uuid {
@@ -432,6 +463,50 @@ fn a_pause_by_a_hold_is_made_secure_and_not_undone() {
     );
 }
 
+/// A client's pause that the ledger could not write down holds, also where the ledger is away at the
+/// very turn that learns of it.
+#[test]
+fn a_pause_without_a_record_is_not_undone() {
+    for away in [false, true] {
+        let scene = Scene::new(OnExpiry::Resume);
+        scene.open(0);
+        scene.settle();
+        scene.advance(10);
+        scene.unrecorded.set(Some(scene.now.get()));
+        scene.other_pause.set(true);
+        scene.blind.set(away);
+        let closed = scene.close(0);
+        scene.turn(Cut::Whole);
+        // The book has it from now on.
+        scene.unrecorded.set(None);
+        scene.blind.set(false);
+        scene.advance(30);
+        assert_eq!(scene.sent(), ["PAUSED"], "{away}");
+        assert_eq!(scene.outcome(closed), Some(Outcome::HeldByAnother), "{away}");
+    }
+}
+
+/// A person's later resume ends it, as any.
+#[test]
+fn a_pause_without_a_record_ends_with_a_later_resume() {
+    let scene = Scene::new(OnExpiry::Resume);
+    scene.open(0);
+    scene.settle();
+    scene.advance(10);
+    scene.unrecorded.set(Some(scene.now.get()));
+    scene.advance(10);
+    scene.person_resumes();
+    scene.turn(Cut::Whole);
+    scene.unrecorded.set(None);
+    let again = scene.open(1);
+    scene.settle();
+    assert_eq!(scene.outcome(again), Some(Outcome::Paused));
+    let closed = scene.close(1);
+    scene.settle();
+    scene.advance(30);
+    assert_eq!(scene.outcome(closed), Some(Outcome::Resumed));
+}
+
 #[test]
 fn a_resume_at_the_vendors_own_desktop_ends_leases() {
     let scene = Scene::new(OnExpiry::Resume);
@@ -474,6 +549,85 @@ fn an_ended_conversation_ends_its_leases() {
     scene.advance(MAX_PAUSE + 10);
     assert_eq!(scene.sent(), ["PAUSED"]);
     assert!(scene.book().leases.is_empty());
+}
+
+/// Two triggers that give the same text as source are two: the one does not close what the other opened.
+#[test]
+fn triggers_of_the_same_source_are_two_holders() {
+    let scene = Scene::new(OnExpiry::Resume);
+    let of = |trigger: &'static str| {
+        move |mut hold: Hold| {
+            hold.trigger = trigger.to_owned();
+            "screen".clone_into(&mut hold.source);
+            hold
+        }
+    };
+    let (billing, crm) = (of("billing"), of("crm"));
+    scene.holders.borrow_mut().insert(0, later(scene.now.get(), MAX_PAUSE));
+    let first = scene.event_as(&billing, Order::Pause);
+    scene.settle();
+    scene.event_as(&crm, Order::Pause);
+    let other = scene.event_as(&crm, Order::Resume);
+    scene.settle();
+    scene.advance(10);
+    assert_eq!(scene.outcome(first), Some(Outcome::Paused));
+    assert_eq!(scene.outcome(other), Some(Outcome::StillHeld));
+    assert!(scene.paused.get(), "billing holds it still");
+    scene.holders.borrow_mut().clear();
+    let last = scene.event_as(&billing, Order::Resume);
+    scene.settle();
+    scene.advance(10);
+    assert_eq!(scene.outcome(last), Some(Outcome::Resumed));
+}
+
+/// A conversation that the vendor does not know is asked for as long as it may be younger than the
+/// event, and no longer.
+#[test]
+fn an_unknown_conversation_ends_its_lease() {
+    let scene = Scene::new(OnExpiry::Alarm);
+    scene.missing.set(true);
+    let opened = scene.open(0);
+    scene.settle();
+    assert_eq!(scene.outcome(opened), None);
+    scene.advance(9);
+    assert_eq!(scene.outcome(opened), None);
+    scene.advance(2);
+    assert_eq!(scene.outcome(opened), Some(Outcome::UnknownConversation));
+    assert_eq!(*scene.alarms.borrow(), [Alarm::UnknownConversation]);
+    assert!(
+        scene.happened.borrow().contains(&("billing:0".to_owned(), Happened::ConversationUnknown))
+    );
+    let sent = scene.sent().len();
+    scene.advance(MAX_PAUSE + 90_000);
+    assert_eq!((scene.sent().len(), scene.saved.borrow().clone()), (sent, None), "nothing is left");
+}
+
+#[test]
+fn a_conversation_may_be_younger_than_its_event() {
+    let scene = Scene::new(OnExpiry::Resume);
+    scene.missing.set(true);
+    let opened = scene.open(0);
+    scene.settle();
+    scene.advance(5);
+    scene.missing.set(false);
+    scene.advance(5);
+    assert_eq!(scene.outcome(opened), Some(Outcome::Paused));
+    assert!(scene.alarms.borrow().is_empty());
+}
+
+/// One that is gone when its lease ends was not left paused by anybody.
+#[test]
+fn a_conversation_that_is_gone_is_not_given_back() {
+    let scene = Scene::new(OnExpiry::Resume);
+    scene.open(0);
+    scene.settle();
+    scene.advance(30);
+    scene.missing.set(true);
+    let closed = scene.close(0);
+    scene.settle();
+    scene.advance(10);
+    assert_eq!(scene.outcome(closed), Some(Outcome::UnknownConversation));
+    assert_eq!(scene.sent(), ["PAUSED"]);
 }
 
 #[test]

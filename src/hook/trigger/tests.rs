@@ -54,7 +54,7 @@ fn rehearse(
     for (name, value) in headers {
         map.append(*name, value.parse().unwrap());
     }
-    trigger.rehearse(&Message { headers: &map, query, body: body.as_bytes() })
+    trigger.rehearse(&Message { headers: &map, query, body: body.as_bytes(), certificate: None })
 }
 
 fn matched(
@@ -181,7 +181,7 @@ proptest! {
                 headers.insert(name, value);
             }
         }
-        let message = Message { headers: &headers, query: None, body: &body };
+        let message = Message { headers: &headers, query: None, body: &body, certificate: None };
         prop_assert!(trigger.read(&message, Timestamp::now()).is_err());
         let _ = trigger.rehearse(&message);
     }

@@ -1,9 +1,9 @@
 //! Who sent a message: a proof over its raw bytes, before anything of it is parsed.
 //!
-//! Three proofs: Standard Webhooks signatures, the `sha256=` HMAC header of many senders, and a
-//! bearer secret. Secrets are compared in constant time. Only the first says in what it signs which
-//! event it is and when it happened; for the others the operator may name where in the body that
-//! stands ([`Place`]).
+//! Four proofs: Standard Webhooks signatures, the `sha256=` HMAC header of many senders, a bearer
+//! secret, and a client certificate that the connection has verified. Secrets are compared in constant
+//! time. Only the first says in what it signs which event it is and when it happened; for the others
+//! the operator may name where in the body that stands ([`Place`]).
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac;
@@ -12,7 +12,8 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::payload::Pointer;
-use super::{Refusal, window};
+use super::{Message, Refusal, window};
+use crate::config::checked::Says;
 use crate::hook::signature::Secret;
 use crate::json::Node;
 use crate::limits::TRIGGER_ID_BYTES;
@@ -42,6 +43,19 @@ pub enum Proof {
         /// Where id and time stand.
         place: Option<Place>,
     },
+    /// A client certificate that says this.
+    Certificate {
+        /// What it has to say.
+        says: Says,
+        /// Where id and time stand.
+        place: Option<Place>,
+    },
+}
+
+/// A client certificate that was verified.
+pub trait Certified: std::fmt::Debug {
+    /// Whether it says this.
+    fn says(&self, what: &Says) -> bool;
 }
 
 /// An HMAC key that prints nothing of itself.
@@ -73,10 +87,31 @@ pub enum Identity {
 // === impl Proof ===
 
 impl Proof {
-    /// Who it is, as far as the head of the message tells; or why it is refused.
-    pub fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<Identity, Refusal> {
+    /// Refuses what the head and the connection disprove, whatever the body will be.
+    pub fn admit(
+        &self,
+        headers: &HeaderMap,
+        certificate: Option<&dyn Certified>,
+    ) -> Result<(), Refusal> {
+        match self {
+            // What they prove is the body.
+            Self::Standard(_) | Self::Header { .. } => Ok(()),
+            Self::Bearer { .. } | Self::Certificate { .. } => {
+                let message = Message { headers, query: None, body: &[], certificate };
+                self.verify(&message).map(drop)
+            }
+        }
+    }
+
+    /// Which event it is, as far as the head of the message tells; or why it is refused.
+    pub fn verify(&self, message: &Message<'_>) -> Result<Identity, Refusal> {
+        let Message { headers, body, certificate, .. } = *message;
         match self {
             Self::Standard(secrets) => standard(secrets, headers, body),
+            Self::Certificate { says, .. } => {
+                let proven = certificate.is_some_and(|it| it.says(says));
+                proven.then_some(Identity::Untold).ok_or(Refusal::Unproven("no certificate of its"))
+            }
             Self::Header { name, keys, .. } => {
                 let tag = one(headers, name)
                     .and_then(|text| text.strip_prefix("sha256="))
@@ -103,7 +138,9 @@ impl Proof {
     pub const fn place(&self) -> Option<&Place> {
         match self {
             Self::Standard(_) => None,
-            Self::Header { place, .. } | Self::Bearer { place, .. } => place.as_ref(),
+            Self::Header { place, .. }
+            | Self::Bearer { place, .. }
+            | Self::Certificate { place, .. } => place.as_ref(),
         }
     }
 

@@ -1,7 +1,8 @@
 //! When an event says that it happened, and whether that is about now.
 //!
-//! Times come as seconds of the Unix epoch (Standard Webhooks), and in bodies also as milliseconds
-//! or as RFC 3339 text. Whatever else stands there, however large, is no time.
+//! Times come as seconds of the Unix epoch (Standard Webhooks), and in bodies also as milliseconds,
+//! with a fraction or without, or as RFC 3339 text. Whatever else stands there, however large, is no
+//! time.
 
 use std::time::Duration;
 
@@ -31,28 +32,41 @@ pub fn seconds(text: &str) -> Option<(i64, Timestamp)> {
     Some((seconds, Timestamp::from_second(seconds).ok()?))
 }
 
-/// A time in a body: whole seconds or milliseconds, as a number or in a string, or RFC 3339.
+/// A time in a body: seconds or milliseconds, as a number or in a string, or RFC 3339.
 #[must_use]
 pub fn of(node: &Node<'_>) -> Option<Timestamp> {
     match node {
-        Node::Number(digits) => whole(digits),
-        Node::String(text) => whole(text).or_else(|| text.parse().ok()),
+        Node::Number(digits) => epoch(digits),
+        Node::String(text) => epoch(text).or_else(|| text.parse().ok()),
         _ => None,
     }
 }
 
-fn whole(digits: &str) -> Option<Timestamp> {
-    let number: i64 = digits.parse().ok()?;
-    if number.unsigned_abs() >= MILLISECONDS_FROM.unsigned_abs() {
-        Timestamp::from_millisecond(number).ok()
-    } else {
-        Timestamp::from_second(number).ok()
+/// A number of the epoch in decimal digits, with a fraction or without. A fraction counts to the
+/// nanosecond; an exponent is no way to write a time.
+fn epoch(text: &str) -> Option<Timestamp> {
+    let (whole, fraction) = match text.split_once('.') {
+        Some((whole, fraction)) if !fraction.is_empty() => (whole, fraction),
+        Some(_) => return None,
+        None => (text, ""),
+    };
+    let digits = whole.strip_prefix('-').unwrap_or(whole);
+    let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if digits.is_empty() || !plain(digits) || !plain(fraction) {
+        return None;
     }
+    let number: i64 = whole.parse().ok()?;
+    let milliseconds = number.unsigned_abs() >= MILLISECONDS_FROM.unsigned_abs();
+    let unit: i128 = if milliseconds { 1_000_000 } else { 1_000_000_000 };
+    let part = format!("{fraction:0<9.9}").parse::<i128>().ok()? * unit / 1_000_000_000;
+    let part = if whole.starts_with('-') { -part } else { part };
+    Timestamp::from_nanosecond(i128::from(number) * unit + part).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
+    use rstest::rstest;
 
     use super::{holds, of, seconds};
     use crate::json::Node;
@@ -86,18 +100,60 @@ mod tests {
             assert!(seconds(text).is_none(), "{text}");
         }
         assert!(seconds("1800000000").is_some() && seconds("-1").is_some());
-        for digits in ["9223372036854775807", "-9223372036854775808", "1e400", "1.5", "1e9"] {
+        for digits in [
+            "9223372036854775807",
+            "-9223372036854775808",
+            "9223372036854775808",
+            "1e400",
+            "1e9",
+            "1.8e9",
+        ] {
             assert!(of(&Node::Number(digits)).is_none(), "{digits}");
         }
     }
 
-    #[test]
-    fn bodies_spell_time_in_four_ways() {
+    #[rstest]
+    #[case::seconds("1800000000", 0)]
+    #[case::seconds_with_a_fraction("1800000000.25", 250_000_000)]
+    #[case::to_the_nanosecond("1800000000.0000000019", 1)]
+    #[case::milliseconds("1800000000250", 250_000_000)]
+    #[case::milliseconds_with_a_fraction("1800000000000.5", 500_000)]
+    fn numbers_count_from_the_epoch(#[case] text: &str, #[case] nanoseconds: i32) {
+        let at = Timestamp::new(1_800_000_000, nanoseconds).ok();
+        assert_eq!(of(&Node::Number(text)), at);
+        assert_eq!(of(&Node::String(text.into())), at);
+    }
+
+    #[rstest]
+    #[case::utc("2027-01-15T08:00:00Z")]
+    #[case::lower_case("2027-01-15t08:00:00z")]
+    #[case::space("2027-01-15 08:00:00Z")]
+    #[case::offset("2027-01-15T09:30:00+01:30")]
+    #[case::fraction("2027-01-15T08:00:00.000Z")]
+    fn texts_are_rfc_3339(#[case] text: &str) {
         let at = Timestamp::from_second(1_800_000_000).ok();
-        assert_eq!(of(&Node::Number("1800000000")), at);
-        assert_eq!(of(&Node::Number("1800000000000")), at);
-        assert_eq!(of(&Node::String("1800000000".into())), at);
-        assert_eq!(of(&Node::String("2027-01-15T08:00:00Z".into())), at);
+        assert_eq!(of(&Node::String(text.into())), at);
+    }
+
+    #[rstest]
+    #[case::no_offset("2027-01-15T08:00:00")]
+    #[case::a_day("2027-01-15")]
+    #[case::words("yesterday")]
+    #[case::nothing("")]
+    #[case::a_dot(".5")]
+    #[case::no_fraction("1800000000.")]
+    #[case::two_dots("1800000000.2.5")]
+    #[case::a_sign("+1800000000")]
+    #[case::a_sign_within("1800000000.-5")]
+    #[case::blank(" 1800000000")]
+    fn other_texts_are_no_time(#[case] text: &str) {
+        assert_eq!(of(&Node::String(text.into())), None);
         assert_eq!(of(&Node::Bool(true)), None);
+    }
+
+    #[test]
+    fn before_the_epoch_a_fraction_counts_backwards() {
+        let at = Timestamp::new(-1, -500_000_000).ok();
+        assert_eq!(of(&Node::Number("-1.5")), at);
     }
 }

@@ -3,7 +3,8 @@
 //! A commit is durable by the server's default (`synchronous_commit = on`, and it is set, so that
 //! a role's default cannot weaken it). Each writer's connection bears its name: when a connection
 //! broke during a commit, the server may still be at it, so the next connection ends the old one
-//! before it looks how far the chain has come.
+//! before it looks how far the chain has come. A process that stands still in the middle of a
+//! transaction would keep others waiting for as long as it does: the server ends its connection.
 
 use std::time::Duration;
 
@@ -20,6 +21,10 @@ pub(super) const NOW_MS: &str = "CAST(extract(epoch FROM clock_timestamp()) * 10
 
 /// How long the server may take to end an old connection.
 const OLD_CONNECTION: Duration = Duration::from_millis(LEDGER_WRITE_MS);
+
+/// After so many milliseconds of silence within a transaction the server ends the connection: twice
+/// what a transaction may take in all.
+const STANDSTILL_MS: u64 = 2 * LEDGER_WRITE_MS;
 
 pub(super) async fn connect(
     url: &str,
@@ -45,6 +50,8 @@ pub(super) async fn connect(
     match purpose {
         Purpose::Write(_) => {
             sqlx::query("SET synchronous_commit = on").execute(&mut connection).await?;
+            let end = format!("SET idle_in_transaction_session_timeout = {STANDSTILL_MS}");
+            sqlx::query(sqlx::AssertSqlSafe(end)).execute(&mut connection).await?;
             end_older(&mut connection, name).await?;
         }
         Purpose::Read => {

@@ -160,6 +160,36 @@ async fn a_lane_is_left_one_by_one_and_never_twice_at_a_time(#[case] on: On) {
     ledger.close().await;
 }
 
+/// Two gateways tell of one conversation at the same time, and a third sends: what has the lower
+/// number is never seen later.
+#[tokio::test]
+async fn gateways_on_one_ledger_keep_one_order() {
+    let settings = new(On::Postgres).await;
+    let one = Ledger::open(settings.clone()).await.unwrap();
+    let other = Ledger::open(settings.clone()).await.unwrap();
+    let sender = Ledger::open(settings).await.unwrap();
+    for ledger in [&one, &other, &sender] {
+        subscribe(ledger, &[("crm", &["recording.*"])]).await;
+    }
+    let tell = async |ledger: &Ledger| {
+        for _ in 0..100 {
+            let events = vec![event("c1", "recording.lease_expired")];
+            ledger.append(&record("c1"), events).await.unwrap();
+        }
+    };
+    let send = async {
+        let (mut order, mut reports) = (Vec::new(), Vec::new());
+        while order.len() < 200 {
+            let turn = sender.deliver(reports, vec![want("crm", 16)]).await.unwrap();
+            order.extend(turn.claimed.iter().map(|it| it.number));
+            reports = turn.claimed.iter().map(delivered).collect();
+        }
+        order
+    };
+    let ((), (), order) = tokio::join!(tell(&one), tell(&other), send);
+    assert!(order.is_sorted(), "{order:?}");
+}
+
 #[rstest]
 #[case::memory(On::Memory)]
 #[case::sqlite(On::Sqlite)]

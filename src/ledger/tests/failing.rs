@@ -81,3 +81,26 @@ async fn one_commit_of_unknown_outcome_breaks_no_chain(#[case] on: On) {
     assert_eq!(records.iter().filter(|it| it.body.contains("unacknowledged")).count(), 3);
     ledger.close().await;
 }
+
+/// A pause waits for a database that hangs once: what comes behind it, such as its intent behind the
+/// event that asked for it, is refused without another wait.
+#[tokio::test]
+async fn a_hanging_database_is_waited_for_once() {
+    let faults = Faults::default();
+    let ledger = Ledger::open_with(new(On::Sqlite).await, faults.clone()).await.unwrap();
+    faults.set(Fault::Hang);
+    let first = ledger.begin(intent(Action::Pause, "first"), Some("c1".to_owned()));
+    let hangs = async {
+        while faults.hanging() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // Behind the first, which the writer has in its hands.
+        ledger.begin(intent(Action::Pause, "second"), Some("c1".to_owned())).await
+    };
+    let (first, second) = tokio::join!(first, hangs);
+    assert_eq!((first.map(drop), second.map(drop)), (Err(Unwritten), Err(Unwritten)));
+    assert_eq!(faults.hanging(), 1, "the second asked nobody");
+    faults.set(Fault::None);
+    recovered(&ledger).await;
+    ledger.close().await;
+}

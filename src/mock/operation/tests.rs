@@ -30,9 +30,9 @@ fn other_methods_and_nothing_are_told_apart() {
         other => panic!("{other:?}"),
     };
     let calls = "/api/v2/conversations/calls/c1";
-    assert_eq!(allow(find(&Method::DELETE, calls)), [Method::GET, Method::PATCH]);
+    assert_eq!(allow(find(&Method::DELETE, calls)), [Method::GET, Method::HEAD, Method::PATCH]);
     let videos = "/api/v2/conversations/videos/c1";
-    assert_eq!(allow(find(&Method::DELETE, videos)), [Method::GET]);
+    assert_eq!(allow(find(&Method::DELETE, videos)), [Method::GET, Method::HEAD]);
     let state = "/api/v2/conversations/videos/c1/recordingstate";
     assert_eq!(allow(find(&Method::PATCH, state)), [Method::PUT]);
     for (method, path) in [
@@ -44,6 +44,15 @@ fn other_methods_and_nothing_are_told_apart() {
     ] {
         assert!(matches!(find(&method, path), Found::Nothing), "{method} {path}");
     }
+}
+
+/// RFC 9110 §9.3.2.
+#[test]
+fn head_is_there_where_get_is() {
+    let calls = "/api/v2/conversations/calls/c1";
+    assert!(matches!(find(&Method::HEAD, calls), Found::Operation(Operation::GetMedia(_), _)));
+    let state = "/api/v2/conversations/calls/c1/recordingstate";
+    assert!(matches!(find(&Method::HEAD, state), Found::OtherMethods(_)));
 }
 
 #[test]

@@ -154,7 +154,7 @@ impl Recgate {
         });
         let errors = Arc::new(Mutex::new(String::new()));
         let collected = Arc::clone(&errors);
-        std::thread::spawn(move || {
+        let last_words = std::thread::spawn(move || {
             let mut chunk = [0; 4096];
             while let Ok(read @ 1..) = err.read(&mut chunk) {
                 collected.lock().unwrap().push_str(&String::from_utf8_lossy(&chunk[..read]));
@@ -163,6 +163,8 @@ impl Recgate {
         let (exit, exited) = watch::channel(None);
         std::thread::spawn(move || {
             let status = child.wait().unwrap();
+            // Who knows of its end knows all that it wrote.
+            let _ = last_words.join();
             let _ = exit.send(Some(status));
         });
 
@@ -208,12 +210,14 @@ impl Recgate {
         self.exited.borrow().is_some()
     }
 
-    /// `kill -9`, and its end; nothing where it has ended by itself.
-    pub(crate) async fn kill(mut self) {
+    /// `kill -9`, and its end; nothing where it has ended by itself. Gives what it has written to
+    /// standard error.
+    pub(crate) async fn kill(mut self) -> String {
         if !self.has_ended() {
             self.signal("-KILL");
         }
         self.ended().await;
+        self.errors()
     }
 
     /// The address of a path on the client side, in clear.
@@ -288,6 +292,19 @@ impl Recgate {
         let line = status.lines().find(|line| line.starts_with(key)).unwrap();
         let kibibytes: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
         kibibytes * 1024
+    }
+}
+
+impl Recgate {
+    /// Seconds of processors that it has used so far, all threads together.
+    pub(crate) fn cpu(&self) -> f64 {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid)).unwrap();
+        // The first number is the time on a processor, in nanoseconds (proc(5), schedstat).
+        let used = tasks.filter_map(|task| {
+            let text = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+            text.split_whitespace().next()?.parse::<u64>().ok()
+        });
+        std::time::Duration::from_nanos(used.sum()).as_secs_f64()
     }
 }
 

@@ -59,11 +59,19 @@ impl Upstream {
     pub(crate) async fn scripted(
         script: impl Fn(&Message) -> Vec<Step> + Send + Sync + 'static,
     ) -> Self {
+        Self::at(SocketAddr::from(([127, 0, 0, 1], 0)), script).await
+    }
+
+    /// The same at this address.
+    pub(crate) async fn at(
+        address: SocketAddr,
+        script: impl Fn(&Message) -> Vec<Step> + Send + Sync + 'static,
+    ) -> Self {
         let received = Arc::new(Mutex::new(Vec::new()));
         let read = Arc::new(Mutex::new(Vec::new()));
         let script = Arc::new(script);
         let kept = (Arc::clone(&received), Arc::clone(&read));
-        let mut upstream = Self::serving(move |stream| {
+        let mut upstream = Self::serving_at(address, move |stream| {
             let (received, read, script) =
                 (Arc::clone(&kept.0), Arc::clone(&kept.1), Arc::clone(&script));
             async move { conversation(stream, &received, &read, &*script).await }
@@ -82,7 +90,14 @@ impl Upstream {
     pub(crate) async fn serving<F: Future<Output = ()> + Send + 'static>(
         serve: impl Fn(TcpStream) -> F + Send + 'static,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::serving_at(SocketAddr::from(([127, 0, 0, 1], 0)), serve).await
+    }
+
+    async fn serving_at<F: Future<Output = ()> + Send + 'static>(
+        address: SocketAddr,
+        serve: impl Fn(TcpStream) -> F + Send + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {

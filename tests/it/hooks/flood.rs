@@ -3,6 +3,7 @@
 //!
 //! A share by default, the whole with `RECGATE_LONG` set (`tests/run --long`).
 
+use std::io::Write;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -12,6 +13,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use super::{FIRST, STRANGER, Scene, conversation, event, now, screen, sqlite};
+use crate::harness::file;
 use crate::sagas::{Seeded, times};
 
 /// Requests under way at once.
@@ -120,14 +122,16 @@ fn count(status: u16, accepted: &mut usize, replayed: &mut usize, refused: &mut 
     }
 }
 
-/// 200 events a second, and how long each waited for its 202. Printed, not judged: the machine is
-/// shared.
+/// 200 events a second, how long each waited for its 202, and what the same disk takes for one sync
+/// just before and after: an acknowledgement waits for the sync under way and for its own. Printed,
+/// not judged: machine and disk are shared.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_an_acknowledgement_costs() {
     let events = times(100, 4_000);
     let scene = Scene::new(&[screen("billing", "source = {pointer = \"/screen\"},")]).await;
     let (ledger, _) = sqlite();
     let recgate = scene.gateway(&[&ledger]).await;
+    let mut syncs = syncs(events / 8).await;
     let mut tick = tokio::time::interval(Duration::from_millis(5));
     let mut flying = JoinSet::new();
     for number in 0..events {
@@ -155,12 +159,35 @@ async fn what_an_acknowledgement_costs() {
     while let Some(wait) = flying.join_next().await {
         waits.push(wait.unwrap());
     }
-    waits.sort_unstable();
-    let at = |hundredth: usize| waits[waits.len() * hundredth / 100].as_secs_f64() * 1_000.0;
+    syncs.extend(self::syncs(events / 8).await);
     println!(
         "{events} events, up to 200 a second: acknowledged in {:.1} ms (median), {:.1} ms (p99), \
-         ledger on SQLite",
-        at(50),
-        at(99)
+         ledger on SQLite; one sync of this disk: {:.1} ms (median), {:.1} ms (p99)",
+        at(&mut waits, 50),
+        at(&mut waits, 99),
+        at(&mut syncs, 50),
+        at(&mut syncs, 99)
     );
+}
+
+/// Milliseconds below which so many hundredths are.
+fn at(times: &mut [Duration], hundredth: usize) -> f64 {
+    times.sort_unstable();
+    times[times.len() * hundredth / 100].as_secs_f64() * 1_000.0
+}
+
+/// What the disk of the ledgers takes to make 4 KB durable, so often.
+async fn syncs(times: usize) -> Vec<Duration> {
+    let path = file("syncs", "");
+    let measure = move || {
+        let mut opened = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+        let mut one = || {
+            opened.write_all(&[7; 4_096]).unwrap();
+            let start = std::time::Instant::now();
+            opened.sync_data().unwrap();
+            start.elapsed()
+        };
+        (0..times).map(|_| one()).collect()
+    };
+    tokio::task::spawn_blocking(measure).await.unwrap()
 }

@@ -1,4 +1,5 @@
-//! `kill -9` at every mark of both sagas and at random, and a start on the same SQLite file.
+//! `kill -9` at every mark of both sagas and at random, and a start on the same ledger: a SQLite
+//! file, and a PostgreSQL.
 //!
 //! A life is a gateway that gets one workload (every saga, every way through it) and dies: at a
 //! mark when it passes it for the n-th time, or by SIGKILL at a random moment. The next life of the
@@ -12,17 +13,22 @@
 //!   protected, and so did each that ended as rolled back in the ledger;
 //! - every change of the world by a client's token has an intent, every intent exactly one closing
 //!   outcome, and `recgate ledger verify` finds nothing missing or out of order;
-//! - what the ledger calls done is so in the world.
+//! - what the ledger calls done is so in the world;
+//! - no canary ([`canaries`](super::canaries)) is in any log, metric, page, error or ledger.
 
 use std::time::Duration;
 
 use recgate::change::mark::Mark;
+use reqwest::Method;
+use rstest::rstest;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
-use super::world::{Trouble, World};
-use super::{Kept, Seeded, config, intents, ledger, quiet, sqlite, times};
-use crate::harness::{PATIENCE, Recgate, http, until};
+use super::canaries::{BEARER, CARD, PLACES, Place, RECOVERY, Search};
+use super::world::{REFUSED, Trouble, World};
+use super::{Kept, Ledger, On, Seeded, UPSTREAM, config, export, intents, ledger, quiet, times};
+use crate::harness::{PATIENCE, Recgate, http};
 
 /// What was answered to a client.
 #[derive(Clone, Debug)]
@@ -31,6 +37,7 @@ struct Told {
     ids: Vec<String>,
     status: u16,
     body: Value,
+    headers: String,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,10 +50,13 @@ struct Figures {
     lost: usize,
 }
 
-/// A lane: one ledger file, one world, life after life.
+/// A lane: one ledger, one world, life after life.
 struct Lane {
     world: World,
+    on: On,
+    ledger: Ledger,
     config: String,
+    search: Search,
     random: Seeded,
     number: usize,
     lives: usize,
@@ -55,15 +65,23 @@ struct Lane {
     at: Vec<(Mark, usize)>,
 }
 
+/// What became of a lane.
+struct Past {
+    figures: Figures,
+    at: Vec<(Mark, usize)>,
+    faults: Vec<String>,
+    search: Search,
+}
+
 // === impl Lane ===
 
 impl Lane {
-    async fn new(number: usize) -> Self {
-        let world = World::new().await;
-        let config = config(&world, &sqlite(), "");
+    async fn new(on: On, number: usize, search: Search) -> Self {
+        let (world, ledger) = (World::new().await, Ledger::new(on).await);
+        let config = config(&world, &ledger.config, "");
         let (told, at) = (Vec::new(), Mark::ALL.map(|mark| (mark, 0)).to_vec());
         let (random, figures) = (Seeded::new(number as u64 + 77), Figures::default());
-        Self { world, config, random, number, lives: 0, told, figures, at }
+        Self { world, on, ledger, config, search, random, number, lives: 0, told, figures, at }
     }
 
     fn id(&self, kind: usize, item: usize) -> String {
@@ -73,24 +91,31 @@ impl Lane {
     /// One life, that ends at the mark or by a signal.
     async fn live(&mut self, mark: Option<Mark>) {
         self.lives += 1;
-        // The ledger passes its marks with every command, also when it starts.
+        // The ledger passes its marks with every command, also when it starts; where commits are
+        // slow, more of them share one.
         let most = match mark {
-            Some(Mark::LedgerCommitting | Mark::LedgerCommitted) => 12,
-            Some(Mark::PutAnswered | Mark::CommandAdmitted | Mark::CommandIntended) => 5,
+            Some(
+                Mark::LedgerCommitting
+                | Mark::LedgerCommitted
+                | Mark::PutAnswered
+                | Mark::CommandAdmitted
+                | Mark::CommandIntended,
+            ) => 5,
             Some(Mark::CommandReady | Mark::CommandSettled | Mark::ReadingBack) => 4,
             _ => 1,
         };
         let named = mark.map(|mark| format!("{mark:?}:{}", 1 + self.random.below(most)));
-        let started = Recgate::start_marked(Some(&self.config), &[], named.as_deref()).await;
-        let by_itself = match started {
-            Err(_) => true,
+        let finest = ["log.level=trace"];
+        let started = Recgate::start_marked(Some(&self.config), &finest, named.as_deref()).await;
+        let (by_itself, log) = match started {
+            Err(log) => (true, log),
             Ok(recgate) => {
                 self.work(&recgate, mark).await;
                 let by_itself = recgate.has_ended();
-                recgate.kill().await;
-                by_itself
+                (by_itself, recgate.kill().await)
             }
         };
+        self.search.look(Place::Log, log);
         self.figures.kills += 1;
         if let Some(mark) = mark.filter(|_| by_itself) {
             self.figures.at_marks += 1;
@@ -100,7 +125,9 @@ impl Lane {
 
     /// Every way through both sagas at once, until all is answered or the process is gone.
     async fn work(&mut self, recgate: &Recgate, mark: Option<Mark>) {
-        let client = http().build().unwrap();
+        let http2 = self.lives.is_multiple_of(2);
+        let client = if http2 { http().http2_prior_knowledge() } else { http() };
+        let client = client.build().unwrap();
         let ids = |kind| (0..3).map(|item| self.id(kind, item)).collect::<Vec<_>>();
         let conversation = |kind| self.id(kind, 0);
         {
@@ -119,7 +146,7 @@ impl Lane {
             let (client, base) = (client.clone(), base.clone());
             async move {
                 let url = format!("{base}/api/v2/conversations/calls/{id}");
-                let request = client.patch(url).bearer_auth(format!("client-{number}-{kind}"));
+                let request = client.patch(url).bearer_auth(format!("{BEARER}-{number}-{kind}"));
                 let request = request.json(&json!({ "recordingState": state }));
                 answered(if state == "paused" { "pause" } else { "resume" }, vec![id], request)
                     .await
@@ -127,7 +154,7 @@ impl Lane {
         };
         let release = |ids: Vec<String>| {
             let url = format!("{base}/api/v2/recordings/deletionprotection?protect=false");
-            let request = client.put(url).bearer_auth("client-r");
+            let request = client.put(url).bearer_auth(format!("{BEARER}-r"));
             let request = request.json(&json!({ "conversationIds": ids }));
             answered("release", ids, request)
         };
@@ -153,6 +180,7 @@ impl Lane {
             let one = release(ids(kind));
             tasks.spawn(async move { one.await.into_iter().collect() });
         }
+        tasks.spawn(careless(client.clone(), base.clone(), conversation(8)));
         let moment = Duration::from_millis(self.random.below(1_200) as u64);
         let watched = matches!(mark, Some(Mark::HoldBegun | Mark::PauseRepeated));
         let told = async {
@@ -164,44 +192,66 @@ impl Lane {
         };
         let told = if mark.is_some() {
             let told = tokio::time::timeout(PATIENCE, told).await.unwrap();
-            // What is behind the answers, for the marks there.
-            let last = if watched { 1_500 } else { 100 };
+            // What is behind the answers, for the marks there. In a shared ledger only silence
+            // tells that the life before this one is over.
+            let recovers = matches!(mark, Some(Mark::RecoveryBegun | Mark::RecoveryAnswered));
+            let last = match self.on {
+                On::Postgres if recovers => 15_000,
+                _ if watched => 1_500,
+                _ => 100,
+            };
             for _ in 0..last / 20 {
                 if recgate.has_ended() {
                     break;
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
+            pages(recgate, &mut self.search).await;
             told
         } else {
             let kill = async {
                 tokio::time::sleep(moment).await;
+                pages(recgate, &mut self.search).await;
                 recgate.signal("-KILL");
             };
             let (told, ()) = tokio::join!(told, kill);
             told
         };
+        for it in &told {
+            self.search.look(Place::Header, &it.headers);
+            // The vendor's own words pass as they are: successes, and refusals where no time was left
+            // for another way.
+            if it.status >= 400 && it.body["code"] != REFUSED {
+                self.search.look(Place::Error, it.body.to_string());
+            }
+        }
         self.figures.acks += told.iter().filter(|it| (200..300).contains(&it.status)).count();
         self.told.extend(told);
     }
 
     /// The last life, and the judgement.
-    async fn end(mut self) -> (Figures, Vec<(Mark, usize)>, Vec<String>) {
-        let recgate = Recgate::with_config(&self.config).await;
-        until("an outcome of every intent", || async {
-            let open = intents(&self.config).await.iter().any(|it| it.outcomes.is_empty());
-            (!open).then_some(())
-        })
-        .await;
+    async fn end(mut self) -> Past {
+        let recgate = Recgate::start(Some(&self.config), &["log.level=trace"]).await;
+        // One look takes over from so many of the dead; on a PostgreSQL each is 5 s after the last.
+        let begun = Instant::now();
+        while intents(&self.config).await.iter().any(|it| it.outcomes.is_empty()) {
+            assert!(begun.elapsed() < PATIENCE * 4, "intents stay open");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
         quiet(&recgate).await;
-        recgate.stop().await;
+        pages(&recgate, &mut self.search).await;
+        self.search.look_at_ledger(&self.ledger.url).await;
+        recgate.signal("-TERM");
+        self.search.look(Place::Log, recgate.kill().await);
         let kept = ledger(&self.config).await;
+        self.search.look(Place::Export, export(&self.config).await);
+        self.search.look_at_ledger(&self.ledger.url).await;
         let faults = self.faults(&kept);
         self.figures.finished = kept.iter().filter(|it| it.outcomes.len() == 1).count();
         self.figures.unknown = kept.iter().filter(|it| it.outcomes == ["unknown"]).count();
         self.figures.finished -= self.figures.unknown;
         self.figures.lost = faults.len();
-        (self.figures, self.at, faults)
+        Past { figures: self.figures, at: self.at, faults, search: self.search }
     }
 
     fn faults(&self, kept: &[Kept]) -> Vec<String> {
@@ -211,7 +261,7 @@ impl Lane {
             let id = &told.ids[0];
             let of = |what: &str| {
                 kept.iter()
-                    .filter(|it| it.action == what && it.subjects[0] == *id)
+                    .filter(|it| it.action == what && it.subjects.first() == Some(id))
                     .collect::<Vec<_>>()
             };
             let story = || format!("{told:?} {:?} {:?}", of("pause"), of("resume"));
@@ -248,11 +298,10 @@ impl Lane {
         }
         let world = self.world.state();
         for deed in &world.deeds {
-            if deed.token == "recovery" && matches!(&*deed.what, "ACTIVE" | "release") {
+            if deed.token == RECOVERY && matches!(&*deed.what, "ACTIVE" | "release") {
                 faults.push(format!("the recovery account went the wrong way: {deed:?}"));
             }
-            if deed.token != "recovery"
-                && !kept.iter().any(|it| it.subjects.contains(&deed.subject))
+            if deed.token != RECOVERY && !kept.iter().any(|it| it.subjects.contains(&deed.subject))
             {
                 faults.push(format!("no record of {deed:?}"));
             }
@@ -292,19 +341,61 @@ async fn answered(
     request: reqwest::RequestBuilder,
 ) -> Option<Told> {
     let answer = request.send().await.ok()?;
-    let status = answer.status().as_u16();
+    let (status, headers) = (answer.status().as_u16(), format!("{:?}", answer.headers()));
     let bytes = answer.bytes().await.ok()?;
-    let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-    Some(Told { what, ids, status, body })
+    let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
+    let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| text());
+    Some(Told { what, ids, status, body, headers })
+}
+
+/// What clients send by mistake, a card number in it: nothing of it is a command.
+async fn careless(client: reqwest::Client, base: String, id: String) -> Vec<Told> {
+    let conversation = format!("/api/v2/conversations/calls/{id}");
+    let protection = "/api/v2/recordings/deletionprotection?protect=false".to_owned();
+    let mut told = Vec::new();
+    for (method, path, body) in [
+        (Method::PATCH, &conversation, format!("{{\"recordingState\": \"{CARD}\"}}")),
+        (
+            Method::PATCH,
+            &conversation,
+            format!("{{\"recordingState\": \"paused\", \"externalTag\": \"{CARD}\"}}"),
+        ),
+        (
+            Method::PATCH,
+            &conversation,
+            format!("{{\"recordingState\": \"paused\", \"recordingState\": \"{CARD}\"}}"),
+        ),
+        (Method::PATCH, &conversation, format!("recordingState={CARD}")),
+        (Method::PUT, &protection, format!("{{\"conversationIds\": \"{CARD}\"}}")),
+        (Method::PUT, &protection, format!("{{\"conversationIds\": [{CARD}]}}")),
+    ] {
+        let request = client.request(method, format!("{base}{path}"));
+        let request = request.bearer_auth(format!("{BEARER}-c")).body(body);
+        let request = request.header("content-type", "application/json");
+        told.extend(answered("careless", vec![id.clone()], request).await);
+    }
+    told
+}
+
+/// Looks at everything on the admin side, as far as it answers.
+async fn pages(recgate: &Recgate, search: &mut Search) {
+    let client = http().build().unwrap();
+    for path in
+        ["/metrics", "/", "/ledger", "/findings", "/coverage", "/clients", "/hooks/deliveries"]
+    {
+        if recgate.has_ended() {
+            return;
+        }
+        let url = format!("http://{}{path}", recgate.admin);
+        let Ok(answer) = client.get(url).send().await else { return };
+        let place = if path == "/metrics" { Place::Metrics } else { Place::Admin };
+        search.look(place, answer.bytes().await.unwrap_or_default());
+    }
 }
 
 /// The lives of one lane: each mark so often, and so many at random.
-async fn lane(
-    number: usize,
-    each: usize,
-    random: usize,
-) -> (Figures, Vec<(Mark, usize)>, Vec<String>) {
-    let mut lane = Lane::new(number).await;
+async fn lane(on: On, number: usize, each: usize, random: usize) -> Past {
+    let mut lane = Lane::new(on, number, Search::for_canaries()).await;
     for round in 0..each {
         for (at, mark) in Mark::ALL.into_iter().enumerate() {
             if matches!(mark, Mark::RecoveryBegun | Mark::RecoveryAnswered) {
@@ -317,37 +408,77 @@ async fn lane(
             }
         }
     }
+    // Some marks are passed by one side of a race only.
+    for _ in 0..each.max(3) {
+        let few = |count: usize| count < each.div_ceil(2);
+        let missed: Vec<Mark> =
+            lane.at.iter().filter(|(_, count)| few(*count)).map(|(mark, _)| *mark).collect();
+        for mark in missed {
+            lane.live(Some(mark)).await;
+        }
+    }
     lane.end().await
 }
 
+#[rstest]
+#[case::sqlite(On::Sqlite, times(3, 8), times(3, 64))]
+#[case::postgres(On::Postgres, times(3, 8), times(1, 64))]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_lost_by_kills() {
+async fn nothing_is_lost_by_kills(#[case] on: On, #[case] lanes: usize, #[case] random: usize) {
     // 22 marks and 2 preparations: a round of a lane is 24 lives and those at random.
-    let (lanes, each, random) = (times(3, 8), times(1, 8), times(3, 64));
+    let each = times(1, 8);
     let mut running = JoinSet::new();
     for number in 0..lanes {
-        running.spawn(lane(number, each, random));
+        running.spawn(lane(on, number, each, random));
     }
     let (mut sum, mut faults) = (Figures::default(), Vec::new());
-    let mut at = Mark::ALL.map(|mark| (mark, 0));
+    let (mut at, mut search) = (Mark::ALL.map(|mark| (mark, 0)), Search::for_canaries());
     while let Some(done) = running.join_next().await {
-        let (figures, marks, found) = done.unwrap();
-        sum.kills += figures.kills;
-        sum.at_marks += figures.at_marks;
-        sum.acks += figures.acks;
-        sum.finished += figures.finished;
-        sum.unknown += figures.unknown;
-        sum.lost += figures.lost;
-        at.iter_mut().zip(marks).for_each(|(all, one)| all.1 += one.1);
-        faults.extend(found);
+        let past = done.unwrap();
+        sum.kills += past.figures.kills;
+        sum.at_marks += past.figures.at_marks;
+        sum.acks += past.figures.acks;
+        sum.finished += past.figures.finished;
+        sum.unknown += past.figures.unknown;
+        sum.lost += past.figures.lost;
+        at.iter_mut().zip(past.at).for_each(|(all, one)| all.1 += one.1);
+        faults.extend(past.faults);
+        search.add(past.search);
     }
+    let found: Vec<&String> = search.hits.values().flatten().collect();
     println!(
-        "kills: {} ({} at marks), acks: {}, finished: {}, declared unknown: {}, lost: {}\n{at:?}",
-        sum.kills, sum.at_marks, sum.acks, sum.finished, sum.unknown, sum.lost
+        "kills ({on:?}): {} ({} at marks), acks: {}, finished: {}, declared unknown: {}, lost: {}\n\
+         {at:?}\nkills ({on:?}): canaries found: {}, bytes searched: {:?}",
+        sum.kills,
+        sum.at_marks,
+        sum.acks,
+        sum.finished,
+        sum.unknown,
+        sum.lost,
+        found.len(),
+        search.bytes
     );
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert!(found.is_empty(), "{found:#?}");
+    assert_eq!(search.unseen(), [], "nothing was there to be searched");
     // Each mark was hit: a mark that no workload passes proves nothing.
-    let missed: Vec<Mark> =
-        at.iter().filter(|(_, count)| *count == 0).map(|(mark, _)| *mark).collect();
-    assert!(missed.is_empty(), "never reached: {missed:?}");
+    let least = (lanes * each / 3).clamp(1, 20);
+    let missed: Vec<_> = at.iter().filter(|(_, count)| *count < least).collect();
+    assert!(missed.is_empty(), "reached less than {least} times: {missed:?}");
+}
+
+/// The search finds, in each place, what does stand there: an upstream's name, a conversation's id,
+/// the id of a change, and the name of a counter.
+#[rstest]
+#[case::sqlite(On::Sqlite)]
+#[case::postgres(On::Postgres)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_planted_is_found(#[case] on: On) {
+    let words = [UPSTREAM, "0000feed-0001-4000", "WEM-1493", "recgate_in_flight"];
+    let mut lane = Lane::new(on, 0xfeed, Search::for_words(&words)).await;
+    lane.live(Some(Mark::PauseRepeated)).await;
+    let past = lane.end().await;
+    assert!(past.faults.is_empty(), "{:#?}", past.faults);
+    let found: Vec<Place> = past.search.hits.keys().copied().collect();
+    assert_eq!(found, PLACES);
 }

@@ -1,7 +1,8 @@
 //! A vendor that outlives gateways: recording states, protections, and trouble by plan.
 //!
 //! What an id brings with it stands in the plan for it; what nobody planned for is answered at
-//! once. Everything that changed the world is written down, with the token that did it.
+//! once. Everything that changed the world is written down, with the token that did it. Its
+//! conversations and its refusals hold canaries.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
@@ -13,9 +14,13 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
+use super::canaries::{CARD, RECOVERY};
 use crate::harness::message::{Buffer, Role};
 use crate::harness::upstream::response;
 use crate::harness::{Message, Upstream};
+
+/// The code of a refusal by the vendor.
+pub(super) const REFUSED: &str = "refused-by-the-world";
 
 /// What is done with one call about a conversation.
 #[derive(Clone, Copy, Debug, Default)]
@@ -126,18 +131,28 @@ async fn answer(state: &Mutex<State>, request: &Message) -> Option<Vec<u8>> {
     match (method, &*segments) {
         ("POST", _) if path == "/oauth/token" => reply(
             200,
-            &json!({ "access_token": "recovery", "token_type": "bearer", "expires_in": 86_399 }),
+            &json!({ "access_token": RECOVERY, "token_type": "bearer", "expires_in": 86_399 }),
         ),
         ("PUT", ["conversations", _, id, "recordingstate"]) => {
             let forbidden = state.lock().unwrap().forbidden.contains(*id);
             command(state, id, &token, &body, if forbidden { Some(403) } else { None }, 200).await
+        }
+        // Not a command of a recording state, or not one alone.
+        ("PATCH", ["conversations", _, id])
+            if !body.as_object().is_some_and(|it| it.len() == 1 && is_state(&body)) =>
+        {
+            reply(202, &json!({ "id": id }))
         }
         ("PATCH", ["conversations", _, id]) => command(state, id, &token, &body, None, 202).await,
         ("GET", ["conversations", .., id]) => {
             held(state, id).await;
             let recording = state.lock().unwrap().recording.get(*id).cloned();
             let recording = recording.unwrap_or_else(|| "ACTIVE".to_owned());
-            reply(200, &json!({ "id": id, "recordingState": recording, "participants": [] }))
+            let participants = json!([{ "id": "p1", "attributes": { "card": CARD } }]);
+            reply(
+                200,
+                &json!({ "id": id, "recordingState": recording, "participants": participants }),
+            )
         }
         (_, ["recordings", "deletionprotection"]) => {
             let ids: Vec<String> = body["conversationIds"]
@@ -170,7 +185,8 @@ async fn command(
     let trouble = trouble.unwrap_or_default();
     tokio::time::sleep(trouble.before).await;
     if let Some(status) = trouble.status.or(refused) {
-        return reply(status, &json!({ "message": "no", "code": "no", "status": status }));
+        let why = format!("{token} may not, nor {CARD}");
+        return reply(status, &json!({ "message": why, "code": REFUSED, "status": status }));
     }
     if trouble.lost {
         return None;
@@ -189,6 +205,11 @@ async fn command(
         return None;
     }
     reply(success, &if success == 200 { json!(wanted) } else { json!({ "id": id }) })
+}
+
+fn is_state(body: &Value) -> bool {
+    let state = body["recordingState"].as_str().unwrap_or_default();
+    ["paused", "active"].iter().any(|it| it.eq_ignore_ascii_case(state))
 }
 
 /// Waits where this call about a conversation is to be held.

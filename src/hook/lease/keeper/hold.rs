@@ -1,9 +1,15 @@
 //! While somebody holds a conversation: what is there is looked at, and it is paused.
 
-use super::super::book::{Found, Standing, Waits};
+use std::time::Duration;
+
+use super::super::book::{Found, Standing, Waits, after};
 use super::super::{Alarm, Done, Seen, Wanted};
 use super::{Keeper, Lost};
 use crate::hook::shelf::{Held, Outcome, Settled};
+
+/// How long a conversation that the vendor does not know may be younger than the event about it. A
+/// sender that waits for the outcome learns of it in time.
+const YOUNGER: Duration = Duration::from_secs(10);
 
 impl Keeper<'_> {
     pub(super) async fn hold(&mut self) -> Result<(), Lost> {
@@ -17,7 +23,6 @@ impl Keeper<'_> {
             Standing::Pausing { .. } => {}
         }
         if self.book.leases.is_empty() {
-            self.settle_all(Outcome::Ended, Outcome::Ended);
             return Ok(());
         }
         if let Standing::Pausing { found } = self.book.standing {
@@ -50,6 +55,8 @@ impl Keeper<'_> {
                 Standing::Pausing { found: Found::Active }
             }
             Seen::Ended => return self.conversation_ended(),
+            // It may be younger than the event: the pause is tried.
+            Seen::NotThere => Standing::Pausing { found: Found::Unknown },
             Seen::Unreadable => {
                 self.world.alarm(Alarm::Unreadable);
                 Standing::Pausing { found: Found::Unknown }
@@ -76,7 +83,7 @@ impl Keeper<'_> {
                 self.book.standing = Standing::Pausing { found: Found::Active };
             }
             // Sending it again does no harm.
-            Seen::Active | Seen::HeldBack | Seen::Unreadable => {
+            Seen::Active | Seen::HeldBack | Seen::NotThere | Seen::Unreadable => {
                 self.book.standing = Standing::Pausing { found };
             }
             Seen::Ended => self.conversation_ended(),
@@ -97,13 +104,17 @@ impl Keeper<'_> {
             };
             (self.book.failures, self.book.retry_at) = (0, None);
             self.settle_waiting(Waits::Pause, Outcome::Paused);
-            let source = self.cause().source;
-            self.notice("recording.paused", &source);
+            let holder = self.cause().holder;
+            self.notice("recording.paused", &holder);
+            return Ok(());
+        }
+        if done == Done::NotThere && self.is_unknown().await {
+            self.await_conversation();
             return Ok(());
         }
         if self.book.failures == 0 {
-            let source = self.cause().source;
-            self.notice("recording.pause_failed", &source);
+            let holder = self.cause().holder;
+            self.notice("recording.pause_failed", &holder);
         }
         self.world.alarm(Alarm::PauseFailed);
         self.failed();
@@ -116,5 +127,20 @@ impl Keeper<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The vendor knows no such conversation. An event may be quicker than the vendor, so it is tried
+    /// for a while; then that is the outcome.
+    fn await_conversation(&mut self) {
+        let since = self.book.leases.iter().map(|it| it.since).min().unwrap_or(self.now);
+        let until = after(since, YOUNGER);
+        if until <= self.now {
+            return self.conversation_unknown();
+        }
+        self.failed();
+        // The last try comes when the time is up.
+        let at = self.book.retry_at.map_or(until, |at| at.min(until));
+        self.book.retry_at = Some(at);
+        self.due(at);
     }
 }

@@ -53,7 +53,8 @@ impl Keeper<'_> {
         match self.world.look(self.book).await {
             Seen::Active => self.end(Outcome::AlreadyActive),
             Seen::Ended => self.end(Outcome::Ended),
-            Seen::Paused | Seen::HeldBack | Seen::Unreadable => {
+            Seen::NotThere if self.is_unknown().await => self.conversation_unknown(),
+            Seen::Paused | Seen::HeldBack | Seen::NotThere | Seen::Unreadable => {
                 self.world.alarm(Alarm::Unreadable);
                 self.end(Outcome::LeftPaused);
             }
@@ -65,7 +66,7 @@ impl Keeper<'_> {
         match self.world.look(self.book).await {
             Seen::Active | Seen::Ended => self.end(Outcome::Resumed),
             // Somebody's pause since, or it never took effect: a person has to look.
-            Seen::Paused | Seen::HeldBack | Seen::Unreadable => {
+            Seen::Paused | Seen::HeldBack | Seen::NotThere | Seen::Unreadable => {
                 self.world.alarm(Alarm::Unreadable);
                 self.end(Outcome::LeftPaused);
             }
@@ -96,13 +97,17 @@ impl Keeper<'_> {
                 // Where the pause never got through there was nothing to resume.
                 if self.book.open.iter().all(|it| it.waits == Waits::Resume) {
                     let cause = self.cause();
-                    self.world.record(&cause.trigger, &cause.source, Happened::PersonResumed);
+                    self.world.record(&cause.holder, Happened::PersonResumed);
                 }
                 self.book.client_paused = None;
                 self.end(Outcome::AlreadyActive);
                 Ok(())
             }
-            Seen::Unreadable => {
+            Seen::NotThere if self.is_unknown().await => {
+                self.conversation_unknown();
+                Ok(())
+            }
+            Seen::NotThere | Seen::Unreadable => {
                 if self.book.failures == 0 {
                     self.world.alarm(Alarm::Unreadable);
                 }
@@ -146,7 +151,7 @@ impl Keeper<'_> {
         self.now = self.world.now();
         match done {
             Done::Accepted => {
-                self.notice("recording.resumed", &cause.source);
+                self.notice("recording.resumed", &cause.holder);
                 self.book.resumed_at = Some(self.now);
                 self.end(Outcome::Resumed);
             }
@@ -154,7 +159,7 @@ impl Keeper<'_> {
                 self.book.standing = Standing::Ours { since };
                 self.due(after(self.now, AGAIN));
             }
-            Done::Failed => {
+            Done::NotThere | Done::Failed => {
                 if self.book.failures == 0 {
                     self.world.alarm(Alarm::ResumeFailed);
                 }
