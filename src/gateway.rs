@@ -26,6 +26,7 @@ mod linger;
 mod listen;
 mod load;
 pub mod metrics;
+mod name;
 mod passage;
 mod pipeline;
 mod pool;

@@ -13,8 +13,8 @@ pub const FINDINGS_PER_MESSAGE: usize = 32;
 /// of a larger one that does not conform, the first fault is told.
 pub const VALUES_TOLD: usize = 20_000;
 
-/// Header lines of an upstream's answer. The library's own 100 would break talkative vendors.
-pub const ANSWER_HEADERS: usize = 1_024;
+/// Header lines of an answer to a delivery.
+pub const DELIVERY_ANSWER_HEADERS: usize = 100;
 
 /// Bytes of an answer to the gateway's own sign-in.
 pub const TOKEN_ANSWER_BYTES: usize = 64 * 1024;
@@ -37,6 +37,10 @@ pub const LEDGER_QUEUE: usize = 1_024;
 
 /// Commands that one commit of the ledger carries.
 pub const LEDGER_BATCH_COMMANDS: usize = 256;
+
+/// How long an outcome waits for an intent to share its commit with, in milliseconds. No answer waits
+/// for an outcome, but a compensated release's.
+pub const LEDGER_COMPANY_MS: u64 = 1;
 
 /// Bytes of text that one commit of the ledger carries, give or take one command.
 pub const LEDGER_BATCH_BYTES: usize = 1024 * 1024;

@@ -1,11 +1,14 @@
 //! Logs: to standard error, as text or JSON. Secrets and bodies never reach them: no type that
 //! holds one prints it, and of a panic only its place is told.
 
+mod access;
+
 use std::io::{self, IsTerminal};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 
+use self::access::Lines;
 use crate::config::raw::{Log, LogFormat, LogLevel};
 
 /// Starts logging. A second call changes nothing.
@@ -23,7 +26,7 @@ pub fn log_to_stderr(log: &Log) {
         fmt().with_env_filter(filter).with_ansi(io::stderr().is_terminal()).with_writer(io::stderr);
     // It fails where logging has been started before, which is what was wanted.
     let _ = match log.format {
-        LogFormat::Text => subscriber.try_init(),
+        LogFormat::Text => subscriber.event_format(Lines::default()).try_init(),
         LogFormat::Json => subscriber.json().try_init(),
     };
     std::panic::set_hook(Box::new(|panic| {

@@ -255,7 +255,7 @@ pub fn retained(headers: HeaderMap, keep: impl Fn(&HeaderName) -> bool) -> Heade
 /// The raw path of a raw target.
 #[must_use]
 pub fn path_of(target: &str) -> &str {
-    target.split_once('?').map_or(target, |(path, _)| path)
+    memchr::memchr(b'?', target.as_bytes()).map_or(target, |at| &target[..at])
 }
 
 /// A path as every server reads it alike: percent-encodings of unreserved characters are decoded
@@ -263,7 +263,7 @@ pub fn path_of(target: &str) -> &str {
 /// as it came.
 #[must_use]
 pub fn canonical(path: &str) -> Cow<'_, str> {
-    if !path.contains('%') {
+    if memchr::memchr(b'%', path.as_bytes()).is_none() {
         return Cow::Borrowed(path);
     }
     let bytes = path.as_bytes();

@@ -153,7 +153,9 @@ pub struct Place {
     pub fence: u64,
     /// The process that has it: this one.
     pub writer: Uuid,
-    /// The intents with smaller numbers that were open when it was taken.
+    /// The intents with smaller numbers that were open when it was taken, and that it may have to
+    /// wait for ([`Action::waits_for`]). Of a pause only those that other processes began: its own
+    /// process has a queue for the others.
     pub before: Vec<OpenIntent>,
 }
 
@@ -258,6 +260,19 @@ pub enum Outcome {
     /// The ledger took the intent after all, when its caller had been told that it could not: a
     /// pause went on without it, and nothing else was sent.
     Unacknowledged,
+}
+
+// === impl Action ===
+
+impl Action {
+    /// Whether an intent to do this waits for one to do the other: for what it would undo.
+    #[must_use]
+    pub const fn waits_for(self, other: Self) -> bool {
+        match self {
+            Self::Pause => matches!(other, Self::Resume),
+            _ => matches!(other, Self::Pause),
+        }
+    }
 }
 
 // === impl Outcome ===

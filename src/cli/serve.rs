@@ -29,6 +29,7 @@ use crate::config::Config;
 use crate::dialect::Dialect;
 use crate::gateway::deliver::Deliveries;
 use crate::gateway::metrics::Metrics;
+use crate::gateway::upstream::read_ahead;
 use crate::gateway::{Drained, Gateway, Sinks};
 use crate::ledger::Ledger;
 use crate::report::{Coverage, Findings};
@@ -96,8 +97,12 @@ async fn serve(config: Config, settings: Settings, dev_tls: Option<DevTls>) -> R
         .await
         .with_context(|| format!("admin.listen: cannot listen on {}", config.admin))?;
     let admin_address = admin_listener.local_addr().context("admin.listen")?;
+    // The two longest parts of a start, side by side.
+    let upstreams = config.upstreams.clone();
+    let reading = tokio::task::spawn_blocking(move || read_ahead(&upstreams));
     // After the ports: a start that fails for one of them makes no ledger.
     let ledger = Ledger::open(config.ledger.clone()).await.context("ledger")?;
+    reading.await.context("contracts")?;
     ledger.register(&mut registry);
     let metrics = Metrics::register(&mut registry);
     let deliveries = Deliveries::new(

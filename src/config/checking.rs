@@ -177,6 +177,7 @@ impl<'a> Checking<'a> {
             ("body_bytes", limits.body_bytes),
             ("answer_bytes", limits.answer_bytes),
             ("header_count", limits.header_count),
+            ("answer_header_count", limits.answer_header_count),
             ("trigger_body_bytes", limits.trigger_body_bytes),
             ("trigger_events", limits.trigger_events),
         ];

@@ -199,8 +199,8 @@ impl<T> Branch<T> {
 
     /// Depth first. The contract bounds the depth, however long the path is.
     fn find<'t, 'p>(&'t self, path: &'p str, values: &mut Vec<&'p str>) -> Option<&'t T> {
-        let (segment, rest) = match path.split_once('/') {
-            Some((segment, rest)) => (segment, Some(rest)),
+        let (segment, rest) = match memchr::memchr(b'/', path.as_bytes()) {
+            Some(at) => (&path[..at], Some(&path[at + 1..])),
             None => (path, None),
         };
         let fixed = self.fixed.get(decode(segment).as_ref());
@@ -349,6 +349,9 @@ fn raw_offsets(segment: &str) -> Vec<usize> {
 }
 
 fn decode(segment: &str) -> Cow<'_, str> {
+    if memchr::memchr(b'%', segment.as_bytes()).is_none() {
+        return Cow::Borrowed(segment);
+    }
     percent_decode_str(segment).decode_utf8().unwrap_or(Cow::Borrowed(segment))
 }
 

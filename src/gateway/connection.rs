@@ -20,7 +20,6 @@ use tokio::time::Instant;
 use super::body::Body;
 use super::pool::Pool;
 use super::stream::Stream;
-use crate::limits;
 
 type Driver = http1::Connection<TokioIo<Stream>, Body>;
 
@@ -49,16 +48,26 @@ pub(crate) struct Streaming {
     home: Weak<Pool>,
 }
 
+/// Header lines that hyper has places for without being told.
+pub(crate) const PLACES: usize = 100;
+
+/// What makes connections to upstreams.
+pub(crate) fn builder(lines: usize) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder.preserve_header_case(true);
+    // Told a number, hyper clears as many places for every answer; its own take no time.
+    if lines != PLACES {
+        builder.max_headers(lines);
+    }
+    builder
+}
+
 // === impl Connection ===
 
 impl Connection {
-    /// Speaks HTTP/1.1 over `stream`.
-    pub(crate) async fn handshake(stream: Stream) -> hyper::Result<Self> {
-        let (sender, driver) = http1::Builder::new()
-            .preserve_header_case(true)
-            .max_headers(limits::ANSWER_HEADERS)
-            .handshake(TokioIo::new(stream))
-            .await?;
+    /// Speaks HTTP/1.1 over `stream`. An answer may have so many header lines.
+    pub(crate) async fn handshake(stream: Stream, lines: usize) -> hyper::Result<Self> {
+        let (sender, driver) = builder(lines).handshake(TokioIo::new(stream)).await?;
         Ok(Self { sender, driver: Box::pin(driver), used: false, idle_since: Instant::now() })
     }
 

@@ -14,14 +14,14 @@ use tokio::time::Instant;
 use super::body::{Body, Collected, while_moving};
 use super::breaker::Urgency;
 use super::headers;
-use super::judge::{find, view};
+use super::judge::{Placed, view};
 use super::passage::InName;
 use super::reach::Sending;
 use super::route::Leg;
 use super::visit::Visit;
 use super::watch::Gate;
 use crate::change::{Allowed, Answer, Call, Next, Payload, Principal, retry};
-use crate::contract::{BodyView, Matched, Operation, ResponseView, Unread};
+use crate::contract::{BodyView, Operation, ResponseView, Unread};
 use crate::error::{Blame, Code, Failure};
 
 /// The upstream's end of one exchange.
@@ -91,8 +91,9 @@ impl Forward {
     /// the client's contract, was judged on hop 1 already.
     pub(crate) async fn whole(&self, call: Call) -> Result<Answer, Failure> {
         let visit = &self.visit;
-        let found = find(visit.judge.kept.as_ref(), &call.method, call.path());
-        self.check_request(found.as_ref(), &call)?;
+        let found = visit.judge.upstream_operation(&call.method, call.path());
+        let found = found.as_deref();
+        self.check_request(found, &call)?;
         let until = call.patience.map_or(self.deadline, |patience| Instant::now() + patience);
         let name = match call.principal {
             Principal::Caller => InName::Client,
@@ -106,12 +107,13 @@ impl Forward {
             headers: call.headers,
             extensions: call.extensions,
         };
-        let work = async {
+        // The work is not named: what is named is kept beside what is awaited.
+        let result = tokio::time::timeout_at(until, async {
             let response = self.send(head, Body::whole(call.body), name).await?;
-            self.receive(&method, response, found.as_ref()).await
-        };
-        let done = tokio::time::timeout_at(until, work).await;
-        let result = done.unwrap_or_else(|_| Err(self.late()));
+            self.receive(&method, response, found).await
+        })
+        .await
+        .unwrap_or_else(|_| Err(self.late()));
         sending.ended(&result);
         result
     }
@@ -153,14 +155,14 @@ impl Forward {
     /// the next sign of life on either side.
     pub(crate) async fn streaming(&self, head: Head, body: Body) -> Result<Answer, Failure> {
         let visit = &self.visit;
-        let found = find(visit.judge.kept.as_ref(), &head.method, &visit.judge.path);
+        let found = visit.judge.upstream_operation(&head.method, &visit.judge.path);
         visit.judge.streamed_request();
         let sending = Sending::begin(visit, || self.urgency)?;
         let progress = body.progress();
         let method = head.method.clone();
         let work = async {
             let response = self.send(head, body, InName::Client).await?;
-            self.receive(&method, response, found.as_ref()).await
+            self.receive(&method, response, found.as_deref()).await
         };
         let done = while_moving(work, &progress, visit.terms.deadline).await;
         if progress.has_broken() && !matches!(done, Some(Ok(_))) {
@@ -184,7 +186,7 @@ impl Forward {
     }
 
     /// Hop 2.
-    fn check_request(&self, found: Option<&Matched<'_>>, call: &Call) -> Result<(), Failure> {
+    fn check_request(&self, found: Option<&Placed>, call: &Call) -> Result<(), Failure> {
         let (gate, author) = self.visit.judge.upstream_request(
             self.author,
             found,
@@ -227,12 +229,12 @@ impl Forward {
         &self,
         method: &Method,
         response: Response<Body>,
-        found: Option<&Matched<'_>>,
+        found: Option<&Placed>,
     ) -> Result<Answer, Failure> {
         let (mut parts, body) = response.into_parts();
         headers::strip_hop_by_hop(&mut parts.headers);
         headers::strip_own(&mut parts.headers);
-        let operation = found.map(|matched| matched.operation);
+        let operation = found.map(|placed| &placed.operation);
         let reads = operation
             .is_some_and(|operation| operation.reads_response_body(parts.status, &parts.headers));
         // A change reads every answer it asked for, whatever the contract says of it.

@@ -32,6 +32,10 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     if !headers.keys().any(is_hop_by_hop) {
         return;
     }
+    if let Some(alone) = last_alone(headers) {
+        headers.remove(alone);
+        return;
+    }
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
@@ -46,6 +50,16 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
         is_hop_by_hop(name) || named.contains(name) || (coded && *name == header::CONTENT_LENGTH)
     };
     *headers = retained(std::mem::take(headers), |name| !goes(name));
+}
+
+/// The one hop-by-hop header where there is one only, the last of all, and it says that the
+/// connection lasts: nothing would move to its gap. Many servers' answers end in it.
+fn last_alone(headers: &HeaderMap) -> Option<HeaderName> {
+    let mut belong = headers.iter().filter(|(name, _)| is_hop_by_hop(name));
+    let (name, value) = belong.next()?;
+    let last = belong.next().is_none() && headers.keys().last() == Some(name);
+    let lasts = value.as_bytes().eq_ignore_ascii_case(b"keep-alive");
+    (last && *name == header::CONNECTION && lasts).then_some(header::CONNECTION)
 }
 
 /// Takes off what only recgate says: an upstream cannot speak for it.
@@ -89,4 +103,29 @@ pub(crate) fn asks_for_upgrade(headers: &HeaderMap) -> bool {
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
             .any(|token| token.trim().eq_ignore_ascii_case("upgrade"))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, HeaderValue};
+    use rstest::rstest;
+
+    use super::strip_hop_by_hop;
+
+    #[rstest]
+    #[case::last(&[("a", "1"), ("b", "2"), ("a", "3"), ("connection", "keep-alive")])]
+    #[case::first(&[("connection", "Keep-Alive"), ("a", "1"), ("b", "2"), ("a", "3")])]
+    #[case::twice(&[("a", "1"), ("connection", "keep-alive"), ("b", "2"), ("a", "3"), ("connection", "c"), ("c", "4")])]
+    #[case::naming(&[("a", "1"), ("c", "4"), ("b", "2"), ("a", "3"), ("connection", "c")])]
+    #[case::another(&[("a", "1"), ("b", "2"), ("a", "3"), ("keep-alive", "timeout=5")])]
+    fn what_stays_keeps_its_order(#[case] lines: &[(&'static str, &'static str)]) {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        strip_hop_by_hop(&mut headers);
+        let left: Vec<(&str, &[u8])> =
+            headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+        assert_eq!(left, [("a", &b"1"[..]), ("a", b"3"), ("b", b"2")]);
+    }
 }

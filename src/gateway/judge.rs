@@ -5,6 +5,8 @@
 //! and [`super::forward`] bring messages as they pass, [`super::recorded`] brings them out of a
 //! file. Nothing here sends or refuses anything; it says which gate is open.
 
+use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use http::{HeaderMap, Method, StatusCode};
@@ -13,7 +15,7 @@ use super::upstream::Upstream;
 use super::watch::{Gate, Seen, Watch};
 use crate::config::raw::Mode;
 use crate::contract::{
-    BodyView, Contract, ContractDate, Found, Matched, Operation, RequestView, ResponseView, Verdict,
+    BodyView, Contract, ContractDate, Found, Operation, RequestView, ResponseView, Verdict,
 };
 use crate::error::Blame;
 use crate::report::Hop;
@@ -29,10 +31,25 @@ pub(crate) struct Judge {
     /// The contract of the client's date.
     promised: Option<Arc<Contract>>,
     /// The contract of the upstream's date.
-    pub(crate) kept: Option<Arc<Contract>>,
+    kept: Option<Arc<Contract>>,
+    /// What method and path are in the one contract and in the other: looked up once.
+    asked: Option<Rc<Placed>>,
+    goes_on_as: Option<Rc<Placed>>,
+    /// Whether a change may have something to do, as far as method and path tell.
+    watched: bool,
     /// The coverage of the client's contract.
     table: Option<Arc<Table>>,
 }
+
+/// An operation of a contract, and the values that a path has for its template.
+pub(crate) struct Placed {
+    pub(crate) operation: Arc<Operation>,
+    /// Names and raw values.
+    path_parameters: Vec<(String, String)>,
+}
+
+/// The operation for a log.
+pub(crate) struct Shown<'a>(&'a Judge);
 
 /// The days whose contracts hold on the two sides.
 #[derive(Clone, Copy, Debug)]
@@ -57,16 +74,18 @@ impl Judge {
             .as_ref()
             .and_then(|contract| upstream.coverage.iter().find(|table| table.is_of(contract)))
             .map(Arc::clone);
-        Self { upstream, method, path, watch, promised, kept, table }
+        let asked = find(promised.as_ref(), &method, &path);
+        let same =
+            matches!((&promised, &kept), (Some(one), Some(other)) if Arc::ptr_eq(one, other));
+        let goes_on_as = if same { asked.clone() } else { find(kept.as_ref(), &method, &path) };
+        let watched = upstream.changes.watches(&method, &path);
+        Self { upstream, method, path, watch, promised, kept, asked, goes_on_as, watched, table }
     }
 
     /// The operation for a log: its template, or of an unknown one the shape of its path. The path
     /// itself may hold what is nobody's business.
-    pub(crate) fn shown(&self) -> String {
-        match self.promised_operation() {
-            Some(matched) => format!("{} {}", self.method, matched.operation.template()),
-            None => unknown_name(&self.method, &self.path),
-        }
+    pub(crate) const fn shown(&self) -> Shown<'_> {
+        Shown(self)
     }
 
     /// Whether client and upstream keep the very same contract: then a message that nobody
@@ -79,13 +98,13 @@ impl Judge {
     }
 
     /// Whether a change may have something to do, so that the body has to be read.
-    pub(crate) fn may_change(&self) -> bool {
-        self.upstream.changes.watches(&self.method, &self.path)
+    pub(crate) const fn may_change(&self) -> bool {
+        self.watched
     }
 
     /// Whether this may be a call that is refused last, as far as method and path tell.
     pub(crate) fn may_be_urgent(&self) -> bool {
-        self.upstream.changes.may_be_urgent(&self.method, &self.path)
+        self.watched && self.upstream.changes.may_be_urgent(&self.method, &self.path)
     }
 
     /// Whether a change has to read the request's body, however long it is.
@@ -105,8 +124,16 @@ impl Judge {
     }
 
     /// The client's operation.
-    pub(crate) fn promised_operation(&self) -> Option<Matched<'_>> {
-        find(self.promised.as_ref(), &self.method, &self.path)
+    pub(crate) fn promised_operation(&self) -> Option<&Placed> {
+        self.asked.as_deref()
+    }
+
+    /// What a call is in the contract of the upstream's date.
+    pub(crate) fn upstream_operation(&self, method: &Method, path: &str) -> Option<Rc<Placed>> {
+        if *method == self.method && path == self.path {
+            return self.goes_on_as.clone();
+        }
+        find(self.kept.as_ref(), method, path)
     }
 
     /// Hop 1. An operation the contract does not know may pass, and is counted.
@@ -149,7 +176,7 @@ impl Judge {
     pub(crate) fn upstream_request(
         &self,
         author: Blame,
-        found: Option<&Matched<'_>>,
+        found: Option<&Placed>,
         query: Option<&str>,
         headers: &HeaderMap,
         body: BodyView<'_>,
@@ -239,7 +266,7 @@ impl Judge {
     /// Counts the answer that the client gets.
     fn cover(&self, status: StatusCode, headers: &HeaderMap) {
         if let (Some(table), Some(matched)) = (&self.table, self.promised_operation()) {
-            table.answered(matched.operation, &self.method, status, headers);
+            table.answered(&matched.operation, &self.method, status, headers);
         }
     }
 
@@ -254,14 +281,29 @@ impl Judge {
     }
 }
 
+// === impl Shown ===
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Judge { method, path, .. } = self.0;
+        match self.0.promised_operation() {
+            Some(placed) => {
+                f.write_str(method.as_str())?;
+                f.write_str(" ")?;
+                f.write_str(placed.operation.template())
+            }
+            None => f.write_str(&unknown_name(method, path)),
+        }
+    }
+}
+
 /// The operation of a method and path, where there is a contract and it has one.
-pub(crate) fn find<'c>(
-    contract: Option<&'c Arc<Contract>>,
-    method: &Method,
-    path: &str,
-) -> Option<Matched<'c>> {
+fn find(contract: Option<&Arc<Contract>>, method: &Method, path: &str) -> Option<Rc<Placed>> {
     match contract?.find(method, path) {
-        Found::Operation(matched) => Some(matched),
+        Found::Operation(matched) => Some(Rc::new(Placed {
+            operation: Arc::clone(matched.operation),
+            path_parameters: matched.path_parameters,
+        })),
         Found::MethodNotAllowed { .. } | Found::Unknown => None,
     }
 }

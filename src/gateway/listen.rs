@@ -33,6 +33,7 @@ use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use super::certificate::Certificate;
+use super::connection::PLACES;
 use super::linger::Lingering;
 use super::passage::{Arrival, Scheme};
 use super::pipeline;
@@ -278,12 +279,15 @@ async fn http1(
             Ok::<_, Infallible>(response.map(|body| Delivered::new(body, Pieces::Whole, open)))
         }
     });
-    let connection = http1::Builder::new()
+    let mut builder = http1::Builder::new();
+    if limits.header_count > PLACES {
+        builder.max_headers(limits.header_count);
+    }
+    let connection = builder
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_millis(limits.head_ms))
         // The limit is kept by `wire`, with an answer; hyper's is out of its way.
         .max_buf_size(limits.header_bytes + HYPER_SLACK_BYTES)
-        .max_headers(limits.header_count)
         .preserve_header_case(true)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();

@@ -1,7 +1,7 @@
 //! What is counted, in Prometheus' form. Labels come out of the configuration and the contract
 //! only, never out of a message.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::{Method, StatusCode};
 use prometheus_client::encoding::EncodeLabelSet;
@@ -11,6 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::watch::Seen;
+use crate::contract::Verdict;
 use crate::error::Code;
 use crate::report::{Hop, method_name};
 
@@ -19,6 +20,8 @@ use crate::report::{Hop, method_name};
 pub struct Metrics {
     exchanges: Family<ExchangeLabels, Counter>,
     verdicts: Family<VerdictLabels, Counter>,
+    /// Those of `verdicts` that nearly every message counts in, by hop and [`usual`].
+    usual: [[OnceLock<Counter>; USUAL]; 4],
     failures: Family<FailureLabels, Counter>,
     changes: Family<ChangeLabels, Counter>,
     unknown: Family<UpstreamLabels, Counter>,
@@ -41,7 +44,7 @@ pub struct Metrics {
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ExchangeLabels {
-    upstream: String,
+    upstream: Arc<str>,
     method: &'static str,
     status: u16,
 }
@@ -125,6 +128,19 @@ struct EventLabels {
     result: &'static str,
 }
 
+/// How many kinds of verdicts [`usual`] knows.
+const USUAL: usize = 3;
+
+/// The place of a verdict without a reason.
+const fn usual(seen: Seen) -> Option<usize> {
+    match seen {
+        Seen::Judged(Verdict::Conforms) => Some(0),
+        Seen::Judged(Verdict::NotApplicable) => Some(1),
+        Seen::Judged(Verdict::Violates) => Some(2),
+        _ => None,
+    }
+}
+
 // === impl Metrics ===
 
 impl Metrics {
@@ -177,9 +193,9 @@ impl Metrics {
         metrics
     }
 
-    pub(crate) fn answered(&self, upstream: &str, method: &Method, status: StatusCode) {
+    pub(crate) fn answered(&self, upstream: &Arc<str>, method: &Method, status: StatusCode) {
         let labels = ExchangeLabels {
-            upstream: upstream.to_owned(),
+            upstream: Arc::clone(upstream),
             method: method_name(method),
             status: status.as_u16(),
         };
@@ -187,10 +203,17 @@ impl Metrics {
     }
 
     pub(crate) fn judged(&self, hop: Hop, seen: Seen) {
+        match usual(seen) {
+            Some(at) => self.usual[hop as usize][at].get_or_init(|| self.verdict(hop, seen)).inc(),
+            None => self.verdict(hop, seen).inc(),
+        };
+    }
+
+    fn verdict(&self, hop: Hop, seen: Seen) -> Counter {
         let (verdict, reason) = seen.words();
         let labels =
             VerdictLabels { hop: hop.as_str(), verdict, reason: reason.unwrap_or_default() };
-        self.verdicts.get_or_create(&labels).inc();
+        self.verdicts.get_or_create(&labels).clone()
     }
 
     pub(crate) fn failed(&self, code: Code) {

@@ -22,6 +22,9 @@ const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 
+/// Headers that are told of one request, at most.
+const TOLD: usize = 6;
+
 /// Every header by which a request's origin is told.
 const ORIGIN: &[&str] = &[
     "forwarded",
@@ -105,6 +108,7 @@ impl Passage {
 
     /// Tells it, behind everything else.
     pub(crate) fn tell(&self, headers: &mut HeaderMap, name: InName) {
+        headers.reserve(TOLD);
         headers.append(header::VIA, self.via.clone());
         if let Some(trace) = &self.trace {
             headers.insert(TRACE_PARENT, trace.clone());
@@ -118,7 +122,9 @@ impl Passage {
 }
 
 fn tells_origin(name: &HeaderName) -> bool {
-    ORIGIN.contains(&name.as_str())
+    let name = name.as_str();
+    // Nearly every header is told apart by its first letter.
+    matches!(name.as_bytes().first(), Some(b'f' | b'x')) && ORIGIN.contains(&name)
 }
 
 fn origin(headers: &HeaderMap, arrival: &Arrival, trusts: bool) -> Vec<(HeaderName, HeaderValue)> {
@@ -127,17 +133,30 @@ fn origin(headers: &HeaderMap, arrival: &Arrival, trusts: bool) -> Vec<(HeaderNa
         Scheme::Http => "http",
         Scheme::Https => "https",
     };
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let node = match peer {
-        IpAddr::V4(peer) => format!("for={peer}"),
-        IpAddr::V6(peer) => format!("for=\"[{peer}]\""),
-    };
+    let named = headers.get(header::HOST);
+    let host = named.and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let (open, close) = if peer.is_ipv6() { ("for=\"[", "]\"") } else { ("for=", "") };
+    let peer = peer.to_string();
     // A host was judged to be an authority, which holds no quote.
-    let element = format!("{node};host=\"{host}\";proto={proto}");
+    let mut element = String::with_capacity(2 * peer.len() + host.len() + 32);
+    element.extend([open, &*peer, close, ";host=\"", host, "\";proto=", proto]);
+    if !trusts {
+        let own = |name, text: String| Some((name, HeaderValue::try_from(text).ok()?));
+        return [
+            own(FORWARDED, element),
+            own(FORWARDED_FOR, peer),
+            // As it came, without a copy.
+            Some((FORWARDED_HOST, named.cloned().unwrap_or(HeaderValue::from_static("")))),
+            Some((FORWARDED_PROTO, HeaderValue::from_static(proto))),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+    }
     let said = |name: &HeaderName| {
         let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
         let values: Vec<&str> = values.filter(|value| !value.trim().is_empty()).collect();
-        (trusts && !values.is_empty()).then(|| values.join(", "))
+        (!values.is_empty()).then(|| values.join(", "))
     };
     let extended = |name: HeaderName, own: String| match said(&name) {
         Some(said) => (name, format!("{said}, {own}")),
@@ -150,7 +169,7 @@ fn origin(headers: &HeaderMap, arrival: &Arrival, trusts: bool) -> Vec<(HeaderNa
     };
     [
         extended(FORWARDED, element),
-        extended(FORWARDED_FOR, peer.to_string()),
+        extended(FORWARDED_FOR, peer),
         kept(FORWARDED_HOST, host),
         kept(FORWARDED_PROTO, proto),
     ]
@@ -185,9 +204,13 @@ fn is_trace_parent(value: &HeaderValue) -> bool {
 /// A new trace whose id is the exchange's, so that logs on both sides can be joined. Not sampled:
 /// the gateway records no spans.
 fn trace_parent(exchange: Uuid) -> String {
+    let mut buffer = Uuid::encode_buffer();
+    let trace: &str = exchange.simple().encode_lower(&mut buffer);
     // The last half of a UUID version 7 is random.
-    let (_, parent) = exchange.as_u64_pair();
-    format!("00-{}-{parent:016x}-00", exchange.simple())
+    let parent = &trace[16..];
+    let mut text = String::with_capacity("00--".len() + 32 + 16 + "-00".len());
+    text.extend(["00-", trace, "-", parent, "-00"]);
+    text
 }
 
 #[cfg(test)]

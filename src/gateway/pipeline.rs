@@ -4,6 +4,9 @@
 //! said. A request that a contract or a change speaks of is read whole; from the moment it is
 //! admitted a mutation runs detached from its client, who may hang up without stopping it half
 //! way. Everything else streams.
+//!
+//! What only few exchanges need stands in a box, made when they come to it: an exchange's future is
+//! moved several times before it runs, and is as long as its longest way.
 
 use std::cell::Cell;
 use std::panic::AssertUnwindSafe;
@@ -27,7 +30,7 @@ use super::route::Route;
 use super::visit::Visit;
 use super::wire::Refusal;
 use super::worker::Worker;
-use super::{authority, chosen, cors, headers, hooks, respond, target, upgrade};
+use super::{authority, chosen, cors, headers, hooks, name, respond, target, upgrade};
 use crate::change::call::{path_of, retained};
 use crate::change::mark;
 use crate::change::{Call, Exchange, Principal};
@@ -44,16 +47,19 @@ pub(crate) async fn exchange(
     arrival: Arrival,
     request: Request<Incoming>,
 ) -> Response<Body> {
-    let id = Uuid::now_v7();
+    let id = name::exchange();
     let words = Cell::new(Dialect::Problem);
     // What an exchange holds is its own, and what it shares is locked: a poisoned lock is taken.
-    let walked = AssertUnwindSafe(walk(Rc::clone(&worker), arrival, request, id, &words));
-    walked.catch_unwind().await.unwrap_or_else(|_| {
-        let failure = Failure::new(Code::Internal, "an exchange panicked");
-        worker.site.lasting.metrics.failed(failure.code);
-        tracing::error!(exchange = %id, "an exchange panicked: it got 500");
-        respond::failure(&failure, words.get(), id)
-    })
+    // Not named, because what is named is kept beside what is awaited, and an exchange is large.
+    AssertUnwindSafe(walk(Rc::clone(&worker), arrival, request, id, &words))
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|_| {
+            let failure = Failure::new(Code::Internal, "an exchange panicked");
+            worker.site.lasting.metrics.failed(failure.code);
+            tracing::error!(exchange = %id, "an exchange panicked: it got 500");
+            respond::failure(&failure, words.get(), id)
+        })
 }
 
 async fn walk(
@@ -69,7 +75,9 @@ async fn walk(
     let entered = enter(&request);
     // Events for triggers are recgate's own to answer, and go no further.
     if hooks::are_meant(raw_target(&request)) {
-        return hooks::receive(worker, id, request, arrival.certificate, entered.map(drop)).await;
+        let certificate = arrival.certificate;
+        let received = hooks::receive(worker, id, request, certificate, entered.map(drop));
+        return Box::pin(received).await;
     }
     // Which upstream, and so which API and which dialect.
     let route = match entered.and_then(|host| route(&worker, &host, &request)) {
@@ -102,7 +110,7 @@ async fn walk(
     } else if headers::asks_for_upgrade(request.headers()) && !visit.judge.is_contracted() {
         // What a contract or a change speaks of is no socket, whatever its headers ask for.
         let tunnelled = match visit.misdated() {
-            None => upgrade::tunnel(&visit, &route, request).await,
+            None => Box::pin(upgrade::tunnel(&visit, &route, request)).await,
             Some(failure) => Err(failure),
         };
         tunnelled.unwrap_or_else(|failure| visit.refuse(&failure))
@@ -147,7 +155,8 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
             return visit.refuse(&failure);
         }
         let body = Body::Client(Watched::new(body));
-        return visit.answer(forward(Blame::Client, Urgency::Usual).streaming(head, body).await);
+        let forward = forward(Blame::Client, Urgency::Usual);
+        return visit.answer(Box::pin(forward.streaming(head, body)).await);
     }
 
     // Read it, up to the limit and inside a deadline. What is longer streams, too, unless a change
@@ -166,8 +175,8 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
             if let Err(failure) = visit.admit(&head.headers, &head.target, unread) {
                 return visit.refuse(&failure);
             }
-            return visit
-                .answer(forward(Blame::Client, Urgency::Usual).streaming(head, body).await);
+            let forward = forward(Blame::Client, Urgency::Usual);
+            return visit.answer(Box::pin(forward.streaming(head, body)).await);
         }
         Ok(Err(error)) => {
             return visit.refuse(&Failure::new(Code::RequestBody, error.to_string()));
@@ -198,7 +207,7 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
         let visit = Rc::clone(&visit);
         let urgency = visit.urgency(&call);
         let (client, change) = (forward(Blame::Client, urgency), forward(Blame::Change, urgency));
-        async move {
+        Box::pin(async move {
             let exchange = Rc::new(Exchange::new(
                 visit.id,
                 Arc::clone(&visit.terms),
@@ -212,13 +221,15 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
                 let result = changes.carry(Rc::clone(&exchange), call, Rc::new(change)).await;
                 visit.adapted(result, &exchange)
             } else {
-                changes.passes(&call, &exchange);
+                if visit.judge.may_change() {
+                    changes.passes(&call, &exchange);
+                }
                 let signing_in = visit.signing_in(&call);
                 let result = client.plain(call).await;
                 visit.learn(signing_in, &result);
                 visit.ending(visit.answer(result), &exchange)
             }
-        }
+        })
     };
     let counted = visit.worker.admitted(place);
     if visit.judge.method.is_safe() {
@@ -232,7 +243,7 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
 
 /// The answer to a request that was refused on the wire, in the words of whose API was meant.
 pub(crate) fn refused(worker: &Worker, refusal: &Refusal) -> Response<Body> {
-    let id = Uuid::now_v7();
+    let id = name::exchange();
     worker.site.lasting.metrics.failed(refusal.failure.code);
     let target = refusal.target.as_deref().unwrap_or("/");
     respond::failure(&refusal.failure, dialect_of(worker, target), id)

@@ -46,6 +46,8 @@ pub(crate) struct Bounds {
     pub(crate) idle: Duration,
     /// From the look-up of the name to the end of the TLS handshake.
     pub(crate) connect: Duration,
+    /// Header lines of an answer.
+    pub(crate) lines: usize,
 }
 
 // === impl Server ===
@@ -117,7 +119,7 @@ impl Pool {
         loop {
             let connection = match self.check_out() {
                 Some(connection) => connection,
-                None => self.open().await?,
+                None => Box::pin(self.open()).await?,
             };
             let used = connection.used;
             let again = repeatable(&request);
@@ -128,6 +130,16 @@ impl Pool {
                     return Err(Failure::new(
                         Code::UpstreamUnreachable,
                         format!("{} closed a new connection", self.server.authority),
+                    ));
+                }
+                Err(Broken::Sent(error)) if error.is_parse_too_large() => {
+                    let (server, lines) = (&self.server.authority, self.bounds.lines);
+                    return Err(Failure::new(
+                        Code::UpstreamBroke,
+                        format!(
+                            "{server} answered with more than {lines} header lines \
+                             (limits.answer_header_count), or with too long ones"
+                        ),
                     ));
                 }
                 Err(Broken::Sent(error)) => match again {
@@ -172,7 +184,7 @@ impl Pool {
 
     async fn open(&self) -> Result<Connection, Failure> {
         let stream = self.server.connect(self.bounds.connect).await?;
-        Connection::handshake(stream).await.map_err(|error| {
+        Connection::handshake(stream, self.bounds.lines).await.map_err(|error| {
             Failure::new(
                 Code::UpstreamUnreachable,
                 format!("no HTTP with {}: {error}", self.server.authority),

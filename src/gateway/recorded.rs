@@ -19,7 +19,7 @@ use prometheus_client::registry::Registry;
 
 use super::chosen::Promised;
 use super::identify::{Caller, Clients};
-use super::judge::{Dates, Judge, find, view};
+use super::judge::{Dates, Judge, view};
 use super::metrics::Metrics;
 use super::respond::ERROR;
 use super::route::Routes;
@@ -245,15 +245,15 @@ impl Way<'_> {
             judge.client_response(Blame::Change, answer.status, &got, body);
             return;
         }
-        let found = find(judge.kept.as_ref(), &judge.method, &judge.path);
+        let found = judge.upstream_operation(&judge.method, &judge.path);
         match body {
             BodyView::Unread(_) => judge.streamed_request(),
             body => {
                 let query = target.split_once('?').map(|(_, query)| query);
-                judge.upstream_request(Blame::Client, found.as_ref(), query, sent, body);
+                judge.upstream_request(Blame::Client, found.as_deref(), query, sent, body);
             }
         }
-        let operation = found.as_ref().map(|matched| matched.operation);
+        let operation = found.as_ref().map(|placed| &placed.operation);
         let reads = operation.is_some_and(|it| it.reads_response_body(answer.status, &got));
         let (method, status): (&Method, StatusCode) = (&judge.method, answer.status);
         let body = seen(&answer.body, reads, self.limits.answer_bytes);

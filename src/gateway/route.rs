@@ -120,8 +120,15 @@ impl Entry {
 
 /// Whether a path, read as loosely as any server might, holds a closed segment.
 fn is_closed(path: &str) -> bool {
+    let closed = |path: &str| {
+        path.split(['/', '\\', ';']).any(|segment| segment.trim().eq_ignore_ascii_case(CLOSED))
+    };
+    if memchr::memchr(b'%', path.as_bytes()).is_none() {
+        // Most paths have no underscore, and so no such segment.
+        return memchr::memchr(b'_', path.as_bytes()).is_some() && closed(path);
+    }
     // Decoded twice, for servers that do.
     let once = percent_decode_str(path).decode_utf8_lossy().into_owned();
     let twice = percent_decode_str(&once).decode_utf8_lossy();
-    twice.split(['/', '\\', ';']).any(|segment| segment.trim().eq_ignore_ascii_case(CLOSED))
+    closed(&twice)
 }

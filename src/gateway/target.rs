@@ -21,9 +21,7 @@ pub(crate) fn check(path: &str) -> Result<(), Failure> {
 }
 
 fn fault(path: &str) -> Option<&'static str> {
-    if !path.bytes().any(|byte| matches!(byte, b'%' | b'\\' | b'.')) {
-        return None;
-    }
+    memchr::memchr3(b'%', b'\\', b'.', path.as_bytes())?;
     if path.contains('\\') {
         return Some("a backslash in the path");
     }

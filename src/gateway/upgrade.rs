@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
 use super::body::{Body, Collected, Watched};
 use super::breaker::Urgency;
+use super::connection::builder;
 use super::headers;
 use super::passage::InName;
 use super::reach::Sending;
@@ -44,9 +44,7 @@ async fn join(
     let broke = |error: hyper::Error| {
         Failure::new(Code::UpstreamBroke, format!("{}: {error}", server.authority))
     };
-    let (mut sender, connection) = http1::Builder::new()
-        .preserve_header_case(true)
-        .max_headers(crate::limits::ANSWER_HEADERS)
+    let (mut sender, connection) = builder(limits.answer_header_count)
         .handshake::<_, Body>(TokioIo::new(stream))
         .await
         .map_err(broke)?;

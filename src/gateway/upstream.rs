@@ -370,6 +370,18 @@ pub fn timeline(config: &checked::Upstream) -> Result<Option<Timeline>, SetupErr
     Timeline::read(&inputs, &overlays, &uris).map(Some).map_err(unreadable)
 }
 
+/// Reads the built-in contracts of upstreams, each on a thread of its own, so that they are there when
+/// the upstreams are set up. What is wrong with one is told then.
+pub fn read_ahead(upstreams: &[checked::Upstream]) {
+    std::thread::scope(|scope| {
+        for upstream in upstreams {
+            if matches!(upstream.contract, ContractChoice::BuiltIn(_)) {
+                scope.spawn(|| drop(timeline(upstream)));
+            }
+        }
+    });
+}
+
 /// A built-in contract, read once a process: it is the same for every gateway of it.
 fn once(
     known: &'static OnceLock<Timeline>,

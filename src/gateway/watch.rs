@@ -6,7 +6,6 @@
 
 use std::cell::Cell;
 use std::cell::RefCell;
-use std::fmt::Write;
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
@@ -175,16 +174,16 @@ impl Watch {
 
     /// The dictionary of all hops that were reached.
     pub(crate) fn header(&self) -> Option<HeaderValue> {
-        let mut text = String::with_capacity(96);
+        let mut text = String::with_capacity(160);
         for hop in Hop::ALL {
             let Some(seen) = self.seen(hop) else { continue };
             if !text.is_empty() {
                 text.push_str(", ");
             }
             let (verdict, reason) = seen.words();
-            let _ = write!(text, "{}={verdict}", hop.as_str());
+            text.extend([hop.as_str(), "=", verdict]);
             if let Some(reason) = reason {
-                let _ = write!(text, ";reason={reason}");
+                text.extend([";reason=", reason]);
             }
         }
         if text.is_empty() { None } else { HeaderValue::try_from(text).ok() }

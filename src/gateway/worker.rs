@@ -197,6 +197,7 @@ const fn bounds(limits: &Limits) -> Bounds {
         connections: limits.pool_connections,
         idle: Duration::from_millis(limits.idle_ms),
         connect: Duration::from_millis(limits.connect_ms),
+        lines: limits.answer_header_count,
     }
 }
 

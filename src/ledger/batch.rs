@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
+use sqlx::any::AnyRow;
 use uuid::Uuid;
 
 use super::body::{self, IntentBody, OutcomeBody};
@@ -18,7 +19,9 @@ use super::record::{Head, Kind, Record};
 use super::shelf;
 use super::store::{self, Backend, Statement, Store, StoreError, Value};
 use super::told::Told;
-use crate::change::journal::{Begun, IntentId, Later, OpenIntent, Place, Settled, Standing};
+use crate::change::journal::{
+    Action, Begun, IntentId, Later, OpenIntent, Outcome, Place, Settled, Standing,
+};
 use crate::hook::shelf::{Admitted, Arrival, Held};
 use crate::limits::LEDGER_LATER;
 
@@ -61,8 +64,13 @@ pub(super) async fn write(
 ) -> Result<Written, StoreError> {
     still_alive(store, chain.writer).await?;
     let now = Timestamp::now().as_microsecond();
-    let mut fences = take_turns(store, writes, now).await?;
-    let mut closed = close(store, chain.writer, writes, now).await?;
+    let wanted = wanted_turns(writes);
+    let (turns, close) = (take_turns(&wanted, now), close(chain.writer, writes, now));
+    let takes = turns.is_some();
+    let mut ran = store.all(turns.into_iter().chain(close).collect()).await?.into_iter();
+    let taken = if takes { ran.next().unwrap_or_default() } else { Vec::new() };
+    let mut fences = fences(&taken, &wanted)?;
+    let mut closed = closed(&ran.next().unwrap_or_default())?;
 
     let mut tail = Tail::new(chain);
     let mut begun: Vec<Row> = Vec::new();
@@ -130,7 +138,8 @@ pub(super) async fn write(
     insert_records(store, &tail.records).await?;
     insert_intents(store, chain.writer, &begun, now).await?;
     let deliveries = fan.queue(store, told, now).await?;
-    name_those_before(store, &begun, &mut done).await?;
+    name_those_before(store, chain.writer, &begun, &mut done).await?;
+    store.flush().await?;
     Ok(Written { head, done, deliveries })
 }
 
@@ -148,27 +157,27 @@ pub(super) async fn still_alive(store: &mut Store, writer: Uuid) -> Result<(), S
     }
 }
 
-/// Takes all turns of a transaction: gives the last number before them, by conversation.
-///
-/// In the keys' order, so that two gateways cannot wait for one another. A conversation's first
-/// number is the time in seconds: its row may be removed with the records of its time, and numbers
-/// that begin again must be greater than any before.
-async fn take_turns(
-    store: &mut Store,
-    writes: &[Write],
-    now: i64,
-) -> Result<HashMap<String, u64>, StoreError> {
+/// How many turns of which conversations a transaction takes. In the keys' order, so that two
+/// gateways cannot wait for one another.
+fn wanted_turns(writes: &[Write]) -> BTreeMap<&str, u64> {
     let mut wanted: BTreeMap<&str, u64> = BTreeMap::new();
     for write in writes {
         if let What::Begin(IntentBody { conversation: Some(key), .. }, _) = &write.what {
             *wanted.entry(key).or_default() += 1;
         }
     }
-    let first = now / 1_000_000;
-    let mut fences = HashMap::new();
+    wanted
+}
+
+/// Takes all turns of a transaction.
+///
+/// A conversation's first number is the time in seconds: its row may be removed with the records of
+/// its time, and numbers that begin again must be greater than any before.
+fn take_turns(wanted: &BTreeMap<&str, u64>, now: i64) -> Option<Statement> {
     if wanted.is_empty() {
-        return Ok(fences);
+        return None;
     }
+    let first = now / 1_000_000;
     let mut insert =
         Statement::varying("INSERT INTO ledger_turns (conversation, fence, at) VALUES ");
     rows(&mut insert, wanted.iter(), |(key, turns)| {
@@ -181,8 +190,17 @@ async fn take_turns(
     );
     insert.bind(first);
     insert.push(" AS BIGINT) RETURNING conversation, fence");
-    for row in store.rows(insert).await? {
-        let (key, last) = (store::text(&row, "conversation")?, store::natural(&row, "fence")?);
+    Some(insert)
+}
+
+/// The last number before a transaction's turns, by conversation.
+fn fences(
+    taken: &[AnyRow],
+    wanted: &BTreeMap<&str, u64>,
+) -> Result<HashMap<String, u64>, StoreError> {
+    let mut fences = HashMap::new();
+    for row in taken {
+        let (key, last) = (store::text(row, "conversation")?, store::natural(row, "fence")?);
         let turns = wanted.get(&*key).copied().unwrap_or(0);
         fences.insert(key, last.saturating_sub(turns));
     }
@@ -195,32 +213,19 @@ fn next_fence(fences: &mut HashMap<String, u64>, key: &str) -> u64 {
     *fence
 }
 
-/// Closes the intents that outcomes name, where they are open and this writer's. Gives what they
-/// were about.
-async fn close(
-    store: &mut Store,
-    writer: Uuid,
-    writes: &[Write],
-    now: i64,
-) -> Result<HashMap<IntentId, IntentBody>, StoreError> {
-    let ids: Vec<Value> = writes
-        .iter()
-        .filter_map(|write| match &write.what {
-            What::Settle(id, ..) => Some(Value::from(id.0)),
+/// Closes the intents that outcomes name, where they are open and this writer's.
+fn close(writer: Uuid, writes: &[Write], now: i64) -> Option<Statement> {
+    let named = |which: fn(&Outcome) -> bool| {
+        let ids = writes.iter().filter_map(move |write| match &write.what {
+            What::Settle(id, outcome, _) if which(outcome) => Some(Value::from(id.0)),
             _ => None,
-        })
-        .collect();
-    let mut closed = HashMap::new();
+        });
+        ids.collect::<Vec<Value>>()
+    };
+    let (ids, void) = (named(|_| true), named(Outcome::is_void));
     if ids.is_empty() {
-        return Ok(closed);
+        return None;
     }
-    let void: Vec<Value> = writes
-        .iter()
-        .filter_map(|write| match &write.what {
-            What::Settle(id, outcome, _) if outcome.is_void() => Some(Value::from(id.0)),
-            _ => None,
-        })
-        .collect();
     let mut update = Statement::varying("UPDATE ledger_intents SET state = ");
     if void.is_empty() {
         update.push("'closed'");
@@ -239,11 +244,13 @@ async fn close(
         " RETURNING (SELECT body FROM ledger_records r WHERE r.writer = ledger_intents.chain \
          AND r.seq = ledger_intents.seq) AS body",
     );
-    for row in store.rows(update).await? {
-        let intent = body::intent(&row)?;
-        closed.insert(intent.id, intent);
-    }
-    Ok(closed)
+    Some(update)
+}
+
+/// What the intents were about that were closed.
+fn closed(rows: &[AnyRow]) -> Result<HashMap<IntentId, IntentBody>, StoreError> {
+    let intents = rows.iter().map(body::intent);
+    intents.map(|it| it.map(|it| (it.id, it))).collect()
 }
 
 /// Records in the making.
@@ -295,7 +302,7 @@ pub(super) async fn insert_records(
                 Value::from(record.hash),
             ]
         });
-        store.run(insert).await?;
+        store.later(insert).await?;
     }
     Ok(())
 }
@@ -323,7 +330,7 @@ async fn insert_intents(
                 Value::from(now),
             ]
         });
-        store.run(insert).await?;
+        store.later(insert).await?;
     }
     Ok(())
 }
@@ -331,18 +338,28 @@ async fn insert_intents(
 /// Tells each turn which intents are before it.
 async fn name_those_before(
     store: &mut Store,
+    writer: Uuid,
     begun: &[Row],
     done: &mut [Done],
 ) -> Result<(), StoreError> {
-    let mut keys: Vec<&str> =
-        begun.iter().filter_map(|row| row.intent.conversation.as_deref()).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    if keys.is_empty() {
-        return Ok(());
-    }
+    let keys = |which: fn(Action) -> bool| {
+        let of = begun.iter().filter(move |row| which(row.intent.plan.action));
+        let mut keys: Vec<&str> = of.filter_map(|row| row.intent.conversation.as_deref()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    };
+    let (mut pausing, others) = (keys(|it| it == Action::Pause), keys(|it| it != Action::Pause));
+    pausing.retain(|key| others.binary_search(key).is_err());
     let mut open: HashMap<String, Vec<OpenIntent>> = HashMap::new();
-    for (key, intent) in open_on(store, &keys).await? {
+    let mut found = Vec::new();
+    if !pausing.is_empty() {
+        found.append(&mut open_where(store, &pausing, Some(writer)).await?);
+    }
+    if !others.is_empty() {
+        found.append(&mut open_where(store, &others, None).await?);
+    }
+    for (key, intent) in found {
         open.entry(key).or_default().push(intent);
     }
     let turns = done.iter_mut().filter_map(|done| match done {
@@ -351,8 +368,13 @@ async fn name_those_before(
     });
     for (turn, row) in turns.zip(begun) {
         let (Some(place), Some(key)) = (&mut turn.turn, &row.intent.conversation) else { continue };
-        let before = open.get(key).into_iter().flatten();
-        place.before = before
+        let action = row.intent.plan.action;
+        place.before = open
+            .get(key)
+            .into_iter()
+            .flatten()
+            .filter(|it| action.waits_for(it.plan.action))
+            .filter(|it| action != Action::Pause || it.begun_by != writer)
             .filter(|it| it.fence.is_some_and(|fence| fence < place.fence))
             .cloned()
             .collect();
@@ -365,12 +387,25 @@ pub(super) async fn open_on(
     store: &mut Store,
     keys: &[&str],
 ) -> Result<Vec<(String, OpenIntent)>, StoreError> {
+    open_where(store, keys, None).await
+}
+
+/// The same without those that one process began.
+async fn open_where(
+    store: &mut Store,
+    keys: &[&str],
+    without: Option<Uuid>,
+) -> Result<Vec<(String, OpenIntent)>, StoreError> {
     let mut select = Statement::varying(
         "SELECT i.conversation, i.owner, i.chain, r.at, r.body FROM ledger_intents i \
          JOIN ledger_records r ON r.writer = i.chain AND r.seq = i.seq \
          WHERE i.state = 'open' AND i.conversation IN ",
     );
     select.tuple(keys.iter().map(|key| Value::from(*key)));
+    if let Some(writer) = without {
+        select.push(" AND i.chain <> ");
+        select.bind(writer);
+    }
     select.push(" ORDER BY i.fence");
     let mut open = Vec::new();
     for row in store.rows(select).await? {

@@ -173,6 +173,11 @@ impl Write {
         what + self.events.len() * 1024
     }
 
+    /// Whether its commit may wait a moment for others: no answer hangs on it, or nearly none.
+    pub(super) const fn can_wait(&self) -> bool {
+        matches!(self.what, What::Settle(..) | What::Tell(_))
+    }
+
     /// The event, where it is one.
     pub(super) fn arrival(&self) -> Option<&Arrival> {
         match &self.what {

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use aws_lc_rs::{hmac, rand};
+use aws_lc_rs::hmac;
 
 use super::record::{hex, unhex};
 
@@ -122,6 +122,8 @@ impl std::fmt::Debug for Key {
 
 fn random() -> Result<[u8; 32], KeyError> {
     let mut bytes = [0; 32];
-    rand::fill(&mut bytes).map_err(|_| KeyError::Random)?;
+    // From the system: the library's own generator measures the processor for a tenth of a second
+    // before its first byte.
+    getrandom::fill(&mut bytes).map_err(|_| KeyError::Random)?;
     Ok(bytes)
 }

@@ -4,15 +4,21 @@
 //! bytes for columns, `ON CONFLICT` and `RETURNING`. So the statements stand once, and go through
 //! sqlx's driver for any database; what differs stands in [`sqlite`] and [`postgres`] and is asked
 //! for by name. Statements are built here and hold no value of anyone's.
+//!
+//! A SQLite database has a thread of its own behind the driver, and a word to it costs more than most
+//! statements: two threads wake up for it. So what can go together does ([`Store::all`],
+//! [`Store::later`]), and what is put together of a few rows stays prepared.
 
 pub(super) mod postgres;
 pub(super) mod schema;
 pub(super) mod sqlite;
 
+use std::borrow::Cow;
+
 use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use sqlx::any::{AnyArguments, AnyRow};
-use sqlx::{AnyConnection, Arguments, AssertSqlSafe, Row};
+use sqlx::{AnyConnection, Arguments, AssertSqlSafe, Either, Executor, Row};
 use uuid::Uuid;
 
 use super::settings::Place;
@@ -20,6 +26,8 @@ use super::settings::Place;
 /// A connection to a ledger's database.
 pub(super) struct Store {
     connection: AnyConnection,
+    /// What goes with the next statement.
+    waiting: Vec<Statement>,
     pub(super) backend: Backend,
     #[cfg(test)]
     pub(super) faults: super::faults::Faults,
@@ -89,10 +97,27 @@ pub(super) enum Purpose {
 
 /// A statement with its values.
 pub(super) struct Statement {
-    text: String,
-    values: AnyArguments,
+    text: Cow<'static, str>,
+    values: Vec<Value>,
     shape: Shape,
 }
+
+/// What a statement did: how many rows it changed, and those it gave.
+struct Ran {
+    changed: u64,
+    rows: Vec<AnyRow>,
+}
+
+/// Statements on their way to the database: as they are written there, and their values.
+struct Ready {
+    text: String,
+    values: AnyArguments,
+    persistent: bool,
+}
+
+/// Bytes of a statement with a varying list of values that SQLite keeps prepared. sqlx keeps a hundred
+/// of all.
+const KEPT_BYTES: usize = 2 * 1024;
 
 /// Whether the text of a statement is always the same.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -116,6 +141,7 @@ impl Store {
         };
         let mut store = Self {
             connection,
+            waiting: Vec::new(),
             backend,
             #[cfg(test)]
             faults: super::faults::Faults::default(),
@@ -133,7 +159,7 @@ impl Store {
             Backend::Sqlite => sqlite::BEGIN,
             Backend::Postgres => postgres::BEGIN,
         };
-        self.run(Statement::new(begin)).await.map(drop)
+        self.later(Statement::new(begin)).await
     }
 
     /// Begins a transaction that sees one moment only.
@@ -149,6 +175,7 @@ impl Store {
     pub(super) async fn commit(&mut self) -> Result<(), StoreError> {
         #[cfg(test)]
         self.faults.before_commit()?;
+        self.flush().await?;
         self.run(Statement::new("COMMIT")).await?;
         #[cfg(test)]
         self.faults.after_commit()?;
@@ -157,24 +184,46 @@ impl Store {
 
     /// Runs a statement and tells how many rows it changed.
     pub(super) async fn run(&mut self, statement: Statement) -> Result<u64, StoreError> {
-        #[cfg(test)]
-        self.faults.on_statement().await?;
-        let persistent = statement.shape == Shape::Fixed;
-        let query =
-            sqlx::query_with::<sqlx::Any, _>(AssertSqlSafe(statement.text), statement.values)
-                .persistent(persistent);
-        Ok(query.execute(&mut self.connection).await?.rows_affected())
+        Ok(self.one(statement).await?.changed)
     }
 
     /// Runs a statement and gives all its rows.
     pub(super) async fn rows(&mut self, statement: Statement) -> Result<Vec<AnyRow>, StoreError> {
-        let mut rows = Vec::new();
-        self.each(statement, |row| {
-            rows.push(row);
-            Ok(())
-        })
-        .await?;
-        Ok(rows)
+        Ok(self.one(statement).await?.rows)
+    }
+
+    /// Runs statements, in their order, and gives the rows of each.
+    pub(super) async fn all(
+        &mut self,
+        statements: Vec<Statement>,
+    ) -> Result<Vec<Vec<AnyRow>>, StoreError> {
+        if statements.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ran = self.go(statements).await?;
+        Ok(ran.into_iter().map(|it| it.rows).collect())
+    }
+
+    /// Runs a statement before the next one, and no sooner than has to be. What comes of it nobody
+    /// asks; a fault is the next one's.
+    pub(super) async fn later(&mut self, statement: Statement) -> Result<(), StoreError> {
+        match self.backend {
+            Backend::Sqlite => {
+                #[cfg(test)]
+                self.faults.on_statement().await?;
+                self.waiting.push(statement);
+                Ok(())
+            }
+            Backend::Postgres => self.run(statement).await.map(drop),
+        }
+    }
+
+    /// Runs what waits for the next statement.
+    pub(super) async fn flush(&mut self) -> Result<(), StoreError> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        self.go(Vec::new()).await.map(drop)
     }
 
     /// Runs a statement and hands over its rows, one at a time.
@@ -183,15 +232,68 @@ impl Store {
         statement: Statement,
         mut then: impl FnMut(AnyRow) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
+        self.flush().await?;
         #[cfg(test)]
         self.faults.on_statement().await?;
-        let persistent = statement.shape == Shape::Fixed;
+        let Ready { text, values, persistent } = Ready::of(vec![statement], self.backend);
         let query =
-            sqlx::query_with::<sqlx::Any, _>(AssertSqlSafe(statement.text), statement.values)
-                .persistent(persistent);
+            sqlx::query_with::<sqlx::Any, _>(AssertSqlSafe(text), values).persistent(persistent);
         let mut rows = query.fetch(&mut self.connection);
         while let Some(row) = rows.try_next().await? {
             then(row)?;
+        }
+        Ok(())
+    }
+
+    async fn one(&mut self, statement: Statement) -> Result<Ran, StoreError> {
+        let mut ran = self.go(vec![statement]).await?;
+        ran.pop().ok_or(StoreError::Strange("a statement without an end"))
+    }
+
+    /// Runs statements behind those that wait: together where the database takes them so.
+    async fn go(&mut self, statements: Vec<Statement>) -> Result<Vec<Ran>, StoreError> {
+        #[cfg(test)]
+        for _ in &statements {
+            self.faults.on_statement().await?;
+        }
+        let mut all = std::mem::take(&mut self.waiting);
+        let (before, wanted) = (all.len(), statements.len());
+        all.extend(statements);
+        let mut ran = Vec::with_capacity(all.len());
+        match self.backend {
+            Backend::Sqlite => self.together(all, &mut ran).await?,
+            Backend::Postgres => {
+                for statement in all {
+                    self.together(vec![statement], &mut ran).await?;
+                }
+            }
+        }
+        if ran.len() < before + wanted {
+            return Err(StoreError::Strange("a statement without an end"));
+        }
+        Ok(ran.split_off(before))
+    }
+
+    async fn together(
+        &mut self,
+        statements: Vec<Statement>,
+        ran: &mut Vec<Ran>,
+    ) -> Result<(), StoreError> {
+        let Ready { text, values, persistent } = Ready::of(statements, self.backend);
+        let query =
+            sqlx::query_with::<sqlx::Any, _>(AssertSqlSafe(text), values).persistent(persistent);
+        let mut results = (&mut self.connection).fetch_many(query);
+        let mut rows = Vec::new();
+        while let Some(result) = results.try_next().await? {
+            match result {
+                Either::Right(row) => rows.push(row),
+                Either::Left(done) => {
+                    ran.push(Ran {
+                        changed: done.rows_affected(),
+                        rows: std::mem::take(&mut rows),
+                    });
+                }
+            }
         }
         Ok(())
     }
@@ -238,34 +340,34 @@ impl Backend {
 
 impl Statement {
     /// A statement whose text never changes.
-    pub(super) fn new(text: &'static str) -> Self {
-        Self { text: text.to_owned(), values: AnyArguments::default(), shape: Shape::Fixed }
+    pub(super) const fn new(text: &'static str) -> Self {
+        Self { text: Cow::Borrowed(text), values: Vec::new(), shape: Shape::Fixed }
     }
 
     /// A statement whose text is put together, always in the same way.
-    pub(super) fn lasting(text: String) -> Self {
-        Self { text, values: AnyArguments::default(), shape: Shape::Fixed }
+    pub(super) const fn lasting(text: String) -> Self {
+        Self { text: Cow::Owned(text), values: Vec::new(), shape: Shape::Fixed }
     }
 
     /// A statement that is put together.
-    pub(super) fn varying(text: impl Into<String>) -> Self {
-        Self { text: text.into(), values: AnyArguments::default(), shape: Shape::Varying }
+    pub(super) fn varying(text: impl Into<Cow<'static, str>>) -> Self {
+        Self { text: text.into(), values: Vec::new(), shape: Shape::Varying }
     }
 
     /// More text.
     pub(super) fn push(&mut self, text: &str) {
-        self.text.push_str(text);
+        self.text.to_mut().push_str(text);
     }
 
     /// A value, for a place that the text names already.
     pub(super) fn with(mut self, value: impl Into<Value>) -> Self {
-        self.add(value.into());
+        self.values.push(value.into());
         self
     }
 
     /// A value and its place.
     pub(super) fn bind(&mut self, value: impl Into<Value>) {
-        self.add(value.into());
+        self.values.push(value.into());
         let place = format!("${}", self.values.len());
         self.push(&place);
     }
@@ -281,15 +383,71 @@ impl Statement {
         }
         self.push(")");
     }
+}
 
-    fn add(&mut self, value: Value) {
-        // Encoding for the `Any` driver only moves the value.
-        let added = match value {
-            Value::Text(text) => self.values.add(text),
-            Value::Number(number) => self.values.add(number),
-            Value::Bytes(bytes) => self.values.add(bytes),
-        };
-        debug_assert!(added.is_ok());
+// === impl Ready ===
+
+impl Ready {
+    /// PostgreSQL takes one statement at a time.
+    fn of(statements: Vec<Statement>, backend: Backend) -> Self {
+        let mut text = String::new();
+        let mut values = AnyArguments::default();
+        let mut fixed = true;
+        let several = statements.len() > 1;
+        for statement in statements {
+            if !text.is_empty() {
+                text.push_str("; ");
+            }
+            fixed &= statement.shape == Shape::Fixed;
+            match backend {
+                // By name SQLite looks each place up among all others, for every execution.
+                Backend::Sqlite if several || statement.shape == Shape::Varying => {
+                    push_in_order(&mut text, &statement.text, values.len());
+                }
+                _ => text.push_str(&statement.text),
+            }
+            for value in statement.values {
+                // Encoding for the `Any` driver only moves the value.
+                let added = match value {
+                    Value::Text(text) => values.add(text),
+                    Value::Number(number) => values.add(number),
+                    Value::Bytes(bytes) => values.add(bytes),
+                };
+                debug_assert!(added.is_ok());
+            }
+        }
+        let persistent = fixed || backend == Backend::Sqlite && text.len() <= KEPT_BYTES;
+        Self { text, values, persistent }
+    }
+}
+
+/// A statement behind others that have `before` values together. Places that stand in their order need
+/// no number.
+fn push_in_order(text: &mut String, statement: &str, before: usize) {
+    let place = |rest: &str| {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        (rest[..digits].parse::<usize>().ok(), digits)
+    };
+    let numbers = statement.split('$').skip(1).map(|rest| place(rest).0);
+    let in_order = numbers.zip(1..).all(|(number, at)| number == Some(at));
+    let mut parts = statement.split('$');
+    text.push_str(parts.next().unwrap_or_default());
+    for rest in parts {
+        match place(rest) {
+            (Some(_), digits) if in_order => {
+                text.push('?');
+                text.push_str(&rest[digits..]);
+            }
+            (Some(number), digits) => {
+                text.push('$');
+                text.push_str(&(before + number).to_string());
+                text.push_str(&rest[digits..]);
+            }
+            (None, _) => {
+                text.push('$');
+                text.push_str(rest);
+            }
+        }
     }
 }
 
@@ -368,4 +526,25 @@ pub(super) fn hash(row: &AnyRow, column: &str) -> Result<[u8; 32], StoreError> {
 
 pub(super) fn id(row: &AnyRow, column: &str) -> Result<Uuid, StoreError> {
     text(row, column)?.parse().map_err(|_| StoreError::Strange("an id that is none"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Backend, Ready, Statement};
+
+    #[test]
+    fn statements_that_go_together_keep_their_values() {
+        let mut first = Statement::varying("INSERT INTO a VALUES ");
+        first.tuple([1_i64.into(), "$1".into()]);
+        let again = Statement::varying("SELECT $1, $2, $1").with(3_i64).with(4_i64);
+        let last = Statement::new("UPDATE b SET c = $1 WHERE d = '$'").with(5_i64);
+        let ready = Ready::of(vec![first, again, last], Backend::Sqlite);
+        assert_eq!(
+            ready.text,
+            "INSERT INTO a VALUES (?, ?); SELECT $3, $4, $3; UPDATE b SET c = $5 WHERE d = '$'"
+        );
+        assert!(ready.persistent);
+        let alone = Statement::new("UPDATE b SET c = $1").with(5_i64);
+        assert_eq!(Ready::of(vec![alone], Backend::Postgres).text, "UPDATE b SET c = $1");
+    }
 }

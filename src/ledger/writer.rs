@@ -15,7 +15,7 @@ use std::time::Duration;
 use jiff::{Timestamp, ToSpan};
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 use uuid::Uuid;
 
 use super::batch::{self, Chain, Done};
@@ -30,8 +30,8 @@ use super::{OpenError, adopt, deliveries, inventory, prune, read};
 use crate::change::journal::IntentId;
 use crate::change::mark::{self, Mark};
 use crate::limits::{
-    LEDGER_BATCH_BYTES, LEDGER_BATCH_COMMANDS, LEDGER_ENTRIES, LEDGER_HEARTBEAT_MS,
-    LEDGER_INVENTORY_PENDING, LEDGER_PRUNE_MS, LEDGER_WRITE_MS,
+    LEDGER_BATCH_BYTES, LEDGER_BATCH_COMMANDS, LEDGER_COMPANY_MS, LEDGER_ENTRIES,
+    LEDGER_HEARTBEAT_MS, LEDGER_INVENTORY_PENDING, LEDGER_PRUNE_MS, LEDGER_WRITE_MS,
 };
 
 /// The longest a transaction may take.
@@ -171,6 +171,7 @@ impl Writer {
     async fn turn(&mut self, first: Command, commands: &mut mpsc::Receiver<Command>) -> Turn {
         let (mut writes, mut others, mut bytes) = (Vec::new(), Vec::new(), 0);
         let mut next = Some(first);
+        let company = Instant::now() + Duration::from_millis(LEDGER_COMPANY_MS);
         while let Some(command) = next.take() {
             match command {
                 Command::Write(write) => {
@@ -183,6 +184,9 @@ impl Writer {
             let taken = writes.len() + others.len();
             if taken < LEDGER_BATCH_COMMANDS && bytes < LEDGER_BATCH_BYTES {
                 next = commands.try_recv().ok();
+                if next.is_none() && others.is_empty() && writes.iter().all(Write::can_wait) {
+                    next = timeout_at(company, commands.recv()).await.ok().flatten();
+                }
             }
         }
         if !writes.is_empty() {

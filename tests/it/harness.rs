@@ -21,7 +21,7 @@ pub(crate) use authority::Authority;
 pub(crate) use message::Message;
 pub(crate) use mock::Mock;
 pub(crate) use raw::RawClient;
-pub(crate) use recgate::{Ended, Recgate, run_to_end};
+pub(crate) use recgate::{Ended, Recgate, run_to_end, run_to_end_within};
 pub(crate) use upstream::{Step, Upstream};
 
 /// The longest that anything may take on a machine with other work to do.

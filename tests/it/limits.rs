@@ -18,6 +18,40 @@ use crate::pass_through::request;
 const PAUSE: &str =
     "PUT /api/v2/conversations/calls/11111111-1111-4111-8111-111111111111/recordingstate HTTP/1.1";
 
+/// An upstream's answer of so many header lines besides its length.
+async fn talkative(lines: usize) -> Upstream {
+    let lines: Vec<String> = (0..lines).map(|number| format!("X-Line-{number}: x")).collect();
+    let mut head = vec!["HTTP/1.1 200 OK"];
+    head.extend(lines.iter().map(String::as_str));
+    Upstream::answering(response(&head, "{}")).await
+}
+
+#[tokio::test]
+async fn an_answer_of_many_lines_passes_as_far_as_the_operator_says() {
+    for (lines, limits, status) in [
+        (511, "", 200),
+        (512, "", 502),
+        (99, "[limits]\nanswer_header_count = 100\n", 200),
+        (100, "[limits]\nanswer_header_count = 100\n", 502),
+        (20, "[limits]\nanswer_header_count = 20\n", 502),
+    ] {
+        let upstream = talkative(lines).await;
+        let text = format!("{}{limits}", config("genesys", "none", &upstream.address));
+        let recgate = Recgate::with_config(&text).await;
+        let answer = ask(recgate.address, request("GET /api/v2/x HTTP/1.1", &[], "")).await;
+        assert_eq!(answer.status(), status, "{lines} {limits}");
+        if status == 200 {
+            assert_eq!(answer.lines("x-line-").len(), lines);
+        } else {
+            assert_eq!(answer.one("recgate-error"), Some("upstream.broke"));
+            until("the limit in the log", || async {
+                recgate.errors().contains("limits.answer_header_count").then_some(())
+            })
+            .await;
+        }
+    }
+}
+
 /// A pause, with a length that is right.
 fn pause() -> String {
     let body = r#"{"recordingState": "PAUSED"}"#;

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::harness::{Recgate, file, postgres, run_to_end, until};
+use crate::harness::{PATIENCE, Recgate, file, postgres, run_to_end_within, until};
 use canaries::{KEY, SECRET};
 use world::World;
 
@@ -132,7 +132,8 @@ struct Kept {
 /// A ledger as `recgate ledger` shows it: it verifies, and this is in it.
 async fn ledger(config: &str) -> Vec<Kept> {
     let path = file("ledger.toml", config).display().to_string();
-    let verified = run_to_end(&["ledger", "verify", "--config", &path], &[]).await;
+    let verify = ["ledger", "verify", "--config", &path];
+    let verified = run_to_end_within(PATIENCE * 10, &verify, &[]).await;
     assert_eq!(verified.code, Some(0), "{}\n{}", verified.out, verified.errors);
     intents(config).await
 }
@@ -140,7 +141,8 @@ async fn ledger(config: &str) -> Vec<Kept> {
 /// What `recgate ledger export` prints of a ledger, which a gateway may be writing to.
 async fn export(config: &str) -> String {
     let path = file("ledger.toml", config).display().to_string();
-    let exported = run_to_end(&["ledger", "export", "--config", &path], &[]).await;
+    let export = ["ledger", "export", "--config", &path];
+    let exported = run_to_end_within(PATIENCE * 10, &export, &[]).await;
     assert_eq!(exported.code, Some(0), "{}", exported.errors);
     exported.out
 }

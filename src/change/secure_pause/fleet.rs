@@ -104,7 +104,7 @@ impl Fleet {
     /// Whether one of `before` is to be waited for: it wants the opposite of `action`, and this
     /// gateway's queue does not know it.
     pub(super) fn has_older(&self, before: &[OpenIntent], action: Action) -> bool {
-        before.iter().any(|it| self.is_older(it, opposite(action)))
+        before.iter().any(|it| self.is_older(it, action))
     }
 
     /// Resolves when no older command is open that `action` has to wait for. Where the ledger
@@ -113,8 +113,7 @@ impl Fleet {
         if self.own.is_none() {
             return;
         }
-        let opposite = opposite(action);
-        self.until(|open| !open.iter().any(|it| self.is_older(it, opposite))).await;
+        self.until(|open| !open.iter().any(|it| self.is_older(it, action))).await;
     }
 
     /// Whether an older resume is open that nobody had to take over.
@@ -205,12 +204,12 @@ impl Fleet {
         ours
     }
 
-    /// Whether `it` is older and wants `action`, the opposite of what this command wants.
+    /// Whether `it` is older and wants the opposite of `action`, which this command wants.
     fn is_older(&self, it: &OpenIntent, action: Action) -> bool {
         self.own.is_some_and(|own| {
             // A pause has already given those in its own queue their grace.
-            let unknown_here = action == Action::Pause || it.begun_by != own.writer;
-            it.plan.action == action
+            let unknown_here = action != Action::Pause || it.begun_by != own.writer;
+            action.waits_for(it.plan.action)
                 && unknown_here
                 && it.fence.is_some_and(|fence| fence < own.fence)
         })
@@ -248,13 +247,5 @@ impl Next for Fenced {
 
     fn allows_again(&self, call: &Call) -> Allowed {
         self.next.allows_again(call)
-    }
-}
-
-/// The command that undoes this one.
-const fn opposite(action: Action) -> Action {
-    match action {
-        Action::Pause => Action::Resume,
-        _ => Action::Pause,
     }
 }

@@ -11,7 +11,7 @@
 //! What is counted are references; what a `discriminator` selects from counts where the selected
 //! schema names the one that selects.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::limits;
 
@@ -22,6 +22,8 @@ pub(super) struct Links {
     onward: Vec<Vec<usize>>,
     /// Places whose references are known to lead somewhere.
     sound: Vec<bool>,
+    /// Places that were walked from, to the end.
+    walked: HashSet<usize>,
 }
 
 /// The circles of a graph: each place is in exactly one.
@@ -49,6 +51,16 @@ impl Links {
     /// Notes that one place leads to another.
     pub(super) fn leads(&mut self, from: usize, to: usize) {
         self.onward[from].push(to);
+    }
+
+    /// Whether everything that a place reaches was followed from there.
+    pub(super) fn is_walked(&self, place: usize) -> bool {
+        self.walked.contains(&place)
+    }
+
+    /// Notes that it was.
+    pub(super) fn walked(&mut self, place: usize) {
+        self.walked.insert(place);
     }
 
     /// Counts a place as sound; false if it was before.

@@ -27,7 +27,7 @@ use super::subscription::Subscription;
 use super::target::Scheme;
 use super::{Answer, Claimed, Distrust, Post, Why, guard};
 use crate::limits::{
-    ANSWER_HEADERS, DELIVERY_ADDRESSES, DELIVERY_ANSWER_BYTES, DELIVERY_HEAD_BYTES,
+    DELIVERY_ADDRESSES, DELIVERY_ANSWER_BYTES, DELIVERY_ANSWER_HEADERS, DELIVERY_HEAD_BYTES,
 };
 
 const ID: HeaderName = HeaderName::from_static("webhook-id");
@@ -179,7 +179,7 @@ async fn exchange(
     request: Request<Full<Bytes>>,
 ) -> Result<Answer, Why> {
     let mut builder = http1::Builder::new();
-    builder.max_buf_size(DELIVERY_HEAD_BYTES).max_headers(ANSWER_HEADERS);
+    builder.max_buf_size(DELIVERY_HEAD_BYTES).max_headers(DELIVERY_ANSWER_HEADERS);
     let (mut sender, connection) =
         builder.handshake(TokioIo::new(stream)).await.map_err(|_| Why::Broken)?;
     let talk = async {

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
@@ -58,6 +59,15 @@ fn command(arguments: &[&str]) -> Command {
 
 /// Runs the binary until it ends by itself.
 pub(crate) async fn run_to_end(arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
+    run_to_end_within(super::PATIENCE, arguments, variables).await
+}
+
+/// The same for work that grows with what a long run has left.
+pub(crate) async fn run_to_end_within(
+    patience: Duration,
+    arguments: &[&str],
+    variables: &[(&str, &str)],
+) -> Ended {
     let mut command = command(arguments);
     command.envs(variables.iter().copied());
     let mut child = command.spawn().unwrap();
@@ -66,7 +76,7 @@ pub(crate) async fn run_to_end(arguments: &[&str], variables: &[(&str, &str)]) -
     let errors = std::thread::spawn(move || text_of(&mut streams.1));
     let out = std::thread::spawn(move || text_of(&mut streams.0));
     let waiting = tokio::task::spawn_blocking(move || child.wait().unwrap());
-    let status = tokio::time::timeout(super::PATIENCE, waiting).await;
+    let status = tokio::time::timeout(patience, waiting).await;
     let Ok(status) = status else {
         signal(pid, "-KILL");
         panic!("recgate {arguments:?} did not end by itself");

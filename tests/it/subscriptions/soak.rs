@@ -183,5 +183,8 @@ async fn judge(url: &str, receiver: &Receiver, kills: usize, name: &str) {
         tries.len()
     );
     assert_eq!(undelivered, 0);
-    assert_eq!(order, written, "order is kept in each conversation");
+    for (conversation, written) in &written {
+        let taken = &order[conversation];
+        assert_eq!(taken, written, "order is kept in each conversation: {conversation}");
+    }
 }

@@ -18,6 +18,9 @@ pub(in crate::contract::schema) fn check_references(
     links: &mut Links,
 ) -> Result<usize, DocumentError> {
     let edge = links.place(&at.pointer);
+    if links.is_walked(edge) {
+        return Ok(edge);
+    }
     let mut waiting = vec![(at.clone(), edge)];
     while let Some((at, from)) = waiting.pop() {
         if let Some(names) = names {
@@ -34,6 +37,7 @@ pub(in crate::contract::schema) fn check_references(
         }
         waiting.extend(children(&at).into_iter().map(|child| (child, from)));
     }
+    links.walked(edge);
     Ok(edge)
 }
 
@@ -80,15 +84,25 @@ fn targets<'d>(at: &At<'d>, names: &'d Names) -> Result<Vec<At<'d>>, DocumentErr
 pub(super) fn children<'d>(at: &At<'d>) -> Vec<At<'d>> {
     let is_modern = Dialect::of(at.document) == Dialect::Modern;
     let old = ["items", "not", "additionalProperties", "allOf", "anyOf", "oneOf", "properties"];
-    let known = |key: &&str| is_modern || old.contains(key) || *key == "patternProperties";
-    let get = |key: &str| at.get(key);
-    let single = SINGLE.into_iter().filter(known).filter_map(get);
-    let lists = LISTS.into_iter().filter(known).filter_map(get);
-    let maps = MAPS.into_iter().filter(known).filter_map(get);
-    single
-        // `items` as a list is an older draft's.
-        .filter(|it| !it.value.is_array())
-        .chain(lists.flat_map(|list| list.elements().collect::<Vec<_>>()))
-        .chain(maps.flat_map(|map| map.all_members().map(|it| it.1).collect::<Vec<_>>()))
-        .collect()
+    let known = |key: &str| is_modern || old.contains(&key) || key == "patternProperties";
+    // A schema has few members and there are many keywords.
+    let keywords = || SINGLE.into_iter().chain(LISTS).chain(MAPS);
+    let members = at.value.as_object().into_iter().flat_map(|members| members.keys());
+    let mut found: Vec<(usize, At<'d>)> = members
+        .filter(|key| known(key))
+        .filter_map(|key| Some((keywords().position(|it| it == key)?, at.get(key)?)))
+        .collect();
+    found.sort_unstable_by_key(|it| it.0);
+    let mut children = Vec::new();
+    for (keyword, it) in found {
+        if keyword >= SINGLE.len() + LISTS.len() {
+            children.extend(it.all_members().map(|it| it.1));
+        } else if keyword >= SINGLE.len() {
+            children.extend(it.elements());
+        } else if !it.value.is_array() {
+            // `items` as a list is an older draft's.
+            children.push(it);
+        }
+    }
+    children
 }
