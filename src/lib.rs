@@ -34,6 +34,7 @@
 //! The path of an exchange is one function, `exchange` in `gateway/pipeline.rs`.
 
 pub mod admin;
+mod card;
 pub mod change;
 pub mod cli;
 pub mod config;

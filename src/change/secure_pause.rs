@@ -158,13 +158,6 @@ impl Change for SecurePause {
         ]
     }
 
-    fn passes(&self, call: &Call, exchange: &Exchange) {
-        if let Some(mixed) = command::Mixed::of(call) {
-            exchange.legacy(&WEM_449);
-            usage::count_mixed(call, &mixed, exchange);
-        }
-    }
-
     fn announces(&self, call: &Call, terms: &terms::Terms) -> Vec<Announced> {
         announced::of(call, terms)
     }

@@ -180,6 +180,8 @@ impl Machine {
         let pass = |probe| Ok(Pass { round: self.round, probe });
         let due = match self.state {
             State::Closed { .. } => return pass(None),
+            // Never the probe: its failure must not hold the breaker open.
+            _ if urgency == Urgency::Urgent => return pass(None),
             State::Open { until } => until,
             State::Probing { since, .. } => since + PROBE,
         };

@@ -124,8 +124,9 @@ impl Deliveries {
 
     fn same(&self) -> Same {
         let said = self.lines.iter().map(|Line { subscription, .. }| {
-            // What two secrets make of one text is the same if they are.
-            format!("{subscription:?} {}", subscription.sign("", 0, b""))
+            // What is not shown is compared too: the whole target by its mark, and secrets by what
+            // they make of one text.
+            format!("{subscription:?} {} {}", subscription.mark(), subscription.sign("", 0, b""))
         });
         let said = format!("{:?} {:?}", said.collect::<Vec<_>>(), self.schedule);
         Same { said, trusts: self.trusts.clone() }

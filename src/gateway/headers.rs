@@ -77,7 +77,7 @@ fn is_protected(name: &HeaderName) -> bool {
     matches!(*name, header::HOST | header::AUTHORIZATION | header::CONTENT_LENGTH) || is_own(name)
 }
 
-/// One `Cookie` header: HTTP/2 may split it (RFC 9113 §8.2.3), HTTP/1.1 may not.
+/// One `Cookie` header of what HTTP/2 may have split (RFC 9113 §8.2.3).
 pub(crate) fn join_cookies(headers: &mut HeaderMap) {
     if headers.get_all(header::COOKIE).iter().nth(1).is_none() {
         return;

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use http::request::Parts;
-use http::{Method, Request, Response, header};
+use http::{Method, Request, Response, Version, header};
 use hyper::body::{Body as _, Incoming};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -295,7 +295,9 @@ fn raw_target(request: &Request<Incoming>) -> &str {
 fn head(parts: Parts, target: String) -> Head {
     let mut headers = parts.headers;
     headers::strip_hop_by_hop(&mut headers);
-    headers::join_cookies(&mut headers);
+    if parts.version == Version::HTTP_2 {
+        headers::join_cookies(&mut headers);
+    }
     // hyper has answered `Expect: 100-continue` by the time a body is read.
     if headers.contains_key(header::EXPECT) {
         headers = retained(headers, |name| name != header::EXPECT);

@@ -91,11 +91,8 @@ impl Sending {
     /// Begins a call, unless the breaker of its server is open. How urgent it is is asked only then.
     pub(crate) fn begin(visit: &Rc<Visit>, urgency: impl Fn() -> Urgency) -> Result<Self, Failure> {
         let (reach, now) = (reach(visit), Instant::now());
-        let pass = match reach.breaker.ask(Urgency::Usual, now) {
-            Err(_) if urgency() == Urgency::Urgent => reach.breaker.ask(Urgency::Urgent, now),
-            asked => asked,
-        };
-        let pass = pass.map_err(|wait| {
+        let urgency = if reach.breaker.is_open() { urgency() } else { Urgency::Usual };
+        let pass = reach.breaker.ask(urgency, now).map_err(|wait| {
             let why = format!("{} failed too often in a row", reach.name);
             let mut failure = Failure::new(Code::BreakerOpen, why);
             // Rounded up: before its time nobody is let through.

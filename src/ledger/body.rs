@@ -4,12 +4,11 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use sqlx::any::AnyRow;
 use uuid::Uuid;
 
-use super::record::hex;
 use super::store::{self, StoreError};
+use crate::card;
 use crate::change::journal::{Action, Intent, IntentId, OpenIntent, Outcome, Plan};
 use crate::limits::{LEDGER_SUBJECT_BYTES, LEDGER_SUBJECTS};
 
@@ -149,21 +148,10 @@ pub(super) fn subjects(ids: &[String]) -> Vec<String> {
 /// for it.
 pub(super) fn subject(id: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:%=".contains(&byte);
-    if id.len() <= LEDGER_SUBJECT_BYTES && id.bytes().all(plain) && !could_be_a_card(id) {
+    if id.len() <= LEDGER_SUBJECT_BYTES && id.bytes().all(plain) && !card::is_likely(id) {
         return id.to_owned();
     }
-    format!("sha256:{}", hex(&Sha256::digest(id.as_bytes())))
-}
-
-/// 12 to 19 digits, maybe in groups, with the check digit of ISO/IEC 7812-1.
-fn could_be_a_card(id: &str) -> bool {
-    let digits: Vec<u32> = id.chars().filter_map(|it| it.to_digit(10)).collect();
-    let grouped = id.bytes().all(|byte| byte.is_ascii_digit() || b"-._".contains(&byte));
-    let weighed = digits.iter().rev().enumerate().map(|(at, digit)| match (at % 2, digit * 2) {
-        (0, _) => *digit,
-        (_, twice) => twice / 10 + twice % 10,
-    });
-    grouped && (12..=19).contains(&digits.len()) && weighed.sum::<u32>().is_multiple_of(10)
+    card::digest(id)
 }
 
 /// The JSON of a body. These types hold nothing that JSON cannot say.
@@ -180,11 +168,6 @@ mod tests {
         assert_eq!(subject("c0000000-0000"), "c0000000-0000");
         assert!(subject("card 4111 1111").starts_with("sha256:"));
         assert_eq!(subject(&"x".repeat(1_000_000)).len(), 71);
-        for card in ["4111111111111111", "4111-1111-1111-1111", "378282246310005"] {
-            assert!(subject(card).starts_with("sha256:"), "{card}");
-        }
-        for id in ["4111111111111112", "11111111-1111-1111-1111-111111111111", "1234", "0"] {
-            assert_eq!(subject(id), id);
-        }
+        assert!(subject("4111111111111111").starts_with("sha256:"));
     }
 }

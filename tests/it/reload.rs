@@ -66,7 +66,10 @@ async fn a_bad_configuration_keeps_the_old_and_says_why() {
     let bad: [(String, &[&str]); 5] = [
         (new.config() + "[gateway]\nthreats = 2\n", &["config.toml:", "threats"]),
         (new.config() + "[limits]\nrequests = 0\n", &["config.toml:", "limits.requests"]),
-        (new.config().replace("\"none\"", "{ document = \"gone.yaml\" }"), &["gone.yaml"]),
+        (
+            new.config().replace("\"none\"", "{ document = \"gone.yaml\" }"),
+            &["gone.yaml", "config.toml:6:12: upstream.it.contract: "],
+        ),
         (
             new.config() + "[gateway]\ntls = { certificate = \"gone.pem\", key = \"gone.pem\" }\n",
             &["gone.pem"],

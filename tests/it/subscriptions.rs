@@ -125,6 +125,14 @@ async fn other_subscriptions_take_over_by_a_reload() {
     assert_eq!(set(&recgate, "PAUSED").await, 202);
     until("the third delivery", || async { told(&after, 1, NEW) }).await;
     assert_eq!(before.tries().len(), 2);
+
+    // The same but for what is not shown of a target.
+    let elsewhere = subscription(&after).replace("/\"\nevents", "/other?key=2\"\nevents");
+    recgate.reload(&format!("{nobody}{elsewhere}"));
+    recgate.has_reloaded("configuration", "done", 4.0).await;
+    assert_eq!(set(&recgate, "ACTIVE").await, 202);
+    until("the fourth delivery", || async { told(&after, 2, NEW) }).await;
+    assert_eq!(after.tries()[1].target, "/other?key=2");
     recgate.stop().await;
 }
 

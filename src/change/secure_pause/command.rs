@@ -1,10 +1,10 @@
 //! Which calls set a conversation's recording state, and what they set it to.
 //!
-//! Three operations do: the legacy `PATCH /api/v2/conversations/{media}/{conversationId}` (where
-//! it does nothing else), the `PUT …/recordingstate` of WEM-449, and the media-agnostic
+//! Three operations do: the legacy `PATCH /api/v2/conversations/{media}/{conversationId}`, the
+//! `PUT …/recordingstate` of WEM-449, and the media-agnostic
 //! `PATCH /api/v2/conversations/{conversationId}/recordingstate`. Paths are compared as they are
-//! sent, at exactly that depth; a PATCH whose body does anything beside setting the state is no
-//! command and passes untouched.
+//! sent, at exactly that depth. A legacy PATCH that does anything beside setting the state is never
+//! carried forward; it goes as it came, in its turn.
 
 use bytes::Bytes;
 use http::Method;
@@ -43,11 +43,13 @@ pub(super) struct Command {
     pub(super) wanted: Wanted,
 }
 
-/// The three operations.
+/// The three operations, one of them in two ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// `PATCH …/{media}/{id}` that only sets the state.
     Legacy,
+    /// The same that does something beside it.
+    Mixed,
     /// `PUT …/{media}/{id}/recordingstate`.
     Put,
     /// `PATCH …/{id}/recordingstate`.
@@ -75,37 +77,6 @@ pub(super) enum Reading {
     Other,
 }
 
-/// A legacy PATCH that sets the state and does something else, too: it passes untouched.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mixed {
-    /// The medium, as one of the nine words.
-    pub(super) medium: Option<&'static str>,
-    /// What it sets.
-    pub(super) wanted: Wanted,
-}
-
-// === impl Mixed ===
-
-impl Mixed {
-    /// Reads a call.
-    pub(super) fn of(call: &Call) -> Option<Self> {
-        let path = canonical(call.path());
-        let (form, media, _) = target(&call.method, &path)?;
-        let body = json::parse(&call.body).ok()?;
-        let state = body.get("recordingState")?.as_str()?;
-        if form != Form::Legacy || state_in(&body, form).is_some() {
-            return None;
-        }
-        let wanted = match () {
-            () if state.eq_ignore_ascii_case("paused") => Wanted::Pause,
-            () if state.eq_ignore_ascii_case("active") => Wanted::Resume,
-            () => return None,
-        };
-        let medium = MEDIA.into_iter().find(|medium| *medium == media);
-        Some(Self { medium, wanted })
-    }
-}
-
 // === impl Reading ===
 
 impl Reading {
@@ -127,7 +98,7 @@ impl Reading {
             Err(_) => return Self::Other,
         };
         match state_in(&body, form) {
-            Some(wanted) => Self::Command(Command {
+            Some((form, wanted)) => Self::Command(Command {
                 form,
                 media: media.to_owned(),
                 conversation: conversation.to_owned(),
@@ -234,19 +205,21 @@ fn target<'a>(method: &Method, path: &'a str) -> Option<(Form, &'a str, &'a str)
     }
 }
 
-/// The state that a body sets. A legacy PATCH may hold other keys only as null; it knows no NONE,
-/// which a pause or resume never is.
-fn state_in(body: &Node<'_>, form: Form) -> Option<Wanted> {
+/// The state that a body sets, and how. A legacy PATCH that does nothing else may hold other keys
+/// only as null; it knows no NONE, which a pause or resume never is.
+fn state_in(body: &Node<'_>, form: Form) -> Option<(Form, Wanted)> {
     let Node::Object(members) = body else { return None };
     let state = body.get("recordingState")?.as_str()?;
     let alone = members
         .iter()
         .all(|(key, value)| &**key == "recordingState" || matches!(value, Node::Null));
+    let form = if form == Form::Legacy && !alone { Form::Mixed } else { form };
     match form {
-        Form::Legacy if !alone => None,
-        _ if state.eq_ignore_ascii_case("paused") => Some(Wanted::Pause),
-        _ if state.eq_ignore_ascii_case("active") => Some(Wanted::Resume),
-        Form::Put | Form::Agnostic if state.eq_ignore_ascii_case("none") => Some(Wanted::Resume),
+        _ if state.eq_ignore_ascii_case("paused") => Some((form, Wanted::Pause)),
+        _ if state.eq_ignore_ascii_case("active") => Some((form, Wanted::Resume)),
+        Form::Put | Form::Agnostic if state.eq_ignore_ascii_case("none") => {
+            Some((form, Wanted::Resume))
+        }
         _ => None,
     }
 }

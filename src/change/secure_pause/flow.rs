@@ -55,7 +55,7 @@ struct Carried {
 
 impl Flow {
     pub(super) async fn run(mut self, turn: Turn) -> Result<Answer, Failure> {
-        if self.command.form == Form::Legacy {
+        if matches!(self.command.form, Form::Legacy | Form::Mixed) {
             self.exchange.legacy(&WEM_449);
         }
         let mut doubtful = match turn.wait(self.exchange.deadline).await {
@@ -201,13 +201,20 @@ impl Flow {
 
     /// As the client spelt it. The PUT is idempotent and tried again; a PATCH goes once.
     async fn native(&self, turn: &Place) -> Carried {
-        let call = self.original.clone();
+        let mut call = self.original.clone();
         let tries = match self.command.form {
             Form::Put => self.put(call.clone(), turn).await,
-            Form::Legacy | Form::Agnostic => retry::once(&*self.next, call.clone()).await,
+            Form::Legacy | Form::Mixed | Form::Agnostic => {
+                retry::once(&*self.next, call.clone()).await
+            }
         };
         if tries.end == End::Cancelled {
             return called_off(&tries);
+        }
+        if self.command.form == Form::Mixed {
+            // Should it have to be sent again, then without what else it did.
+            let (method, target) = (call.method.clone(), call.target.clone());
+            call = call.derive(method, target, Some(self.command.wanted.body()));
         }
         let accepted = is_success(&tries.last).then_some(call);
         Carried { result: tries.last, accepted, in_doubt: tries.in_doubt }

@@ -138,7 +138,7 @@ impl Left {
 
     fn call(&self, patience: Duration) -> Call {
         let (method, path) = match self.pause.form {
-            Form::Put | Form::Legacy => (Method::PUT, self.pause.put_path()),
+            Form::Put | Form::Legacy | Form::Mixed => (Method::PUT, self.pause.put_path()),
             Form::Agnostic => (Method::PATCH, self.pause.agnostic_path()),
         };
         let call = Call::bare().derive(method, path, Some(self.pause.wanted.body()));

@@ -65,9 +65,15 @@ fn what_is_a_command_and_what_passes() {
         patch(r#"{"recordingState":"paused","state":null,"id":null}"#),
         Some((Form::Legacy, Wanted::Pause))
     );
-    // Mixed bodies, other values, other shapes: not ours.
+    // With something beside it, it is one that goes as it came.
+    for (body, wanted) in [
+        (r#"{"recordingState":"paused","state":"disconnected"}"#, Wanted::Pause),
+        (r#"{"muted":true,"recordingState":"Active"}"#, Wanted::Resume),
+    ] {
+        assert_eq!(patch(body), Some((Form::Mixed, wanted)));
+    }
+    // Other values, other shapes: not ours.
     for body in [
-        r#"{"recordingState":"paused","state":"disconnected"}"#,
         r#"{"recordingState":"none"}"#,
         r#"{"recordingState":null}"#,
         r#"{"recordingState":["paused"]}"#,
@@ -595,32 +601,67 @@ fn it_tells_what_it_is() {
 }
 
 #[test]
-fn a_body_that_does_more_passes_and_is_counted() {
+fn a_body_that_does_more_goes_as_it_came_in_its_turn_and_is_counted() {
     run(async {
-        let path = "/api/v2/conversations/calls/c1";
-        for (body, counted) in [
-            (r#"{"recordingState": "PAUSED", "state": "disconnected"}"#, Some("PAUSED")),
-            (r#"{"recordingState": "aCtive", "wrapup": {}}"#, Some("aCtIvE")),
-            (r#"{"recordingState": "paused"}"#, None),
-            (r#"{"state": "disconnected"}"#, None),
-            (r#"{"recordingState": "stopped", "state": "x"}"#, None),
+        for (body, spelling) in [
+            (r#"{"recordingState": "PAUSED", "state": "disconnected"}"#, "PAUSED"),
+            (r#"{"recordingState": "aCtive", "wrapup": {}}"#, "aCtIvE"),
         ] {
             let notebook = Arc::new(Notebook::default());
             let exchange = exchange(terms(), Arc::clone(&notebook), Dialect::Genesys);
-            SecurePause::default().passes(&call(Method::PATCH, path, body), &exchange);
-            let uses = notebook.uses.lock().unwrap();
-            let marks = uses.first().map(|usage| usage.marks.clone());
-            let told = counted.map(|spelling| {
-                vec![
+            let script = Script::new(vec![(Method::PATCH, vec![Act::now(202, "")])]);
+            let change = Arc::new(SecurePause::default());
+            let request = call(Method::PATCH, PATCH, body);
+            assert!(change.concerns(&request, &exchange));
+            assert_eq!(change.is_urgent(&request), spelling == "PAUSED");
+            let result = carry(&change, &exchange, request, &script).await;
+            assert_eq!(told(&result).0, 202);
+            assert_eq!(script.seen(), [format!("PATCH {PATCH} {body}")]);
+            assert_eq!(*notebook.outcomes.lock().unwrap(), [Outcome::Done]);
+            let marks = notebook.uses.lock().unwrap()[0].marks.clone();
+            assert_eq!(
+                marks,
+                [
                     ("recordingState", spelling),
                     ("body", "mixed"),
                     ("newPermission", "untold"),
                     ("media", "calls"),
                 ]
-            });
-            assert_eq!(marks, told, "{body}");
-            let legacy = exchange.take_legacy();
-            assert_eq!(legacy, counted.map(|_| "WEM-449").into_iter().collect::<Vec<_>>());
+            );
+            assert_eq!(exchange.take_legacy(), ["WEM-449"]);
         }
+    });
+}
+
+/// A pause with something beside it overtakes a resume of before, and is sent again without the rest.
+#[test]
+fn a_mixed_pause_is_not_undone_by_an_older_resume() {
+    run(async {
+        let change = Arc::new(SecurePause::default());
+        let acts = vec![
+            (Method::PUT, vec![Act::after(3_000, 204, "")]),
+            (Method::PATCH, vec![Act::now(202, ""), Act::now(202, "")]),
+        ];
+        let script = Script::new(acts);
+        let begin = |body: &str| {
+            let exchange = exchange(terms(), Arc::new(Notebook::default()), Dialect::Genesys);
+            let (change, script) = (Arc::clone(&change), std::rc::Rc::clone(&script));
+            let request = call(Method::PATCH, PATCH, body);
+            spawn_local(async move { told(&carry(&change, &exchange, request, &script).await).0 })
+        };
+        let resume = begin(RESUME);
+        sleep(Duration::from_millis(100)).await;
+        let pause = begin(r#"{"recordingState":"paused","state":"connected"}"#);
+        assert_eq!(pause.await.unwrap(), 202);
+        resume.await.unwrap();
+        sleep(Duration::from_secs(90)).await;
+        let seen = script.seen();
+        let last =
+            seen.iter().rfind(|it| it.starts_with("PATCH") || it.starts_with("PUT")).unwrap();
+        assert_eq!(
+            *last,
+            format!("PATCH {PATCH} {}", r#"{"recordingState": "PAUSED"}"#),
+            "{seen:?}"
+        );
     });
 }

@@ -2,10 +2,9 @@
 //! what the vendor said of the permission that the new operation needs.
 
 use super::WEM_449;
-use super::command::{Form, Mixed, Wanted};
+use super::command::{Form, Wanted};
 use super::flow::Flow;
 use crate::change::inventory::{NEW_PERMISSION, Sdk};
-use crate::change::{Call, Exchange};
 use crate::json::{self, Node};
 
 /// What the PUT has said of the caller's own right.
@@ -22,10 +21,12 @@ pub(super) enum Right {
 
 /// Counts a command, where it was a legacy PATCH.
 pub(super) fn count(flow: &Flow) {
-    if flow.command.form != Form::Legacy {
-        return;
-    }
-    let (spelling, body) = shapes(&flow.original.body, flow.command.wanted);
+    let (spelling, alone) = shapes(&flow.original.body, flow.command.wanted);
+    let body = match flow.command.form {
+        Form::Legacy => alone,
+        Form::Mixed => "mixed",
+        Form::Put | Form::Agnostic => return,
+    };
     let right = match flow.told.get() {
         Right::Untold => "untold",
         Right::Accepted => "accepted",
@@ -34,16 +35,6 @@ pub(super) fn count(flow: &Flow) {
     let mut marks = vec![("recordingState", spelling), ("body", body), (NEW_PERMISSION, right)];
     marks.extend(flow.command.medium().map(|medium| ("media", medium)));
     flow.exchange.used(&WEM_449, Sdk::of(&flow.original.headers), marks);
-}
-
-/// Counts a legacy PATCH that does more than set the state. It is not carried, so the vendor says
-/// nothing of the new permission.
-pub(super) fn count_mixed(call: &Call, mixed: &Mixed, exchange: &Exchange) {
-    let (spelling, _) = shapes(&call.body, mixed.wanted);
-    let mut marks =
-        vec![("recordingState", spelling), ("body", "mixed"), (NEW_PERMISSION, "untold")];
-    marks.extend(mixed.medium.map(|medium| ("media", medium)));
-    exchange.used(&WEM_449, Sdk::of(&call.headers), marks);
 }
 
 /// The letter case of the state, and whether it stood alone.

@@ -127,8 +127,9 @@ impl Reloading {
         let others = self
             .others
             .read(&config.subscriptions, config.schedule.clone())
-            .map_err(|error| vec![error.to_string()])?;
-        self.control.reload(config).map_err(|error| vec![error.to_string()])?;
+            .map_err(|error| told(super::unusable(&self.settings, error.into())))?;
+        let reloaded = self.control.reload(config);
+        reloaded.map_err(|error| told(super::unusable(&self.settings, error.into())))?;
         self.others.put(others);
         super::open_files(connections);
         tracing::info!("configuration, contracts and certificates were read again");

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::setting::pause_unrecorded;
 use super::{Hooks, json, lock, unwritten};
+use crate::card;
 use crate::error::{Code, Failure};
 use crate::gateway::body::Body;
 use crate::gateway::worker::Worker;
@@ -110,7 +111,7 @@ async fn unrecorded(
     let Order::Pause(hold) = order else { return Err(unwritten(())) };
     worker.site.lasting.metrics.alarm("lease-unrecorded");
     tracing::error!(
-        trigger = %trigger.name, conversation = hold.conversation,
+        trigger = %trigger.name, conversation = %card::covered(&hold.conversation),
         "pausing for an event that the ledger cannot take: no lease will end this pause"
     );
     let outcome = pause_unrecorded(worker, trigger, &hold, id).await;

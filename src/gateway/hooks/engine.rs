@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use super::Hooks;
 use super::world::{At, save};
+use crate::card;
 use crate::gateway::site::Lasting;
 use crate::gateway::worker::{Current, Worker};
 use crate::hook::lease::{Book, Turn, keep};
@@ -149,7 +150,7 @@ async fn leave(worker: &Rc<Worker>, open: Open) {
     worker.site.lasting.metrics.alarm("lease-stranded");
     tracing::error!(
         upstream = open.lane.upstream,
-        conversation = open.lane.key,
+        conversation = %card::covered(&open.lane.key),
         "leases that nothing will end: their upstream is not configured, or they cannot be read"
     );
     let page = Page {
@@ -172,7 +173,8 @@ async fn finish(at: &At, state: Option<String>, turn: &Turn) {
         match save(&at.worker, page).await {
             Ok(Held::Ours) => return,
             Ok(Held::Lost) => {
-                tracing::warn!(conversation = at.lane.key, "another gateway has taken a lane over");
+                let conversation = card::covered(&at.lane.key);
+                tracing::warn!(%conversation, "another gateway has taken a lane over");
                 return;
             }
             Err(_) => tokio::time::sleep(AGAIN).await,

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use super::look::look_at;
 use super::setting::Setting;
 use super::terms::note;
+use crate::card;
 use crate::change::journal::{Action, Event, Journal};
 use crate::config::trigger::PREFIX;
 use crate::gateway::upstream::Upstream;
@@ -116,7 +117,7 @@ impl World for At {
         self.worker.site.lasting.metrics.alarm(alarm.as_str());
         tracing::error!(
             upstream = self.lane.upstream,
-            conversation = self.lane.key,
+            conversation = %card::covered(&self.lane.key),
             alarm = alarm.as_str(),
             "a lease needs a person"
         );

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::book::{Book, Holder, Lease, Pending, Standing, Waits, after};
 use super::{Alarm, Cause, Command, Happened, Seen, Turn, Wanted, Whose, World};
+use crate::card;
 use crate::change::journal::Standing as Progress;
 use crate::hook::shelf::{Held, Lane, Notice, Outcome, Settled, Waiting};
 use crate::hook::trigger::{Hold, OnExpiry, Order};
@@ -177,10 +178,9 @@ impl Keeper<'_> {
     }
 
     fn open(&mut self, event: Uuid, hold: &Hold) {
-        if self.book.conversation.is_empty() {
-            self.book.conversation.clone_from(&hold.conversation);
-        }
-        if self.book.medium.is_none() {
+        // The newest event's: what one spelt wrongly, or took for another medium, the next mends.
+        self.book.conversation.clone_from(&hold.conversation);
+        if hold.medium.is_some() {
             self.book.medium.clone_from(&hold.medium);
         }
         let holder = Holder::of(hold);
@@ -382,12 +382,12 @@ impl Keeper<'_> {
         let lease = self.book.leases.iter().find(|it| it.holder == *holder);
         let payload = json!({
             "upstream": self.lane.upstream,
-            "conversation": self.book.conversation,
+            "conversation": card::covered(&self.book.conversation),
             "source": holder.source,
             "reason": lease.map(|it| &it.reason),
             "at": self.now.to_string(),
         });
-        let about = self.lane.key.clone();
+        let about = card::covered(&self.lane.key).into_owned();
         self.turn.notices.push(Notice { kind, about, payload });
     }
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Refusal;
+use crate::card;
 use crate::change::secure_pause::MEDIA;
 use crate::json::Node;
 use crate::limits::{LEDGER_SUBJECT_BYTES, TRIGGER_SOURCE_BYTES};
@@ -89,8 +90,8 @@ impl Pointer {
 // === impl Text ===
 
 impl Text {
-    /// The text, as it may stand in records: where it is long, or holds what no id does, its hash
-    /// stands for it.
+    /// The text, as it may stand in records: where it is long, holds what no id does, or could be a
+    /// card's number, its hash stands for it.
     pub fn of(&self, payload: &Node<'_>, name: &str) -> Result<String, Refusal> {
         let place = match self {
             Self::Name => return Ok(name.to_owned()),
@@ -106,7 +107,8 @@ impl Text {
             return Err(Refusal::Payload("an empty source"));
         }
         // With the name before it, so that no payload can speak for another trigger.
-        if text.len() <= TRIGGER_SOURCE_BYTES && text.bytes().all(is_plain) {
+        let plain = text.len() <= TRIGGER_SOURCE_BYTES && text.bytes().all(is_plain);
+        if plain && !card::is_likely(text) {
             Ok(format!("{name}:{text}"))
         } else {
             let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(text.as_bytes()));

@@ -348,7 +348,7 @@ async fn answered(
     Some(Told { what, ids, status, body, headers })
 }
 
-/// What clients send by mistake, a card number in it: nothing of it is a command.
+/// What clients send by mistake, a card number in it: one pause, and otherwise no command.
 async fn careless(client: reqwest::Client, base: String, id: String) -> Vec<Told> {
     let conversation = format!("/api/v2/conversations/calls/{id}");
     let protection = "/api/v2/recordings/deletionprotection?protect=false".to_owned();

@@ -137,12 +137,8 @@ async fn answer(state: &Mutex<State>, request: &Message) -> Option<Vec<u8>> {
             let forbidden = state.lock().unwrap().forbidden.contains(*id);
             command(state, id, &token, &body, if forbidden { Some(403) } else { None }, 200).await
         }
-        // Not a command of a recording state, or not one alone.
-        ("PATCH", ["conversations", _, id])
-            if !body.as_object().is_some_and(|it| it.len() == 1 && is_state(&body)) =>
-        {
-            reply(202, &json!({ "id": id }))
-        }
+        // Not a command of a recording state.
+        ("PATCH", ["conversations", _, id]) if !is_state(&body) => reply(202, &json!({ "id": id })),
         ("PATCH", ["conversations", _, id]) => command(state, id, &token, &body, None, 202).await,
         ("GET", ["conversations", .., id]) => {
             held(state, id).await;

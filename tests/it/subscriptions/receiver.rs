@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::IntoResponse;
 
 /// One request.
 #[derive(Clone, Debug)]
 pub(super) struct Try {
+    /// Path and query.
+    pub(super) target: String,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
     /// What was answered.
@@ -34,12 +36,12 @@ impl Receiver {
         let address = listener.local_addr().unwrap();
         let tries: Arc<Mutex<Vec<Try>>> = Arc::default();
         let kept = Arc::clone(&tries);
-        let handle = move |headers: HeaderMap, body: Bytes| {
+        let handle = move |uri: Uri, headers: HeaderMap, body: Bytes| {
             let (kept, answer) = (Arc::clone(&kept), answer.clone());
             async move {
                 let mut kept = kept.lock().unwrap();
                 let status = answer(&headers, kept.len());
-                kept.push(Try { headers, body, status });
+                kept.push(Try { target: uri.to_string(), headers, body, status });
                 let elsewhere = [("location", format!("http://{address}/elsewhere"))];
                 (StatusCode::from_u16(status).unwrap(), elsewhere).into_response()
             }
