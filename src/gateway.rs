@@ -72,6 +72,7 @@ use crate::change::Journal;
 use crate::config::Config;
 use crate::hook::shelf::Shelf;
 use crate::report::{Coverage, Findings};
+use crate::telemetry;
 
 /// A gateway that holds its port and is ready to serve.
 pub struct Gateway {
@@ -230,7 +231,12 @@ fn event_loop(
     swaps: mpsc::UnboundedReceiver<Swap>,
     recovers: Recovers,
 ) -> Drained {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let _lines = telemetry::gather();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .on_thread_park(telemetry::write_out)
+        .build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!(%error, "an event loop cannot start");

@@ -2,6 +2,7 @@
 //! holds one prints it, and of a panic only its place is told.
 
 mod access;
+mod gathered;
 
 use std::io::{self, IsTerminal};
 
@@ -9,6 +10,8 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 
 use self::access::Lines;
+use self::gathered::Log as Out;
+pub(crate) use self::gathered::{gather, write_out};
 use crate::config::raw::{Log, LogFormat, LogLevel};
 
 /// Starts logging. A second call changes nothing.
@@ -23,7 +26,7 @@ pub fn log_to_stderr(log: &Log) {
     // Libraries stay quiet unless everything is wanted: at trace they print what passes by.
     let filter = EnvFilter::new(format!("warn,recgate={level}"));
     let subscriber =
-        fmt().with_env_filter(filter).with_ansi(io::stderr().is_terminal()).with_writer(io::stderr);
+        fmt().with_env_filter(filter).with_ansi(io::stderr().is_terminal()).with_writer(Out);
     // It fails where logging has been started before, which is what was wanted.
     let _ = match log.format {
         LogFormat::Text => subscriber.event_format(Lines::default()).try_init(),

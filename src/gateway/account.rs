@@ -146,10 +146,8 @@ impl Account {
             Request::new(Body::whole(Bytes::from_static(b"grant_type=client_credentials")));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.path.parse().map_err(|_| unsigned("a path that is none"))?;
-        let host = HeaderValue::from_str(login.server().authority.as_str())
-            .map_err(|_| unsigned("a login address that is no Host"))?;
         let headers = request.headers_mut();
-        headers.insert(header::HOST, host);
+        headers.insert(header::HOST, login.server().host.clone());
         headers.insert(header::AUTHORIZATION, self.basic.clone());
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(
@@ -157,7 +155,7 @@ impl Account {
             HeaderValue::from_static("application/x-www-form-urlencoded"),
         );
         let asked_at = Instant::now();
-        let response = login.send(request).await.map_err(|failure| unsigned(failure.inside))?;
+        let response = login.send(request).await.map_err(|it| unsigned(Failure::from(it).inside))?;
         let status = response.status();
         let body = response.into_body().collect_up_to(TOKEN_ANSWER_BYTES).await;
         let Ok(Collected::Whole(body)) = body else {

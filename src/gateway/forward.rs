@@ -4,11 +4,12 @@
 //! deadlines, same checks, same breaker. Bodies that a contract speaks of are collected up to a limit; the rest
 //! stream.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use futures_util::future::LocalBoxFuture;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
 use tokio::time::Instant;
 
 use super::body::{Body, Collected, while_moving};
@@ -16,6 +17,7 @@ use super::breaker::Urgency;
 use super::headers;
 use super::judge::{Placed, view};
 use super::passage::InName;
+use super::pool::Unanswered;
 use super::reach::Sending;
 use super::route::Leg;
 use super::visit::Visit;
@@ -44,12 +46,19 @@ pub(crate) struct Head {
     pub(crate) extensions: http::Extensions,
 }
 
+impl From<Call> for (Head, Body) {
+    fn from(call: Call) -> Self {
+        let Call { method, target, headers, body, extensions, .. } = call;
+        (Head { method, target, headers, extensions }, Body::whole(body))
+    }
+}
+
 impl Next for Forward {
     fn call(&self, call: Call) -> LocalBoxFuture<'static, Result<Answer, Failure>> {
         let forward = self.clone();
         Box::pin(async move {
             match call.principal {
-                Principal::Caller => forward.whole(call).await,
+                Principal::Caller => forward.whole(call, None).await,
                 Principal::Service | Principal::Recovery => forward.as_account(call).await,
             }
         })
@@ -70,8 +79,8 @@ impl Forward {
         let patience = retry::plain(&call.method, most)
             // What a change watches it tries again itself, or has a reason not to.
             .filter(|_| most > 0 && !self.visit.judge.may_change());
-        let Some(patience) = patience else { return self.whole(call).await };
-        let first = self.whole(call.clone()).await;
+        let Some(patience) = patience else { return self.whole(call, None).await };
+        let first = self.whole(call.clone(), Some(&call)).await;
         if patience.helps(&first).is_none() {
             return first;
         }
@@ -88,8 +97,9 @@ impl Forward {
     }
 
     /// Sends a request that was read whole. One that goes on as it came, to an upstream that keeps
-    /// the client's contract, was judged on hop 1 already.
-    pub(crate) async fn whole(&self, call: Call) -> Result<Answer, Failure> {
+    /// the client's contract, was judged on hop 1 already. `copy` is one of the call, where there is
+    /// one already.
+    pub(crate) async fn whole(&self, call: Call, copy: Option<&Call>) -> Result<Answer, Failure> {
         let visit = &self.visit;
         let found = visit.judge.upstream_operation(&call.method, call.path());
         let found = found.as_deref();
@@ -101,15 +111,19 @@ impl Forward {
         };
         let sending = Sending::begin(visit, || self.urgency(&call))?;
         let method = call.method.clone();
-        let head = Head {
-            method: call.method,
-            target: call.target,
-            headers: call.headers,
-            extensions: call.extensions,
-        };
+        // What is safe and has no body is sent again where it met a connection that was closed.
+        let copy = (method.is_safe() && call.body.is_empty())
+            .then(|| copy.map_or_else(|| Cow::Owned(call.clone()), Cow::Borrowed));
         // The work is not named: what is named is kept beside what is awaited.
         let result = tokio::time::timeout_at(until, async {
-            let response = self.send(head, Body::whole(call.body), name).await?;
+            let mut sent = call.into();
+            let response = loop {
+                let (head, body) = sent;
+                match (self.send(head, body, name).await, &copy) {
+                    (Err(Unanswered::Stale(_)), Some(copy)) => sent = copy.clone().into_owned().into(),
+                    (answered, _) => break answered?,
+                }
+            };
             self.receive(&method, response, found).await
         })
         .await
@@ -142,7 +156,7 @@ impl Forward {
             let authorization = sign_in().await?;
             let left = until.saturating_duration_since(Instant::now());
             let signed = call.clone().authorized(authorization.clone()).with_patience(left);
-            let answer = self.whole(signed).await?;
+            let answer = self.whole(signed, None).await?;
             if answer.status != StatusCode::UNAUTHORIZED {
                 return Ok(answer);
             }
@@ -206,18 +220,20 @@ impl Forward {
         }
     }
 
-    async fn send(&self, head: Head, body: Body, name: InName) -> Result<Response<Body>, Failure> {
+    async fn send(
+        &self,
+        head: Head,
+        body: Body,
+        name: InName,
+    ) -> Result<Response<Body>, Unanswered> {
         let pool = self.visit.worker.pool(self.visit.upstream(), self.visit.leg);
-        let authority = &pool.server().authority;
         let mut request = Request::new(body);
         *request.method_mut() = head.method;
-        *request.uri_mut() = head.target.parse::<Uri>().map_err(|error| {
+        *request.uri_mut() = Uri::try_from(head.target).map_err(|error| {
             Failure::new(Code::Internal, format!("a path that cannot be sent: {error}"))
         })?;
         let mut headers = head.headers;
-        let host = HeaderValue::from_str(authority.as_str())
-            .map_err(|error| Failure::new(Code::Internal, error.to_string()))?;
-        headers.insert(header::HOST, host);
+        headers.insert(header::HOST, pool.server().host.clone());
         self.visit.passage.tell(&mut headers, name);
         *request.headers_mut() = headers;
         *request.extensions_mut() = head.extensions;

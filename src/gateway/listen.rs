@@ -195,7 +195,7 @@ async fn connection(
     };
     match opened {
         Ok(Ok(Opened { stream, speaks, certificate })) => {
-            let arrival = Arrival { peer: peer.ip(), scheme, certificate };
+            let arrival = Rc::new(Arrival::new(peer.ip(), scheme, certificate));
             match speaks {
                 Speaks::Http1 => http1(current, stream, arrival, stop).await,
                 Speaks::Http2 => http2(current, stream, arrival, stop).await,
@@ -251,7 +251,7 @@ async fn opened(tcp: TcpStream, tls: Option<Arc<rustls::ServerConfig>>) -> io::R
 async fn http1(
     current: Rc<Current>,
     stream: Rewound,
-    arrival: Arrival,
+    arrival: Rc<Arrival>,
     stop: watch::Receiver<bool>,
 ) {
     let limits = current.worker().site.config.limits.clone();
@@ -264,7 +264,7 @@ async fn http1(
     let is_last = Rc::clone(&last);
     let service = service_fn(move |request| {
         let (worker, refusals) = (current.worker(), Arc::clone(&refusals));
-        let (arrival, is_last) = (arrival.clone(), Rc::clone(&is_last));
+        let (arrival, is_last) = (Rc::clone(&arrival), Rc::clone(&is_last));
         let open = seen.begin();
         async move {
             let mut response = match refusals.of(&request) {
@@ -298,7 +298,7 @@ async fn http1(
 async fn http2(
     current: Rc<Current>,
     stream: Rewound,
-    arrival: Arrival,
+    arrival: Rc<Arrival>,
     stop: watch::Receiver<bool>,
 ) {
     let limits = current.worker().site.config.limits.clone();
@@ -306,7 +306,7 @@ async fn http2(
     let stream = Lingering::new(Noted::new(stream, Arc::clone(&vitals)));
     let seen = Arc::clone(&vitals);
     let service = service_fn(move |request| {
-        let (worker, arrival) = (current.worker(), arrival.clone());
+        let (worker, arrival) = (current.worker(), Rc::clone(&arrival));
         let open = seen.begin();
         async move {
             let response = pipeline::exchange(worker, arrival, request).await;
@@ -368,9 +368,14 @@ async fn drained<C, E>(
     E: std::fmt::Display,
 {
     let mut connection = std::pin::pin!(connection);
-    let mut stopping = std::pin::pin!(stopped_since(stop.clone(), HANDOVER));
-    let mut leaving = std::pin::pin!(stopped_since(stop, HANDOVER + LINGER));
-    let (mut told, mut left) = (false, false);
+    let mut leaving = std::pin::pin!(async {
+        stopped_since(stop, HANDOVER).await;
+        if let Farewell::LastAnswer(answers) = farewell {
+            answers.set(Answers::Last);
+            tokio::time::sleep(LINGER).await;
+        }
+    });
+    let mut left = false;
     let mut closing = None;
     loop {
         let look = match vitals.state() {
@@ -394,6 +399,7 @@ async fn drained<C, E>(
             State::Well(look) => look,
         };
         tokio::select! {
+            biased;
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
                     tracing::debug!(%error, "a connection ended");
@@ -401,16 +407,6 @@ async fn drained<C, E>(
                 return;
             }
             () = tokio::time::sleep_until(look) => {}
-            () = &mut stopping, if !told => {
-                told = true;
-                match farewell {
-                    Farewell::LastAnswer(answers) => answers.set(Answers::Last),
-                    Farewell::GoAway => {
-                        left = true;
-                        shut(connection.as_mut());
-                    }
-                }
-            }
             () = &mut leaving, if !left => {
                 left = true;
                 shut(connection.as_mut());

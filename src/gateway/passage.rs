@@ -6,6 +6,7 @@
 //! list goes on. Calls that a change makes are the client's in this, too, unless the gateway's own
 //! account makes them: then only `Via` and `traceparent` are told.
 
+use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 
@@ -40,12 +41,16 @@ const ORIGIN: &[&str] = &[
 ];
 
 /// How a connection reached the gateway.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Arrival {
     pub(crate) peer: IpAddr,
-    pub(crate) scheme: Scheme,
+    scheme: Scheme,
     /// What the client proved of itself.
     pub(crate) certificate: Option<Rc<Certificate>>,
+    /// The peer's address, put into words once.
+    told: HeaderValue,
+    /// The host that was named last, and the element of `Forwarded` for it: few clients name two.
+    last: RefCell<(HeaderValue, HeaderValue)>,
 }
 
 /// Clear or TLS.
@@ -58,8 +63,17 @@ pub(crate) enum Scheme {
 /// What is told of one request.
 pub(crate) struct Passage {
     via: HeaderValue,
-    trace: Option<HeaderValue>,
-    origin: Vec<(HeaderName, HeaderValue)>,
+    /// The exchange that begins a trace, where none came.
+    trace: Option<Uuid>,
+    origin: Option<Origin>,
+}
+
+/// Where a request came from.
+struct Origin {
+    element: HeaderValue,
+    peers: HeaderValue,
+    host: HeaderValue,
+    proto: HeaderValue,
 }
 
 /// In whose name a call goes on.
@@ -69,6 +83,50 @@ pub(crate) enum InName {
     Client,
     /// The gateway's own account's.
     Gateway,
+}
+
+// === impl Arrival ===
+
+impl Arrival {
+    pub(crate) fn new(
+        peer: IpAddr,
+        scheme: Scheme,
+        certificate: Option<Rc<Certificate>>,
+    ) -> Self {
+        let told = value(peer.to_canonical().to_string(), "unknown");
+        let nothing = HeaderValue::from_static("");
+        let last = RefCell::new((nothing.clone(), nothing));
+        Self { peer, scheme, certificate, told, last }
+    }
+
+    /// The element of `Forwarded` for a request to `host`.
+    fn element(&self, host: &HeaderValue) -> HeaderValue {
+        let mut last = self.last.borrow_mut();
+        let (named, element) = &*last;
+        if named == host && !element.is_empty() {
+            return element.clone();
+        }
+        let peer = self.told.to_str().unwrap_or_default();
+        let (open, close) = if peer.contains(':') { ("for=\"[", "]\"") } else { ("for=", "") };
+        // A host was judged to be an authority, which holds no quote.
+        let named = host.to_str().unwrap_or_default();
+        let mut element = String::with_capacity(peer.len() + named.len() + 40);
+        element.extend([open, peer, close, ";host=\"", named, "\";proto=", self.scheme.as_str()]);
+        let element = value(element, "for=unknown");
+        *last = (host.clone(), element.clone());
+        element
+    }
+}
+
+// === impl Scheme ===
+
+impl Scheme {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
 }
 
 // === impl Passage ===
@@ -88,21 +146,21 @@ impl Passage {
             *headers = retained(std::mem::take(headers), |name| !tells_origin(name));
         }
         let valid = headers.get(TRACE_PARENT).is_some_and(is_trace_parent);
-        let trace = if valid { None } else { HeaderValue::try_from(trace_parent(exchange)).ok() };
+        let trace = if valid { None } else { Some(exchange) };
         let via = match version {
             Version::HTTP_2 => HeaderValue::from_static("2 recgate"),
             Version::HTTP_10 => HeaderValue::from_static("1.0 recgate"),
             _ => HeaderValue::from_static("1.1 recgate"),
         };
-        Self { via, trace, origin }
+        Self { via, trace, origin: Some(origin) }
     }
 
     /// Of a call that no client asked for.
     pub(crate) fn own(exchange: Uuid) -> Self {
         Self {
             via: HeaderValue::from_static("1.1 recgate"),
-            trace: HeaderValue::try_from(trace_parent(exchange)).ok(),
-            origin: Vec::new(),
+            trace: Some(exchange),
+            origin: None,
         }
     }
 
@@ -110,13 +168,14 @@ impl Passage {
     pub(crate) fn tell(&self, headers: &mut HeaderMap, name: InName) {
         headers.reserve(TOLD);
         headers.append(header::VIA, self.via.clone());
-        if let Some(trace) = &self.trace {
-            headers.insert(TRACE_PARENT, trace.clone());
+        if let Some(exchange) = self.trace {
+            headers.insert(TRACE_PARENT, trace_parent(exchange));
         }
-        if name == InName::Client {
-            for (name, value) in &self.origin {
-                headers.insert(name.clone(), value.clone());
-            }
+        if let Some(origin) = self.origin.as_ref().filter(|_| name == InName::Client) {
+            headers.insert(FORWARDED, origin.element.clone());
+            headers.insert(FORWARDED_FOR, origin.peers.clone());
+            headers.insert(FORWARDED_HOST, origin.host.clone());
+            headers.insert(FORWARDED_PROTO, origin.proto.clone());
         }
     }
 }
@@ -127,55 +186,41 @@ fn tells_origin(name: &HeaderName) -> bool {
     matches!(name.as_bytes().first(), Some(b'f' | b'x')) && ORIGIN.contains(&name)
 }
 
-fn origin(headers: &HeaderMap, arrival: &Arrival, trusts: bool) -> Vec<(HeaderName, HeaderValue)> {
-    let peer = arrival.peer.to_canonical();
-    let proto = match arrival.scheme {
-        Scheme::Http => "http",
-        Scheme::Https => "https",
+fn origin(headers: &HeaderMap, arrival: &Arrival, trusts: bool) -> Origin {
+    let host = headers.get(header::HOST).cloned().unwrap_or(HeaderValue::from_static(""));
+    let own = Origin {
+        element: arrival.element(&host),
+        peers: arrival.told.clone(),
+        host,
+        proto: HeaderValue::from_static(arrival.scheme.as_str()),
     };
-    let named = headers.get(header::HOST);
-    let host = named.and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let (open, close) = if peer.is_ipv6() { ("for=\"[", "]\"") } else { ("for=", "") };
-    let peer = peer.to_string();
-    // A host was judged to be an authority, which holds no quote.
-    let mut element = String::with_capacity(2 * peer.len() + host.len() + 32);
-    element.extend([open, &*peer, close, ";host=\"", host, "\";proto=", proto]);
     if !trusts {
-        let own = |name, text: String| Some((name, HeaderValue::try_from(text).ok()?));
-        return [
-            own(FORWARDED, element),
-            own(FORWARDED_FOR, peer),
-            // As it came, without a copy.
-            Some((FORWARDED_HOST, named.cloned().unwrap_or(HeaderValue::from_static("")))),
-            Some((FORWARDED_PROTO, HeaderValue::from_static(proto))),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
+        return own;
     }
     let said = |name: &HeaderName| {
         let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
         let values: Vec<&str> = values.filter(|value| !value.trim().is_empty()).collect();
         (!values.is_empty()).then(|| values.join(", "))
     };
-    let extended = |name: HeaderName, own: String| match said(&name) {
-        Some(said) => (name, format!("{said}, {own}")),
-        None => (name, own),
+    let extended = |name: HeaderName, own: HeaderValue| match (said(&name), own.to_str()) {
+        (Some(said), Ok(last)) => HeaderValue::try_from(format!("{said}, {last}")).unwrap_or(own),
+        _ => own,
     };
     // The outermost host and scheme are what a client sees.
-    let kept = |name: HeaderName, own: &str| {
-        let text = said(&name).unwrap_or_else(|| own.to_owned());
-        (name, text)
+    let kept = |name: HeaderName, own: HeaderValue| {
+        said(&name).and_then(|said| HeaderValue::try_from(said).ok()).unwrap_or(own)
     };
-    [
-        extended(FORWARDED, element),
-        extended(FORWARDED_FOR, peer),
-        kept(FORWARDED_HOST, host),
-        kept(FORWARDED_PROTO, proto),
-    ]
-    .into_iter()
-    .filter_map(|(name, text)| Some((name, HeaderValue::try_from(text).ok()?)))
-    .collect()
+    Origin {
+        element: extended(FORWARDED, own.element),
+        peers: extended(FORWARDED_FOR, own.peers),
+        host: kept(FORWARDED_HOST, own.host),
+        proto: kept(FORWARDED_PROTO, own.proto),
+    }
+}
+
+/// A text as a header's value; `otherwise` stands for one that cannot be.
+fn value(text: String, otherwise: &'static str) -> HeaderValue {
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(otherwise))
 }
 
 /// Whether a value is a `traceparent` of version 00 or of one that begins alike.
@@ -203,14 +248,14 @@ fn is_trace_parent(value: &HeaderValue) -> bool {
 
 /// A new trace whose id is the exchange's, so that logs on both sides can be joined. Not sampled:
 /// the gateway records no spans.
-fn trace_parent(exchange: Uuid) -> String {
+fn trace_parent(exchange: Uuid) -> HeaderValue {
     let mut buffer = Uuid::encode_buffer();
     let trace: &str = exchange.simple().encode_lower(&mut buffer);
     // The last half of a UUID version 7 is random.
     let parent = &trace[16..];
     let mut text = String::with_capacity("00--".len() + 32 + 16 + "-00".len());
     text.extend(["00-", trace, "-", parent, "-00"]);
-    text
+    value(text, "")
 }
 
 #[cfg(test)]
@@ -229,8 +274,7 @@ mod tests {
         for (name, value) in lines {
             headers.append(*name, HeaderValue::from_static(value));
         }
-        let arrival =
-            Arrival { peer: peer.parse().unwrap(), scheme: Scheme::Https, certificate: None };
+        let arrival = Arrival::new(peer.parse().unwrap(), Scheme::Https, None);
         let trusted: Vec<_> = trusted.iter().map(|it| it.parse().unwrap()).collect();
         let passage =
             Passage::of(&mut headers, Version::HTTP_11, &arrival, &trusted, Uuid::from_u128(7));

@@ -44,7 +44,7 @@ use crate::limits::CHANGE_BODY_BYTES;
 /// and a fault of this program costs the one request that met it.
 pub(crate) async fn exchange(
     worker: Rc<Worker>,
-    arrival: Arrival,
+    arrival: Rc<Arrival>,
     request: Request<Incoming>,
 ) -> Response<Body> {
     let id = name::exchange();
@@ -64,7 +64,7 @@ pub(crate) async fn exchange(
 
 async fn walk(
     worker: Rc<Worker>,
-    arrival: Arrival,
+    arrival: Rc<Arrival>,
     mut request: Request<Incoming>,
     id: Uuid,
     words: &Cell<Dialect>,
@@ -75,7 +75,7 @@ async fn walk(
     let entered = enter(&request);
     // Events for triggers are recgate's own to answer, and go no further.
     if hooks::are_meant(raw_target(&request)) {
-        let certificate = arrival.certificate;
+        let certificate = arrival.certificate.clone();
         let received = hooks::receive(worker, id, request, certificate, entered.map(drop));
         return Box::pin(received).await;
     }

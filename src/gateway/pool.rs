@@ -1,16 +1,16 @@
 //! A thread's connections to one server: last in, first out, bounded, reaped when idle too long.
 //!
 //! A pool belongs to one thread; nothing in it is shared or locked. A connection that closed while
-//! it was idle is noticed when it is taken out. A request goes out again only where it was never
-//! sent, or where it is safe, has no body and met a connection that was used before: then the
-//! server closed it under our hands, as HTTP/1.1 allows (RFC 9110 §9.2.2).
+//! it was idle is noticed when it is taken out. Here a request goes out again only where it was never
+//! sent; where one broke off on a connection that was used before, whoever sent it is told so
+//! ([`Unanswered::Stale`]).
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response, Version};
+use http::{HeaderValue, Request, Response, Version};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
@@ -26,6 +26,8 @@ use crate::error::{Code, Failure};
 pub(crate) struct Server {
     /// Host and port as `Host` spells them.
     pub(crate) authority: http::uri::Authority,
+    /// The same for a request's head.
+    pub(crate) host: HeaderValue,
     /// Set where TLS is spoken.
     pub(crate) tls: Option<tls::Calling>,
 }
@@ -48,6 +50,15 @@ pub(crate) struct Bounds {
     pub(crate) connect: Duration,
     /// Header lines of an answer.
     pub(crate) lines: usize,
+}
+
+/// Why a request has no answer.
+pub(crate) enum Unanswered {
+    /// It broke off on a connection that was used before: the server closed it under our hands, as
+    /// HTTP/1.1 allows (RFC 9110 §9.2.2). What does no harm may be sent again at once.
+    Stale(Failure),
+    /// Anything else.
+    Failed(Failure),
 }
 
 // === impl Server ===
@@ -114,7 +125,7 @@ impl Pool {
     pub(crate) async fn send(
         self: &Rc<Self>,
         mut request: Request<Body>,
-    ) -> Result<Response<Body>, Failure> {
+    ) -> Result<Response<Body>, Unanswered> {
         *request.version_mut() = Version::HTTP_11;
         loop {
             let connection = match self.check_out() {
@@ -122,37 +133,29 @@ impl Pool {
                 None => Box::pin(self.open()).await?,
             };
             let used = connection.used;
-            let again = repeatable(&request);
             match connection.send(request, Rc::downgrade(self)).await {
                 Ok(response) => return Ok(response),
                 Err(Broken::Unsent(unsent)) if used => request = *unsent,
                 Err(Broken::Unsent(_)) => {
-                    return Err(Failure::new(
-                        Code::UpstreamUnreachable,
-                        format!("{} closed a new connection", self.server.authority),
-                    ));
+                    let why = format!("{} closed a new connection", self.server.authority);
+                    return Err(Failure::new(Code::UpstreamUnreachable, why).into());
                 }
-                Err(Broken::Sent(error)) if error.is_parse_too_large() => {
-                    let (server, lines) = (&self.server.authority, self.bounds.lines);
-                    return Err(Failure::new(
-                        Code::UpstreamBroke,
-                        format!(
-                            "{server} answered with more than {lines} header lines \
-                             (limits.answer_header_count), or with too long ones"
-                        ),
-                    ));
-                }
-                Err(Broken::Sent(error)) => match again {
-                    Some(repeat) if used && !error.is_timeout() => request = repeat,
-                    _ => {
-                        return Err(Failure::new(
-                            Code::UpstreamBroke,
-                            format!("{} broke off: {error}", self.server.authority),
-                        ));
-                    }
-                },
+                Err(Broken::Sent(error)) => return Err(self.broke(&error, used)),
             }
         }
+    }
+
+    fn broke(&self, error: &hyper::Error, used: bool) -> Unanswered {
+        let (server, lines) = (&self.server.authority, self.bounds.lines);
+        if error.is_parse_too_large() {
+            let why = format!(
+                "{server} answered with more than {lines} header lines \
+                 (limits.answer_header_count), or with too long ones"
+            );
+            return Failure::new(Code::UpstreamBroke, why).into();
+        }
+        let failure = Failure::new(Code::UpstreamBroke, format!("{server} broke off: {error}"));
+        if used && !error.is_timeout() { Unanswered::Stale(failure) } else { failure.into() }
     }
 
     /// Takes a connection back, if it can be used again.
@@ -193,17 +196,18 @@ impl Pool {
     }
 }
 
-/// A copy of a request that may be sent twice: a safe method and no body.
-fn repeatable(request: &Request<Body>) -> Option<Request<Body>> {
-    let bare = matches!(request.body(), Body::Empty);
-    if !(request.method().is_safe() && bare) {
-        return None;
+// === impl Unanswered ===
+
+impl From<Failure> for Unanswered {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
     }
-    let mut copy = Request::new(Body::Empty);
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.version_mut() = request.version();
-    *copy.headers_mut() = request.headers().clone();
-    *copy.extensions_mut() = request.extensions().clone();
-    Some(copy)
+}
+
+impl From<Unanswered> for Failure {
+    fn from(unanswered: Unanswered) -> Self {
+        match unanswered {
+            Unanswered::Stale(failure) | Unanswered::Failed(failure) => failure,
+        }
+    }
 }

@@ -59,9 +59,7 @@ async fn join(
     let wanted = protocol(&parts.headers);
     headers::strip_hop_by_hop(&mut parts.headers);
     ask_for(&mut parts.headers, wanted);
-    if let Ok(host) = HeaderValue::from_str(server.authority.as_str()) {
-        parts.headers.insert(header::HOST, host);
-    }
+    parts.headers.insert(header::HOST, server.host.clone());
     visit.passage.tell(&mut parts.headers, InName::Client);
     let body = match Body::Client(Watched::new(body)).collect_up_to(limits.body_bytes).await {
         Ok(Collected::Whole(bytes)) => Body::whole(bytes),

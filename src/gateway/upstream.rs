@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use http::HeaderValue;
+
 use super::account::Account;
 use super::pool::Server;
 use super::reach::Reach;
@@ -217,6 +219,7 @@ impl Upstream {
         let tls = calling(&self.config, Some(self))?;
         let met = |server: &Server| Server {
             authority: server.authority.clone(),
+            host: server.host.clone(),
             tls: server.tls.as_ref().and(tls.clone()),
         };
         let (api, login) = (met(&self.api), met(&self.login));
@@ -305,12 +308,13 @@ fn server(
         Address::Mock => (mock.ok_or_else(no_mock)?.to_string(), Scheme::Http),
         Address::Server { scheme, authority } => (authority.clone(), *scheme),
     };
+    let host = HeaderValue::try_from(&authority).map_err(|_| no_mock())?;
     let authority = authority.parse().map_err(|_| no_mock())?;
     let tls = match scheme {
         Scheme::Http => None,
         Scheme::Https => calling.cloned(),
     };
-    Ok(Server { authority, tls })
+    Ok(Server { authority, host, tls })
 }
 
 /// The contract of an upstream: that of `previous` where it says the same, so that nothing that

@@ -174,20 +174,35 @@ impl Watch {
 
     /// The dictionary of all hops that were reached.
     pub(crate) fn header(&self) -> Option<HeaderValue> {
-        let mut text = String::with_capacity(160);
-        for hop in Hop::ALL {
-            let Some(seen) = self.seen(hop) else { continue };
-            if !text.is_empty() {
-                text.push_str(", ");
-            }
-            let (verdict, reason) = seen.words();
-            text.extend([hop.as_str(), "=", verdict]);
-            if let Some(reason) = reason {
-                text.extend([";reason=", reason]);
-            }
+        thread_local! {
+            // Most exchanges of a thread end as the one before.
+            static LAST: RefCell<([Option<Seen>; 4], Option<HeaderValue>)> =
+                const { RefCell::new(([None; 4], None)) };
         }
-        if text.is_empty() { None } else { HeaderValue::try_from(text).ok() }
+        let hops = Hop::ALL.map(|hop| self.seen(hop));
+        LAST.with_borrow_mut(|(last, header)| {
+            if *last != hops {
+                (*last, *header) = (hops, dictionary(hops));
+            }
+            header.clone()
+        })
     }
+}
+
+fn dictionary(hops: [Option<Seen>; 4]) -> Option<HeaderValue> {
+    let mut text = String::with_capacity(160);
+    for (hop, seen) in Hop::ALL.into_iter().zip(hops) {
+        let Some(seen) = seen else { continue };
+        if !text.is_empty() {
+            text.push_str(", ");
+        }
+        let (verdict, reason) = seen.words();
+        text.extend([hop.as_str(), "=", verdict]);
+        if let Some(reason) = reason {
+            text.extend([";reason=", reason]);
+        }
+    }
+    if text.is_empty() { None } else { HeaderValue::try_from(text).ok() }
 }
 
 // === impl Seen ===

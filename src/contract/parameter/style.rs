@@ -182,6 +182,9 @@ impl Layout {
             }
             return Ok(cuts);
         }
+        if !is_list && !is_object {
+            return Ok(cuts);
+        }
         let mut misread = None;
         for delimiters in kinds {
             let pieces = split(text, delimiters);

@@ -36,7 +36,8 @@ impl Escapes {
 }
 
 fn percent(text: &str) -> Option<Cow<'_, str>> {
-    let mut rest = text;
+    let first = memchr::memchr(b'%', text.as_bytes());
+    let Some(mut rest) = first.map(|at| &text[at..]) else { return Some(Cow::Borrowed(text)) };
     while let Some(at) = rest.find('%') {
         let digits = rest.as_bytes().get(at + 1..at + 3)?;
         if !digits.iter().all(u8::is_ascii_hexdigit) {
