@@ -92,7 +92,7 @@ impl Call {
     /// The raw query; `None` without a `?`, empty for a bare one.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
-        self.target.split_once('?').map(|(_, query)| query)
+        query_of(&self.target)
     }
 
     /// The same target with another path.
@@ -256,6 +256,12 @@ pub fn retained(headers: HeaderMap, keep: impl Fn(&HeaderName) -> bool) -> Heade
 #[must_use]
 pub fn path_of(target: &str) -> &str {
     memchr::memchr(b'?', target.as_bytes()).map_or(target, |at| &target[..at])
+}
+
+/// A target's raw query; `None` without a `?`, empty for a bare one.
+#[must_use]
+pub fn query_of(target: &str) -> Option<&str> {
+    memchr::memchr(b'?', target.as_bytes()).map(|at| &target[at + 1..])
 }
 
 /// A path as every server reads it alike: percent-encodings of unreserved characters are decoded

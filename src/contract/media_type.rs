@@ -37,10 +37,8 @@ type Specificity = (u8, u8, usize);
 impl MediaType {
     /// Parses a media type or a range.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let (essence, mut rest) = match text.find(';') {
-            Some(at) => (&text[..at], &text[at..]),
-            None => (text, ""),
-        };
+        let end = memchr::memchr(b';', text.as_bytes()).unwrap_or(text.len());
+        let (essence, mut rest) = text.split_at(end);
         let (kind, subtype) = essence.trim().split_once('/')?;
         if !is_token(kind) || !is_token(subtype) {
             return None;

@@ -9,7 +9,7 @@
 //! decoded, because the upstream will decode it too: `/%72ecordings` must not slip past the checks
 //! of `/recordings`.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{borrow::Cow, collections::BTreeMap};
 
 use percent_encoding::percent_decode_str;
 
@@ -23,7 +23,7 @@ pub(crate) struct Router<T> {
 
 #[derive(Debug)]
 struct Branch<T> {
-    fixed: HashMap<String, Branch<T>>,
+    fixed: BTreeMap<String, Branch<T>>,
     /// Most specific first.
     templated: Vec<(Template, Branch<T>)>,
     leaf: Option<T>,
@@ -183,7 +183,7 @@ impl<K: Ord, F> Pairs<K, F> {
 
 impl<T> Branch<T> {
     fn new() -> Self {
-        Self { fixed: HashMap::new(), templated: Vec::new(), leaf: None }
+        Self { fixed: BTreeMap::new(), templated: Vec::new(), leaf: None }
     }
 
     fn templated(&mut self, template: Template) -> &mut Self {

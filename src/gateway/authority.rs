@@ -8,7 +8,7 @@ use crate::error::{Code, Failure};
 
 /// The host of a request, without its port. HTTP/1.0 may leave it out; HTTP/1.1 may not, whatever
 /// its target says.
-pub(crate) fn of<B>(request: &Request<B>) -> Result<String, Failure> {
+pub(crate) fn of<B>(request: &Request<B>) -> Result<&str, Failure> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let named = match (hosts.next(), hosts.next()) {
         (_, Some(_)) => return Err(invalid("more than one Host")),
@@ -25,7 +25,7 @@ pub(crate) fn of<B>(request: &Request<B>) -> Result<String, Failure> {
         }
         (Some(named), _) => host(named),
         (None, Some(target)) if request.version() == Version::HTTP_2 => host(target.as_str()),
-        (None, _) if request.version() == Version::HTTP_10 => Ok(String::new()),
+        (None, _) if request.version() == Version::HTTP_10 => Ok(""),
         (None, _) => Err(invalid("no Host")),
     }
 }
@@ -36,7 +36,7 @@ fn invalid(why: &'static str) -> Failure {
 
 /// The host of `host [":" port]`: a name or an address, with nothing in it that needs an encoding
 /// or could be taken for two (RFC 3986 §3.2.2).
-fn host(authority: &str) -> Result<String, Failure> {
+fn host(authority: &str) -> Result<&str, Failure> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (address, port) =
@@ -65,5 +65,5 @@ fn host(authority: &str) -> Result<String, Failure> {
     if !port.is_none_or(digits) {
         return Err(invalid("a Host whose port is no number"));
     }
-    Ok(host.to_owned())
+    Ok(host)
 }

@@ -64,6 +64,11 @@ impl Body {
         if bytes.is_empty() { Self::Empty } else { Self::Whole(Some(bytes)) }
     }
 
+    /// What a client sends, as it comes.
+    pub(crate) fn client(incoming: Incoming) -> Self {
+        if incoming.is_end_stream() { Self::Empty } else { Self::Client(Watched::new(incoming)) }
+    }
+
     /// How far the client's part of this body has come.
     pub(crate) fn progress(&self) -> Rc<Progress> {
         match self {
@@ -168,8 +173,7 @@ impl http_body::Body for Body {
 // === impl Watched ===
 
 impl Watched {
-    /// Watches a body.
-    pub(crate) fn new(inner: Incoming) -> Self {
+    fn new(inner: Incoming) -> Self {
         let ended = inner.is_end_stream();
         Self { inner, progress: Rc::new(Progress::new(ended)) }
     }

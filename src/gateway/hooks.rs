@@ -32,7 +32,7 @@ use uuid::Uuid;
 
 use self::accept::accept;
 pub(crate) use self::unrecorded::{Noted, Unrecorded};
-use super::body::{Body, Collected, Watched};
+use super::body::{Body, Collected};
 use super::certificate::Certificate;
 use super::load::Weight;
 use super::worker::Worker;
@@ -213,7 +213,7 @@ const fn weight(order: &Order) -> Weight {
 async fn whole(worker: &Worker, body: Incoming) -> Result<Bytes, Failure> {
     let limits = &worker.site.config.limits;
     let most = limits.trigger_body_bytes;
-    let reading = Body::Client(Watched::new(body)).collect_up_to(most);
+    let reading = Body::client(body).collect_up_to(most);
     match tokio::time::timeout(Duration::from_millis(limits.body_ms), reading).await {
         Ok(Ok(Collected::Whole(bytes))) => Ok(bytes),
         Ok(Ok(Collected::Longer(_))) => {

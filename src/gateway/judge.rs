@@ -13,6 +13,7 @@ use http::{HeaderMap, Method, StatusCode};
 
 use super::upstream::Upstream;
 use super::watch::{Gate, Seen, Watch};
+use crate::change::call::query_of;
 use crate::config::raw::Mode;
 use crate::contract::{
     BodyView, Contract, ContractDate, Found, Operation, RequestView, ResponseView, Verdict,
@@ -156,7 +157,7 @@ impl Judge {
         self.watch.judge(Hop::ClientRequest, mode, id, Blame::Client, || {
             let view = RequestView {
                 path_parameters: &matched.path_parameters,
-                query: target.split_once('?').map(|(_, query)| query),
+                query: query_of(target),
                 headers,
                 body,
             };

@@ -21,7 +21,7 @@ use hyper::body::{Body as _, Incoming};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::body::{Body, Collected, Watched};
+use super::body::{Body, Collected};
 use super::breaker::Urgency;
 use super::forward::{Forward, Head};
 use super::identify::Caller;
@@ -76,11 +76,12 @@ async fn walk(
     // Events for triggers are recgate's own to answer, and go no further.
     if hooks::are_meant(raw_target(&request)) {
         let certificate = arrival.certificate.clone();
-        let received = hooks::receive(worker, id, request, certificate, entered.map(drop));
+        let entered = entered.map(drop);
+        let received = hooks::receive(worker, id, request, certificate, entered);
         return Box::pin(received).await;
     }
     // Which upstream, and so which API and which dialect.
-    let route = match entered.and_then(|host| route(&worker, &host, &request)) {
+    let route = match entered.and_then(|host| route(&worker, host, &request)) {
         Ok(route) => route,
         Err(failure) => {
             worker.site.lasting.metrics.failed(failure.code);
@@ -140,11 +141,11 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
     };
     let (parts, body) = request.into_parts();
     let head = head(parts, route.target);
-    let forward = |author, urgency| Forward {
+    let forward = |urgency| Forward {
         visit: Rc::clone(&visit),
         // The deadline runs from the end of the request: from here, or from where it is admitted.
         deadline: Instant::now() + visit.terms.deadline,
-        author,
+        author: Blame::Client,
         urgency,
     };
 
@@ -154,8 +155,8 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
         if let Err(failure) = visit.admit(&head.headers, &head.target, unread) {
             return visit.refuse(&failure);
         }
-        let body = Body::Client(Watched::new(body));
-        let forward = forward(Blame::Client, Urgency::Usual);
+        let body = Body::client(body);
+        let forward = forward(Urgency::Usual);
         return visit.answer(Box::pin(forward.streaming(head, body)).await);
     }
 
@@ -163,7 +164,7 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
     // would have to read it: then it would pass unshielded.
     let limits = &visit.worker.site.config.limits;
     let most = if visit.judge.may_change() { CHANGE_BODY_BYTES } else { limits.body_bytes };
-    let reading = Body::Client(Watched::new(body)).collect_up_to(most);
+    let reading = Body::client(body).collect_up_to(most);
     let body = match tokio::time::timeout(Duration::from_millis(limits.body_ms), reading).await {
         Ok(Ok(Collected::Whole(bytes))) => bytes,
         Ok(Ok(Collected::Longer(_))) if visit.judge.must_read() => {
@@ -175,7 +176,7 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
             if let Err(failure) = visit.admit(&head.headers, &head.target, unread) {
                 return visit.refuse(&failure);
             }
-            let forward = forward(Blame::Client, Urgency::Usual);
+            let forward = forward(Urgency::Usual);
             return visit.answer(Box::pin(forward.streaming(head, body)).await);
         }
         Ok(Err(error)) => {
@@ -203,34 +204,8 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
     }
 
     // Admitted: adapt, call (hops 2 and 3), and answer (hop 4).
-    let admitted = {
-        let visit = Rc::clone(&visit);
-        let urgency = visit.urgency(&call);
-        let (client, change) = (forward(Blame::Client, urgency), forward(Blame::Change, urgency));
-        Box::pin(async move {
-            let exchange = Rc::new(Exchange::new(
-                visit.id,
-                Arc::clone(&visit.terms),
-                Arc::clone(&visit.upstream().config.name),
-                visit.dialect(),
-                change.deadline,
-                Arc::clone(&visit.worker.site.lasting.journal),
-            ));
-            let changes = &visit.upstream().changes;
-            if visit.judge.may_change() && changes.concerns(&call, &exchange) {
-                let result = changes.carry(Rc::clone(&exchange), call, Rc::new(change)).await;
-                visit.adapted(result, &exchange)
-            } else {
-                if visit.judge.may_change() {
-                    changes.passes(&call, &exchange);
-                }
-                let signing_in = visit.signing_in(&call);
-                let result = client.plain(call).await;
-                visit.learn(signing_in, &result);
-                visit.ending(visit.answer(result), &exchange)
-            }
-        })
-    };
+    let forward = forward(visit.urgency(&call));
+    let admitted = Box::pin(answer(Rc::clone(&visit), forward, call));
     let counted = visit.worker.admitted(place);
     if visit.judge.method.is_safe() {
         let response = admitted.await;
@@ -239,6 +214,38 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
     } else {
         visit.worker.detach(admitted, counted, visit.id, visit.dialect()).await
     }
+}
+
+/// From an admitted request to its answer.
+async fn answer(visit: Rc<Visit>, forward: Forward, call: Call) -> Response<Body> {
+    if !visit.judge.may_change() {
+        return plain(&visit, &forward, call).await;
+    }
+    let exchange = Rc::new(Exchange::new(
+        visit.id,
+        Arc::clone(&visit.terms),
+        Arc::clone(&visit.upstream().config.name),
+        visit.dialect(),
+        forward.deadline,
+        Arc::clone(&visit.worker.site.lasting.journal),
+    ));
+    let changes = &visit.upstream().changes;
+    if changes.concerns(&call, &exchange) {
+        let next = Rc::new(Forward { author: Blame::Change, ..forward });
+        let result = changes.carry(Rc::clone(&exchange), call, next).await;
+        visit.adapted(result, &exchange)
+    } else {
+        changes.passes(&call, &exchange);
+        visit.ending(plain(&visit, &forward, call).await, &exchange)
+    }
+}
+
+/// The same for a request that no change carries.
+async fn plain(visit: &Visit, forward: &Forward, call: Call) -> Response<Body> {
+    let signing_in = visit.signing_in(&call);
+    let result = forward.plain(call).await;
+    visit.learn(signing_in, &result);
+    visit.answer(result)
 }
 
 /// The answer to a request that was refused on the wire, in the words of whose API was meant.
@@ -250,7 +257,7 @@ pub(crate) fn refused(worker: &Worker, refusal: &Refusal) -> Response<Body> {
 }
 
 /// What every request has to keep to. Gives the host that it names.
-fn enter(request: &Request<Incoming>) -> Result<String, Failure> {
+fn enter(request: &Request<Incoming>) -> Result<&str, Failure> {
     // What they ask of a server, a gateway before one cannot say (RFC 9110 §9.3.6, §9.3.8).
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
         return Err(Failure::new(Code::RequestMethod, "CONNECT and TRACE are not carried"));

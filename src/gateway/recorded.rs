@@ -26,7 +26,7 @@ use super::route::Routes;
 use super::upstream::{SetupError, Upstream};
 use super::watch::{Clock, Watch};
 use super::{chosen, cors, headers};
-use crate::change::call::{path_of, retained};
+use crate::change::call::{path_of, query_of, retained};
 use crate::change::exchange::CHANGES;
 use crate::change::secure_pause::SecurePause;
 use crate::config::Config;
@@ -249,7 +249,7 @@ impl Way<'_> {
         match body {
             BodyView::Unread(_) => judge.streamed_request(),
             body => {
-                let query = target.split_once('?').map(|(_, query)| query);
+                let query = query_of(target);
                 judge.upstream_request(Blame::Client, found.as_deref(), query, sent, body);
             }
         }

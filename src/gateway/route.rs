@@ -37,7 +37,7 @@ enum TakenOff {
 }
 
 /// Which of an upstream's two addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Leg {
     /// The API.
     Api,

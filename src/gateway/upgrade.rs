@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 
-use super::body::{Body, Collected, Watched};
+use super::body::{Body, Collected};
 use super::breaker::Urgency;
 use super::connection::builder;
 use super::headers;
@@ -61,7 +61,7 @@ async fn join(
     ask_for(&mut parts.headers, wanted);
     parts.headers.insert(header::HOST, server.host.clone());
     visit.passage.tell(&mut parts.headers, InName::Client);
-    let body = match Body::Client(Watched::new(body)).collect_up_to(limits.body_bytes).await {
+    let body = match Body::client(body).collect_up_to(limits.body_bytes).await {
         Ok(Collected::Whole(bytes)) => Body::whole(bytes),
         Ok(Collected::Longer(body)) => body,
         Err(error) => return Err(Failure::new(Code::RequestBody, error.to_string())),
@@ -82,7 +82,7 @@ async fn join(
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         let (mut parts, body) = response.into_parts();
         headers::strip_hop_by_hop(&mut parts.headers);
-        return Ok(Response::from_parts(parts, Body::Client(Watched::new(body))));
+        return Ok(Response::from_parts(parts, Body::client(body)));
     }
     let upstream = hyper::upgrade::on(&mut response);
     let stopped = worker.stopped();

@@ -5,7 +5,7 @@
 //! between two steps of its own loop: no exchange sees a half of either, and none waits.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ pub(crate) struct Worker {
 pub(crate) struct Current(RefCell<Rc<Worker>>);
 
 /// Connections by upstream and leg.
-type Pools = HashMap<(Arc<str>, Leg), Rc<Pool>>;
+type Pools = BTreeMap<(Arc<str>, Leg), Rc<Pool>>;
 
 /// An exchange from its admission on: counted, and in its place, while it lives.
 pub(crate) struct Admitted {

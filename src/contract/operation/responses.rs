@@ -1,6 +1,6 @@
 //! What an operation promises of its answers: by status, the headers and the content of each.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use http::StatusCode;
 
@@ -16,9 +16,9 @@ use crate::json::Indices;
 #[derive(Debug)]
 pub(super) struct Responses {
     pub(super) pointer: String,
-    exact: HashMap<u16, Response>,
+    exact: BTreeMap<u16, Response>,
     /// By the first digit: `4XX`.
-    ranges: HashMap<u16, Response>,
+    ranges: BTreeMap<u16, Response>,
     default: Option<Response>,
 }
 
@@ -36,8 +36,8 @@ impl Responses {
     pub(super) fn none(at: &At<'_>) -> Self {
         Self {
             pointer: at.pointer.clone(),
-            exact: HashMap::new(),
-            ranges: HashMap::new(),
+            exact: BTreeMap::new(),
+            ranges: BTreeMap::new(),
             default: None,
         }
     }
