@@ -155,7 +155,8 @@ impl Account {
             HeaderValue::from_static("application/x-www-form-urlencoded"),
         );
         let asked_at = Instant::now();
-        let response = login.send(request).await.map_err(|it| unsigned(Failure::from(it).inside))?;
+        let response =
+            login.send(request).await.map_err(|it| unsigned(Failure::from(it).inside))?;
         let status = response.status();
         let body = response.into_body().collect_up_to(TOKEN_ANSWER_BYTES).await;
         let Ok(Collected::Whole(body)) = body else {

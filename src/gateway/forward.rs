@@ -120,7 +120,9 @@ impl Forward {
             let response = loop {
                 let (head, body) = sent;
                 match (self.send(head, body, name).await, &copy) {
-                    (Err(Unanswered::Stale(_)), Some(copy)) => sent = copy.clone().into_owned().into(),
+                    (Err(Unanswered::Stale(_)), Some(copy)) => {
+                        sent = copy.clone().into_owned().into()
+                    }
                     (answered, _) => break answered?,
                 }
             };

@@ -88,11 +88,7 @@ pub(crate) enum InName {
 // === impl Arrival ===
 
 impl Arrival {
-    pub(crate) fn new(
-        peer: IpAddr,
-        scheme: Scheme,
-        certificate: Option<Rc<Certificate>>,
-    ) -> Self {
+    pub(crate) fn new(peer: IpAddr, scheme: Scheme, certificate: Option<Rc<Certificate>>) -> Self {
         let told = value(peer.to_canonical().to_string(), "unknown");
         let nothing = HeaderValue::from_static("");
         let last = RefCell::new((nothing.clone(), nothing));
@@ -157,11 +153,7 @@ impl Passage {
 
     /// Of a call that no client asked for.
     pub(crate) fn own(exchange: Uuid) -> Self {
-        Self {
-            via: HeaderValue::from_static("1.1 recgate"),
-            trace: Some(exchange),
-            origin: None,
-        }
+        Self { via: HeaderValue::from_static("1.1 recgate"), trace: Some(exchange), origin: None }
     }
 
     /// Tells it, behind everything else.
@@ -323,6 +315,21 @@ mod tests {
         let headers = told(&[], "2001:db8::1", &[]);
         assert!(headers["forwarded"].to_str().unwrap().starts_with("for=\"[2001:db8::1]\";"));
         assert_eq!(headers["x-forwarded-for"], "2001:db8::1");
+    }
+
+    #[test]
+    fn each_host_of_a_connection_is_told() {
+        let arrival = Arrival::new("203.0.113.9".parse().unwrap(), Scheme::Http, None);
+        for host in ["one.example", "one.example", "two.example", "", "one.example"] {
+            let mut headers = HeaderMap::new();
+            headers.append("host", HeaderValue::from_static(host));
+            let passage =
+                Passage::of(&mut headers, Version::HTTP_11, &arrival, &[], Uuid::from_u128(7));
+            passage.tell(&mut headers, InName::Client);
+            let element = format!("for=203.0.113.9;host=\"{host}\";proto=http");
+            assert_eq!(headers["forwarded"], element);
+            assert_eq!(headers["x-forwarded-host"], host);
+        }
     }
 
     #[test]

@@ -73,6 +73,13 @@ impl<'a> schema::Node<'a, Borrowed> for &'a Node<'a> {
         if let Node::String(text) = self { Some(Cow::Borrowed(text)) } else { None }
     }
 
+    fn string_length(&self) -> Option<u64> {
+        let Node::String(text) = self else { return None };
+        // Most texts are ASCII, and characters take ten times as long to count as that to see.
+        let length = if text.is_ascii() { text.len() } else { text.chars().count() };
+        Some(length as u64)
+    }
+
     fn as_number(&self) -> Option<Digits<'a>> {
         if let Node::Number(digits) = self { Some(Digits(digits)) } else { None }
     }

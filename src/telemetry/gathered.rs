@@ -99,3 +99,37 @@ impl Write for Line {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::io::Write;
+
+    use super::{LINES, Line, MOST_BYTES, Urgent, gather, write_out};
+
+    fn kept() -> Option<Vec<u8>> {
+        LINES.with_borrow(Clone::clone)
+    }
+
+    #[test]
+    fn lines_wait_for_the_loop_to_wait() {
+        Line(Urgent::No).write_all(b"at once\n").unwrap();
+        assert_eq!(kept(), None);
+        let gathering = gather();
+        Line(Urgent::No).write_all(b"one\n").unwrap();
+        Line(Urgent::No).write_all(b"two\n").unwrap();
+        assert_eq!(kept().unwrap(), b"one\ntwo\n");
+        write_out();
+        assert_eq!(kept().unwrap(), b"");
+        Line(Urgent::No).write_all(b"before\n").unwrap();
+        Line(Urgent::Yes).write_all(b"a warning\n").unwrap();
+        assert_eq!(kept().unwrap(), b"");
+        for _ in 0..MOST_BYTES {
+            Line(Urgent::No).write_all(b"\n").unwrap();
+        }
+        assert_eq!(kept().unwrap(), b"", "no more than that is kept");
+        drop(gathering);
+        assert_eq!(kept(), None);
+    }
+}
