@@ -121,7 +121,7 @@ impl Forward {
                 let (head, body) = sent;
                 match (self.send(head, body, name).await, &copy) {
                     (Err(Unanswered::Stale(_)), Some(copy)) => {
-                        sent = copy.clone().into_owned().into()
+                        sent = Call::clone(copy).into();
                     }
                     (answered, _) => break answered?,
                 }

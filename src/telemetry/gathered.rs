@@ -83,7 +83,7 @@ impl Write for Line {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let kept = LINES.try_with(|lines| {
             let mut lines = lines.borrow_mut();
-            let Some(lines) = lines.as_mut() else { return None };
+            let lines = lines.as_mut()?;
             lines.extend_from_slice(bytes);
             Some(lines.len())
         });
