@@ -11,11 +11,13 @@
 //! - the recovery account never resumed and never released anything;
 //! - an acknowledged release is in force; one that was answered as rolled back left everything
 //!   protected, and so did each that ended as rolled back in the ledger;
-//! - every change of the world by a client's token has an intent, every intent exactly one closing
-//!   outcome, and `recgate ledger verify` finds nothing missing or out of order;
+//! - every change of the world by a client's token has an intent, but a pause that needs no adapting,
+//!   which may do without; every intent has exactly one closing outcome, and `recgate ledger verify`
+//!   finds nothing missing or out of order;
 //! - what the ledger calls done is so in the world;
 //! - no canary ([`canaries`](super::canaries)) is in any log, metric, page, error or ledger.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use recgate::change::mark::Mark;
@@ -29,6 +31,9 @@ use super::canaries::{BEARER, CARD, PLACES, Place, RECOVERY, Search};
 use super::world::{REFUSED, Trouble, World};
 use super::{Kept, Ledger, On, Seeded, UPSTREAM, config, export, intents, ledger, quiet, times};
 use crate::harness::{PATIENCE, Recgate, http};
+
+/// A pause by the newest operation, that is not adapted.
+const NATIVE: &str = "native pause";
 
 /// What was answered to a client.
 #[derive(Clone, Debug)]
@@ -61,6 +66,8 @@ struct Lane {
     number: usize,
     lives: usize,
     told: Vec<Told>,
+    /// Conversations that are paused by the newest operation, after a resume or beside one.
+    native: HashSet<String>,
     figures: Figures,
     at: Vec<(Mark, usize)>,
 }
@@ -79,9 +86,20 @@ impl Lane {
     async fn new(on: On, number: usize, search: Search) -> Self {
         let (world, ledger) = (World::new().await, Ledger::new(on).await);
         let config = config(&world, &ledger.config, "");
-        let (told, at) = (Vec::new(), Mark::ALL.map(|mark| (mark, 0)).to_vec());
-        let (random, figures) = (Seeded::new(number as u64 + 77), Figures::default());
-        Self { world, on, ledger, config, search, random, number, lives: 0, told, figures, at }
+        Self {
+            world,
+            on,
+            ledger,
+            config,
+            search,
+            random: Seeded::new(number as u64 + 77),
+            number,
+            lives: 0,
+            told: Vec::new(),
+            native: HashSet::new(),
+            figures: Figures::default(),
+            at: Mark::ALL.map(|mark| (mark, 0)).to_vec(),
+        }
     }
 
     fn id(&self, kind: usize, item: usize) -> String {
@@ -128,6 +146,7 @@ impl Lane {
         let http2 = self.lives.is_multiple_of(2);
         let client = if http2 { http().http2_prior_knowledge() } else { http() };
         let client = client.build().unwrap();
+        self.native.extend([self.id(9, 0), self.id(10, 0)]);
         let ids = |kind| (0..3).map(|item| self.id(kind, item)).collect::<Vec<_>>();
         let conversation = |kind| self.id(kind, 0);
         {
@@ -140,6 +159,8 @@ impl Lane {
         // A resume that arrives when the pause behind it has long been accepted.
         let late = Trouble { before: Duration::from_millis(900), ..Trouble::default() };
         self.world.trouble(&conversation(4), "ACTIVE", late);
+        let late = Trouble { before: Duration::from_millis(900), ..Trouble::default() };
+        self.world.trouble(&conversation(9), "ACTIVE", late);
 
         let (base, number) = (recgate.url(""), self.lives);
         let set = |id: String, state: &'static str, kind: usize| {
@@ -151,6 +172,12 @@ impl Lane {
                 answered(if state == "paused" { "pause" } else { "resume" }, vec![id], request)
                     .await
             }
+        };
+        let native = |id: String, kind: usize| {
+            let url = format!("{base}/api/v2/conversations/calls/{id}/recordingstate");
+            let request = client.put(url).bearer_auth(format!("{BEARER}-{number}-{kind}"));
+            let request = request.json(&json!({ "recordingState": "PAUSED" }));
+            answered(NATIVE, vec![id], request)
         };
         let release = |ids: Vec<String>| {
             let url = format!("{base}/api/v2/recordings/deletionprotection?protect=false");
@@ -175,6 +202,18 @@ impl Lane {
         tasks.spawn(async move {
             tokio::time::sleep(Duration::from_millis(60)).await;
             pause.await.into_iter().collect()
+        });
+        let resume = set(conversation(9), "active", 9);
+        tasks.spawn(async move { resume.await.into_iter().collect() });
+        let pause = native(conversation(9), 9);
+        tasks.spawn(async move {
+            tokio::time::sleep(Duration::from_millis(60)).await;
+            pause.await.into_iter().collect()
+        });
+        let (first, second) = (set(conversation(10), "active", 10), native(conversation(10), 10));
+        tasks.spawn(async move {
+            let first = first.await;
+            first.into_iter().chain(second.await).collect()
         });
         for kind in [5, 6] {
             let one = release(ids(kind));
@@ -269,11 +308,16 @@ impl Lane {
             let pause_fence = of("pause").iter().map(|it| it.fence).min();
             let later_resume = of("resume").iter().any(|it| Some(it.fence) > pause_fence);
             match told.what {
+                // No resume follows it.
+                NATIVE if acked(told) && state != "PAUSED" => {
+                    faults.push(format!("a pause is lost: {}", story()));
+                }
                 "pause" if acked(told) && !later_resume && state != "PAUSED" => {
                     faults.push(format!("a pause is lost: {}", story()));
                 }
                 "resume"
                     if acked(told)
+                        && !self.native.contains(id)
                         && of("pause").iter().all(|it| !later_than(it, &of("resume")))
                         && state != "ACTIVE" =>
                 {
@@ -301,7 +345,11 @@ impl Lane {
             if deed.token == RECOVERY && matches!(&*deed.what, "ACTIVE" | "release") {
                 faults.push(format!("the recovery account went the wrong way: {deed:?}"));
             }
-            if deed.token != RECOVERY && !kept.iter().any(|it| it.subjects.contains(&deed.subject))
+            // On one gateway a pause that needs no adapting may do without one.
+            let free = deed.what == "PAUSED" && self.native.contains(&deed.subject);
+            if deed.token != RECOVERY
+                && !free
+                && !kept.iter().any(|it| it.subjects.contains(&deed.subject))
             {
                 faults.push(format!("no record of {deed:?}"));
             }
