@@ -21,29 +21,15 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use recgate::change::mark::Mark;
-use reqwest::Method;
 use rstest::rstest;
-use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::canaries::{BEARER, CARD, PLACES, Place, RECOVERY, Search};
+use super::canaries::{PLACES, Place, RECOVERY, Search};
+use super::sender::{NATIVE, Sender, Told};
 use super::world::{REFUSED, Trouble, World};
 use super::{Kept, Ledger, On, Seeded, UPSTREAM, config, export, intents, ledger, quiet, times};
 use crate::harness::{PATIENCE, Recgate, http};
-
-/// A pause by the newest operation, that is not adapted.
-const NATIVE: &str = "native pause";
-
-/// What was answered to a client.
-#[derive(Clone, Debug)]
-struct Told {
-    what: &'static str,
-    ids: Vec<String>,
-    status: u16,
-    body: Value,
-    headers: String,
-}
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Figures {
@@ -162,64 +148,13 @@ impl Lane {
         let late = Trouble { before: Duration::from_millis(900), ..Trouble::default() };
         self.world.trouble(&conversation(9), "ACTIVE", late);
 
-        let (base, number) = (recgate.url(""), self.lives);
-        let set = |id: String, state: &'static str, kind: usize| {
-            let (client, base) = (client.clone(), base.clone());
-            async move {
-                let url = format!("{base}/api/v2/conversations/calls/{id}");
-                let request = client.patch(url).bearer_auth(format!("{BEARER}-{number}-{kind}"));
-                let request = request.json(&json!({ "recordingState": state }));
-                answered(if state == "paused" { "pause" } else { "resume" }, vec![id], request)
-                    .await
-            }
-        };
-        let native = |id: String, kind: usize| {
-            let url = format!("{base}/api/v2/conversations/calls/{id}/recordingstate");
-            let request = client.put(url).bearer_auth(format!("{BEARER}-{number}-{kind}"));
-            let request = request.json(&json!({ "recordingState": "PAUSED" }));
-            answered(NATIVE, vec![id], request)
-        };
-        let release = |ids: Vec<String>| {
-            let url = format!("{base}/api/v2/recordings/deletionprotection?protect=false");
-            let request = client.put(url).bearer_auth(format!("{BEARER}-r"));
-            let request = request.json(&json!({ "conversationIds": ids }));
-            answered("release", ids, request)
-        };
-        let mut tasks: JoinSet<Vec<Told>> = JoinSet::new();
-        for kind in [1, 2, 7] {
-            let one = set(conversation(kind), "paused", kind);
-            tasks.spawn(async move { one.await.into_iter().collect() });
-        }
-        let (first, second) =
-            (set(conversation(3), "paused", 3), set(conversation(3), "active", 3));
-        tasks.spawn(async move {
-            let Some(first) = first.await else { return Vec::new() };
-            std::iter::once(first).chain(second.await).collect()
-        });
-        let resume = set(conversation(4), "active", 4);
-        tasks.spawn(async move { resume.await.into_iter().collect() });
-        let pause = set(conversation(4), "paused", 4);
-        tasks.spawn(async move {
-            tokio::time::sleep(Duration::from_millis(60)).await;
-            pause.await.into_iter().collect()
-        });
-        let resume = set(conversation(9), "active", 9);
-        tasks.spawn(async move { resume.await.into_iter().collect() });
-        let pause = native(conversation(9), 9);
-        tasks.spawn(async move {
-            tokio::time::sleep(Duration::from_millis(60)).await;
-            pause.await.into_iter().collect()
-        });
-        let (first, second) = (set(conversation(10), "active", 10), native(conversation(10), 10));
-        tasks.spawn(async move {
-            let first = first.await;
-            first.into_iter().chain(second.await).collect()
-        });
+        let sender = Sender { client, base: recgate.url(""), number: self.lives };
+        let mut tasks = sender.commands(&conversation);
         for kind in [5, 6] {
-            let one = release(ids(kind));
+            let one = sender.release(&ids(kind));
             tasks.spawn(async move { one.await.into_iter().collect() });
         }
-        tasks.spawn(careless(client.clone(), base.clone(), conversation(8)));
+        tasks.spawn(sender.careless(conversation(8)));
         let moment = Duration::from_millis(self.random.below(1_200) as u64);
         let watched = matches!(mark, Some(Mark::HoldBegun | Mark::PauseRepeated));
         let told = async {
@@ -380,49 +315,6 @@ impl Lane {
 
 fn later_than(pause: &Kept, resumes: &[&Kept]) -> bool {
     resumes.iter().all(|resume| pause.fence > resume.fence)
-}
-
-/// The answer; nothing where the process died first.
-async fn answered(
-    what: &'static str,
-    ids: Vec<String>,
-    request: reqwest::RequestBuilder,
-) -> Option<Told> {
-    let answer = request.send().await.ok()?;
-    let (status, headers) = (answer.status().as_u16(), format!("{:?}", answer.headers()));
-    let bytes = answer.bytes().await.ok()?;
-    let text = || Value::String(String::from_utf8_lossy(&bytes).into_owned());
-    let body = serde_json::from_slice(&bytes).unwrap_or_else(|_| text());
-    Some(Told { what, ids, status, body, headers })
-}
-
-/// What clients send by mistake, a card number in it: one pause, and otherwise no command.
-async fn careless(client: reqwest::Client, base: String, id: String) -> Vec<Told> {
-    let conversation = format!("/api/v2/conversations/calls/{id}");
-    let protection = "/api/v2/recordings/deletionprotection?protect=false".to_owned();
-    let mut told = Vec::new();
-    for (method, path, body) in [
-        (Method::PATCH, &conversation, format!("{{\"recordingState\": \"{CARD}\"}}")),
-        (
-            Method::PATCH,
-            &conversation,
-            format!("{{\"recordingState\": \"paused\", \"externalTag\": \"{CARD}\"}}"),
-        ),
-        (
-            Method::PATCH,
-            &conversation,
-            format!("{{\"recordingState\": \"paused\", \"recordingState\": \"{CARD}\"}}"),
-        ),
-        (Method::PATCH, &conversation, format!("recordingState={CARD}")),
-        (Method::PUT, &protection, format!("{{\"conversationIds\": \"{CARD}\"}}")),
-        (Method::PUT, &protection, format!("{{\"conversationIds\": [{CARD}]}}")),
-    ] {
-        let request = client.request(method, format!("{base}{path}"));
-        let request = request.bearer_auth(format!("{BEARER}-c")).body(body);
-        let request = request.header("content-type", "application/json");
-        told.extend(answered("careless", vec![id.clone()], request).await);
-    }
-    told
 }
 
 /// Looks at everything on the admin side, as far as it answers.
