@@ -18,16 +18,18 @@
 //! - no canary ([`canaries`](super::canaries)) is in any log, metric, page, error or ledger.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use recgate::change::mark::Mark;
 use rstest::rstest;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::canaries::{PLACES, Place, RECOVERY, Search};
-use super::sender::{NATIVE, Sender, Told};
-use super::world::{REFUSED, Trouble, World};
+use super::sender::{LATE, NATIVE, Sender, Told};
+use super::world::{Hold, REFUSED, Trouble, World};
 use super::{Kept, Ledger, On, Seeded, UPSTREAM, config, export, intents, ledger, quiet, times};
 use crate::harness::{PATIENCE, Recgate, http};
 
@@ -143,13 +145,19 @@ impl Lane {
         let busy = Trouble { status: Some(503), ..Trouble::default() };
         self.world.trouble(&conversation(7), "PAUSED", busy);
         // A resume that arrives when the pause behind it has long been accepted.
-        let late = Trouble { before: Duration::from_millis(900), ..Trouble::default() };
+        let late = Trouble { before: LATE, ..Trouble::default() };
         self.world.trouble(&conversation(4), "ACTIVE", late);
-        let late = Trouble { before: Duration::from_millis(900), ..Trouble::default() };
-        self.world.trouble(&conversation(9), "ACTIVE", late);
+        // Another that is at the vendor before the pause behind it is sent.
+        let (came, go) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+        let hold = Hold { at: 1, came: Arc::clone(&came), go: Arc::clone(&go) };
+        self.world.state().holds.insert(conversation(9), hold);
+        tokio::spawn(async move {
+            tokio::time::sleep(LATE).await;
+            go.add_permits(1);
+        });
 
         let sender = Sender { client, base: recgate.url(""), number: self.lives };
-        let mut tasks = sender.commands(&conversation);
+        let mut tasks = sender.commands(&conversation, came);
         for kind in [5, 6] {
             let one = sender.release(&ids(kind));
             tasks.spawn(async move { one.await.into_iter().collect() });

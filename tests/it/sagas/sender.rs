@@ -1,15 +1,19 @@
 //! What clients send to a gateway that is about to die, and what they are told.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::canaries::{BEARER, CARD};
 
 /// From a resume that takes its time to the pause beside it.
 const BESIDE: Duration = Duration::from_millis(60);
+/// How long such a resume is on its way.
+pub(super) const LATE: Duration = Duration::from_millis(900);
 /// A pause by the newest operation, that is not adapted.
 pub(super) const NATIVE: &str = "native pause";
 
@@ -72,8 +76,13 @@ impl Sender {
         answered("release", ids.to_vec(), request.json(&json!({ "conversationIds": ids })))
     }
 
-    /// Every way through secure pause, under way.
-    pub(super) fn commands(&self, conversation: &impl Fn(usize) -> String) -> JoinSet<Vec<Told>> {
+    /// Every way through secure pause, under way. `came` tells that the vendor has the resume beside
+    /// which the newest operation pauses: which of the two was first, no ledger may tell.
+    pub(super) fn commands(
+        &self,
+        conversation: &impl Fn(usize) -> String,
+        came: Arc<Semaphore>,
+    ) -> JoinSet<Vec<Told>> {
         let mut tasks = JoinSet::new();
         for kind in [1, 2, 7] {
             let one = self.set(conversation(kind), "paused", kind);
@@ -93,8 +102,14 @@ impl Sender {
         }
         tasks.spawn(async move {
             tokio::time::sleep(BESIDE).await;
-            let (old, new) = tokio::join!(old, new);
-            old.into_iter().chain(new).collect()
+            old.await.into_iter().collect()
+        });
+        tasks.spawn(async move {
+            match tokio::time::timeout(LATE, came.acquire()).await {
+                Ok(_) => new.await.into_iter().collect(),
+                // The gateway is gone.
+                Err(_) => Vec::new(),
+            }
         });
         let (first, second) =
             (self.set(conversation(10), "active", 10), self.native(conversation(10), 10));
