@@ -75,7 +75,7 @@ impl<'a> schema::Node<'a, Borrowed> for &'a Node<'a> {
 
     fn string_length(&self) -> Option<u64> {
         let Node::String(text) = self else { return None };
-        // Most texts are ASCII, and characters take ten times as long to count as that to see.
+        // Most texts are ASCII, and to count characters takes three times as long as to see that.
         let length = if text.is_ascii() { text.len() } else { text.chars().count() };
         Some(length as u64)
     }
