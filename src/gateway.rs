@@ -31,6 +31,7 @@ mod passage;
 mod pipeline;
 mod pool;
 mod reach;
+mod readings;
 pub mod recorded;
 mod recover;
 pub mod reload;

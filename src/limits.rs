@@ -148,6 +148,14 @@ pub const LEDGER_SUBJECT_BYTES: usize = 128;
 /// refused, because a change that cannot read it would let it pass unshielded.
 pub const CHANGE_BODY_BYTES: usize = 8 * 1024 * 1024;
 
+/// Bytes of a body by which a request may claim one of the places that are kept for pauses: a pause
+/// that does nothing else has some thirty.
+pub const PAUSE_BODY_BYTES: usize = 16 * 1024;
+
+/// Bodies that are read at once to know whether they pause, of requests that have no place yet; for
+/// one more the oldest of the address that has the most gives way. With their bytes: 16 MiB.
+pub const PAUSES_UNREAD: usize = 1_024;
+
 /// Bytes of an `OpenAPI` or Overlay document.
 pub const DOCUMENT_BYTES: usize = 16 * 1024 * 1024;
 
@@ -309,8 +317,8 @@ pub const TRIGGER_OLDER: usize = 1_000;
 /// Lists of conversations whose protection one gateway changes at once; the others wait.
 pub const TRIGGER_PROTECTIONS: usize = 16;
 
-/// Bodies of events that are read at once before anybody has proven them; more wait, at most
-/// `limits.wait_ms`.
+/// Bodies of events that are read at once before anybody has proven them; for one more the oldest of
+/// the address that has the most gives way.
 pub const TRIGGER_UNPROVEN: usize = 128;
 
 /// Bytes of `trigger.reason`.

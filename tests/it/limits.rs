@@ -6,6 +6,7 @@ mod floods;
 
 use std::sync::Arc;
 
+use recgate::limits::PAUSES_UNREAD;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -92,6 +93,60 @@ async fn a_pause_is_carried_when_everything_else_waits() {
     }
     let after = ask(recgate.address, request("GET /api/v2/other HTTP/1.1", &[], "")).await;
     assert_eq!(after.status(), 204);
+}
+
+/// Bodies that do not come, of whoever they are, keep no pause from its place: neither those of
+/// requests that look like one, nor so many that some have to give way.
+#[tokio::test]
+async fn a_pause_is_carried_beside_bodies_that_do_not_come() {
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    let upstream = Upstream::scripted(|request| match request.target() {
+        "/api/v2/held" => vec![Step::Hang],
+        _ => vec![Step::Send(response(&["HTTP/1.1 204 No Content"], ""))],
+    })
+    .await;
+    let limits = "[limits]\nrequests = 1\npause_requests = 1\nwait_ms = 50\nbody_ms = 600_000\n";
+    let text = format!("{}{limits}", config("genesys", "none", &upstream.address));
+    let recgate = Recgate::with_config(&text).await;
+    let mut holder = RawClient::connect(recgate.address).await;
+    holder.send(request("GET /api/v2/held HTTP/1.1", &[], "")).await;
+    upstream.has_received(1).await;
+
+    let begun = |length: usize| {
+        let length = format!("Content-Length: {length}");
+        let head = [&*length, "Content-Type: application/json", "Expect: 100-continue"];
+        request(PAUSE, &head, "")
+    };
+    let mut slow = Vec::new();
+    for turn in 0..PAUSES_UNREAD + 50 {
+        let mut client = RawClient::connect(recgate.address).await;
+        client.send(begun(1_000)).await;
+        // Its body is being waited for.
+        assert_eq!(client.response().await.status(), 100);
+        slow.push(client);
+        if [0, 50, PAUSES_UNREAD].contains(&turn) {
+            let paused = ask(recgate.address, pause()).await;
+            assert_eq!(paused.status(), 204, "beside {turn}: {}", paused.text());
+        }
+    }
+    let paused = ask(recgate.address, pause()).await;
+    assert_eq!(paused.status(), 204, "{}", paused.text());
+    // The oldest have given way, and may come back; the newest are waited for still.
+    let gone = slow[0].response().await;
+    assert_eq!((gone.status(), gone.one("retry-after")), (503, Some("1")));
+    let last = slow.last_mut().unwrap();
+    last.send(format!("{:1000}", r#"{"recordingState": "PAUSED"}"#)).await;
+    assert_eq!(last.response().await.status(), 204);
+    // One too long for a pause has no claim, and is told so before it is read.
+    let mut long = RawClient::connect(recgate.address).await;
+    long.send(begun(1_000_000)).await;
+    assert_eq!(long.response().await.status(), 503);
+    // Nor has what turns out to be none.
+    let body = r#"{"recordingState": "ACTIVE"}"#;
+    let length = format!("Content-Length: {}", body.len());
+    let resume = request(PAUSE, &["Content-Type: application/json", &length], body);
+    assert_eq!(ask(recgate.address, resume).await.status(), 503);
+    drop((slow, holder));
 }
 
 #[tokio::test]
