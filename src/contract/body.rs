@@ -203,6 +203,9 @@ impl Entry {
             return report.unverifiable(Reason::Charset);
         }
         match form {
+            Form::Json if compressed::is_dense(bytes, &decoded) => {
+                report.unverifiable(Reason::Size);
+            }
             Form::Json => self.check_json(&decoded, report),
             Form::Fields => self.check_fields(&decoded, report),
             _ => self.check_text(sent, &decoded, report),
