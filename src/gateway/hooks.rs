@@ -131,7 +131,7 @@ pub(crate) async fn receive(
         metrics.failed(failure.code);
         let mut response = respond::failure(&failure, Dialect::Problem, id);
         // RFC 9110 §15.5.2: a 401 says how to do better.
-        if failure.code == Code::TriggerUnproven {
+        if matches!(failure.code, Code::TriggerUnproven | Code::TriggerTime) {
             let how = HeaderValue::from_static("Bearer, Webhook");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, how);
         }
@@ -218,7 +218,8 @@ async fn whole(worker: &Worker, body: Incoming) -> Result<Bytes, Failure> {
 
 fn refused(trigger: &Trigger, refusal: Refusal) -> Failure {
     let code = match refusal {
-        Refusal::Unproven(_) | Refusal::Time | Refusal::Id => Code::TriggerUnproven,
+        Refusal::Unproven(_) | Refusal::Id => Code::TriggerUnproven,
+        Refusal::Time(_) => Code::TriggerTime,
         Refusal::Payload(_) | Refusal::Unidentified => Code::TriggerPayload,
     };
     Failure::new(code, format!("trigger {}: {refusal}", trigger.name))
