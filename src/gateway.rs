@@ -27,6 +27,7 @@ mod listen;
 mod load;
 pub mod metrics;
 mod name;
+mod onlookers;
 mod passage;
 mod pipeline;
 mod pool;
@@ -63,6 +64,7 @@ use self::alarm::Alarming;
 use self::door::Door;
 use self::hooks::{Hooks, Unrecorded};
 use self::metrics::Metrics;
+use self::onlookers::Onlookers;
 use self::reload::{Control, Swap};
 use self::site::{Lasting, Site};
 use self::tls::TlsError;
@@ -144,10 +146,12 @@ impl Gateway {
     ) -> Result<Self, StartError> {
         let trusted = config.gateway.trusted_peers.clone();
         let unrecorded = Unrecorded::default();
+        let onlookers = Arc::new(Onlookers::default());
         let journal = Arc::new(Alarming {
             journal: sinks.journal,
             metrics: Arc::clone(&sinks.metrics),
             unrecorded: unrecorded.clone(),
+            onlookers: Arc::clone(&onlookers),
         });
         let lasting = Lasting {
             findings: sinks.findings,
@@ -155,6 +159,7 @@ impl Gateway {
             metrics: sinks.metrics,
             journal,
             hooks: Arc::new(Hooks::new(sinks.shelf, unrecorded)),
+            onlookers,
             door: Door::new(site::most(config), trusted),
             mock,
             readiness: sinks.readiness,

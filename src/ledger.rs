@@ -351,6 +351,10 @@ impl Journal for Ledger {
         self.shared
     }
 
+    fn follows_pauses(&self) -> bool {
+        self.shared
+    }
+
     fn used(&self, usage: Usage) {
         self.count(inventory::once(&usage));
     }

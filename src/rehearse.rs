@@ -21,6 +21,7 @@
 mod answer;
 mod call;
 mod compare;
+mod cue;
 mod error;
 mod lane;
 mod report;
@@ -33,7 +34,6 @@ use std::path::Path;
 use std::str::FromStr;
 
 use jiff::civil::Date;
-use serde_json::Value;
 use tokio::runtime::Runtime;
 
 pub use self::call::Call;
@@ -42,18 +42,17 @@ pub use self::error::RehearseError;
 pub use self::report::{Cause, Conclusion, Judged, LaneShown, NotRehearsed, Rehearsed, Report};
 pub use self::world::{Fact, Moved};
 
-use self::answer::Answer;
-use self::compare::{Outcome, differences};
-use self::lane::{FaultsError, Lane, Sent};
+use self::call::TRIGGERS;
+use self::compare::differences;
+use self::cue::{Cue, Played, unlike};
+use self::lane::{FaultsError, Lane};
 use self::report::{Source, sent_words};
 use self::scenario::{Group, Scenario, Start};
-use crate::change::announced::{Made, Seen};
 use crate::config::Config;
 use crate::contract::ContractDate;
 use crate::dialect::Dialect;
 use crate::gateway::hooks;
 use crate::gateway::recorded::Examiner;
-use crate::gateway::recorded::placed::Placed;
 use crate::limits::REHEARSE_CALLS;
 use crate::mock::Mock;
 use crate::report::outcome::Examined;
@@ -81,9 +80,6 @@ pub struct Rehearsal {
     on_call: Box<dyn FnMut(usize)>,
 }
 
-/// Why a call to a trigger is not rehearsed.
-const TRIGGERS: &str = "paths under /hooks are recgate's own and no vendor's: a trigger is tried with `recgate hook test`";
-
 /// Three lanes that share a beginning.
 struct Stage {
     /// The same world once more, to ask who is in it.
@@ -93,20 +89,6 @@ struct Stage {
     through: Lane,
     /// Facts that are not the same in the first and the third lane, and since which call.
     diverged: BTreeMap<Fact, usize>,
-}
-
-/// A call in its context.
-struct Cue<'a> {
-    call: &'a Call,
-    placed: &'a Placed,
-}
-
-/// What one lane made of a call.
-struct Played {
-    outcome: Outcome,
-    answer: Option<Answer>,
-    calls: Vec<Made>,
-    operation: String,
 }
 
 // === impl Dates ===
@@ -355,21 +337,6 @@ impl Drop for Rehearsal {
     }
 }
 
-/// Why a recorded call tells nothing here: the vendor that was recorded knows its caller, or what
-/// it is about, and the mock's world does not.
-fn unlike(call: &Call, before: &Played) -> Option<&'static str> {
-    let recorded = call.recorded?;
-    match before.outcome.shown.status {
-        Some(401) if recorded != 401 => {
-            Some("the mock's world knows nobody by its token: say who calls, --as NAME")
-        }
-        Some(404) if (200..300).contains(&recorded) => {
-            Some("the mock's world has nothing of its id: describe yours, mock.world")
-        }
-        _ => None,
-    }
-}
-
 // === impl Stage ===
 
 impl Stage {
@@ -393,138 +360,6 @@ impl Stage {
                 (it.fact, since)
             })
             .collect();
-    }
-}
-
-// === impl Call ===
-
-impl Call {
-    /// Refuses what is no vendor's: nothing could be held against it.
-    fn check_path(&self) -> Result<(), RehearseError> {
-        if hooks::are_meant(&self.target) { Err(self.misfit(TRIGGERS)) } else { Ok(()) }
-    }
-
-    /// What is wrong with it, with its place and its name.
-    fn misfit(&self, why: &str) -> RehearseError {
-        let name = if self.name.is_empty() {
-            self.line()
-        } else {
-            format!("{} ({})", self.name, self.line())
-        };
-        RehearseError::Misfit { place: self.place.clone(), message: format!("{name}: {why}") }
-    }
-
-    fn line(&self) -> String {
-        format!("{} {}", self.method, self.target)
-    }
-
-    fn sent<'a>(&'a self, target: &'a str, host: Option<&'a str>) -> Sent<'a> {
-        let (method, headers, body) = (&self.method, &self.headers, &*self.body);
-        Sent { method, target, host, headers, body }
-    }
-}
-
-// === impl Cue ===
-
-impl Cue<'_> {
-    /// Plays the call in one lane; with a host, through the gateway.
-    async fn play(
-        &self,
-        lane: &mut Lane,
-        host: Option<&str>,
-        examiner: &Examiner,
-    ) -> Result<Played, RehearseError> {
-        let target = if host.is_some() { &self.placed.through } else { &self.placed.straight };
-        lane.forget().await?;
-        host.unwrap_or_default().clone_into(&mut lane.own.host);
-        let answer = lane.send(&self.call.sent(target, host)).await;
-        let calls = lane.calls(self.call.token()).await?;
-        let world = lane.look().await?;
-        let moved = lane.world.moved(&world);
-        lane.world = world.clone();
-        let (verdict, operation) = self.verdict(answer.as_ref(), examiner);
-        let shown = answer.as_ref().map_or_else(answer::Shown::nothing, |answer| {
-            answer.shown(self.placed.dialect, &lane.own)
-        });
-        Ok(Played { outcome: Outcome { shown, verdict, moved, world }, answer, calls, operation })
-    }
-
-    /// What the contract of the client's day says of an answer, and the operation's id.
-    fn verdict(&self, answer: Option<&Answer>, examiner: &Examiner) -> (String, String) {
-        let recorded = answer.map(Answer::recorded);
-        let entry = self.call.entry(&self.placed.host, &self.placed.through, recorded);
-        let Examined::Judged(judged) = examiner.examine(&entry) else {
-            return ("not judged".to_owned(), String::new());
-        };
-        let verdict = match judged.hops[3] {
-            // No contract of the vendor's speaks of recgate's own refusals.
-            None => "recgate's own".to_owned(),
-            Some(it) => match it.reason {
-                Some(reason) => format!("{} ({reason})", it.verdict),
-                None => it.verdict.to_owned(),
-            },
-        };
-        (if answer.is_some() { verdict } else { "no answer".to_owned() }, judged.operation)
-    }
-
-    /// What the client sees otherwise, and what says so.
-    fn judge(
-        &self,
-        before: &Played,
-        through: &Played,
-        diverged: &BTreeMap<Fact, usize>,
-    ) -> Vec<Judged> {
-        let empty = http::HeaderMap::new();
-        let body = through.answer.as_ref().and_then(Answer::json);
-        let seen = Seen {
-            straight: before.outcome.shown.status,
-            status: through.outcome.shown.status,
-            headers: through.answer.as_ref().map_or(&empty, |answer| &answer.headers),
-            body: body.as_ref(),
-            calls: &through.calls,
-        };
-        differences(&before.outcome, &through.outcome)
-            .into_iter()
-            .map(|difference| {
-                let cause = self.cause(&difference, &seen, diverged);
-                Judged { difference, cause }
-            })
-            .collect()
-    }
-
-    fn cause(
-        &self,
-        difference: &Difference,
-        seen: &Seen<'_>,
-        diverged: &BTreeMap<Fact, usize>,
-    ) -> Cause {
-        let announced = self.placed.announced.iter().find(|announced| {
-            let covered = |aspect: &_| difference.of.is(*aspect) && announced.covers(*aspect, seen);
-            announced.differs.iter().any(covered)
-        });
-        if let Some(announced) = announced {
-            return Cause::Announced {
-                by: announced.by,
-                setting: announced.setting.clone(),
-                why: announced.why,
-            };
-        }
-        // A call that is answered with another status is never explained by an earlier one.
-        let since = match &difference.of {
-            Of::World { fact } => diverged.get(fact),
-            Of::Body { .. } if seen.straight == seen.status => {
-                diverged.iter().find(|(fact, _)| self.names(&fact.of)).map(|(_, since)| since)
-            }
-            _ => None,
-        };
-        since.map_or(Cause::Unannounced, |call| Cause::Follows { call: *call })
-    }
-
-    /// Whether the call is about this conversation or recording.
-    fn names(&self, id: &str) -> bool {
-        self.placed.straight.contains(id)
-            || serde_json::from_slice::<Value>(&self.call.body)
-                .is_ok_and(|body| body.to_string().contains(id))
     }
 }
 

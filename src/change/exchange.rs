@@ -52,7 +52,8 @@ pub struct Exchange {
     legacy: RefCell<Vec<&'static str>>,
 }
 
-/// An intent that was written, or the pause that could not wait for it.
+/// An intent that was written; or a pause without one, that could not wait for it, or that nobody
+/// follows.
 #[must_use]
 pub struct Written(Option<Begun>);
 
@@ -62,6 +63,9 @@ type Settling = LocalBoxFuture<'static, Result<Settled, Unwritten>>;
 // === impl Written ===
 
 impl Written {
+    /// A pause that nobody follows.
+    pub const UNFOLLOWED: Self = Self(None);
+
     /// The intent and its place in its conversation's queue, where it has one.
     #[must_use]
     pub fn place(&self) -> Option<(IntentId, &Place)> {

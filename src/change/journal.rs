@@ -60,6 +60,12 @@ pub trait Journal: Send + Sync {
     /// Whether other gateways may write to the same ledger.
     fn is_shared(&self) -> bool;
 
+    /// Whether somebody beside this process may act on a client's pause, or wants to hear of it:
+    /// another gateway, a trigger, a subscription, what an earlier process left open, or an operator
+    /// who wants all on record. Where nobody does, a pause that needs no adapting waits for no
+    /// record.
+    fn follows_pauses(&self) -> bool;
+
     /// Something worth knowing that is not an intent. A journal that cannot take it says so by
     /// itself, loudly.
     fn record(&self, record: Record);

@@ -5,7 +5,8 @@
 //! at every contract date. A legacy `PATCH` that only pauses or resumes becomes the PUT, and its
 //! answer becomes the legacy one; where the PUT is refused the PATCH goes upstream after all.
 //!
-//! Every command, adapted or not, goes through the queue of its conversation. A PUT that
+//! Every command, adapted or not, goes through the queue of its conversation, and is on record before
+//! it is sent; but for a pause that goes as it came, where nobody looks for it there. A PUT that
 //! succeeded is never answered with an error, `securePause` is never invented, and a pause is
 //! never reported done before the upstream accepted it.
 
@@ -19,6 +20,8 @@ mod fleet;
 mod flow;
 mod guard;
 mod hold;
+#[cfg(test)]
+mod order_tests;
 mod queue;
 mod recover;
 mod refusals;

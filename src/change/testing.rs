@@ -5,6 +5,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -51,6 +52,8 @@ pub(crate) struct Script {
 #[derive(Default)]
 pub(crate) struct Notebook {
     pub(crate) refuse: bool,
+    /// Nobody follows pauses.
+    pub(crate) unfollowed: AtomicBool,
     pub(crate) intents: Mutex<Vec<Intent>>,
     pub(crate) outcomes: Mutex<Vec<Outcome>>,
     pub(crate) records: Mutex<Vec<Record>>,
@@ -178,6 +181,10 @@ impl Journal for Notebook {
 
     fn is_shared(&self) -> bool {
         false
+    }
+
+    fn follows_pauses(&self) -> bool {
+        !self.unfollowed.load(Ordering::SeqCst)
     }
 
     fn record(&self, record: Record) {

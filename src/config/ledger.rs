@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::checking::Checking;
-use crate::ledger::settings::{KeySource, Place, Settings};
+use crate::ledger::settings::{KeySource, Pauses, Place, Settings};
 
 /// `[ledger]`
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -14,6 +14,7 @@ use crate::ledger::settings::{KeySource, Place, Settings};
 pub struct Ledger {
     pub url: String,
     pub keep_days: u32,
+    pub pauses: Pauses,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -29,6 +30,7 @@ impl Default for Ledger {
         Self {
             url: "sqlite:recgate-ledger.db".to_owned(),
             keep_days: 365,
+            pauses: Pauses::Followed,
             instance: None,
             key_file: None,
             key_env: None,
@@ -67,7 +69,7 @@ impl Checking<'_> {
         if instance.as_ref().is_some_and(|name| name.is_empty() || name.len() > 64) {
             self.fault("ledger.instance", "must have 1 to 64 characters");
         }
-        Settings { place, key, keep_days: raw.keep_days, instance }
+        Settings { place, key, keep_days: raw.keep_days, pauses: raw.pauses, instance }
     }
 
     fn place(&mut self, raw: &Ledger) -> Place {

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::hooks::{Noted, Unrecorded};
 use super::metrics::Metrics;
+use super::onlookers::Onlookers;
 use crate::change::Journal;
 use crate::change::inventory::Usage;
 use crate::change::journal::{
@@ -20,6 +21,7 @@ pub(crate) struct Alarming {
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) unrecorded: Unrecorded,
+    pub(crate) onlookers: Arc<Onlookers>,
 }
 
 impl Journal for Alarming {
@@ -102,5 +104,9 @@ impl Journal for Alarming {
 
     fn is_shared(&self) -> bool {
         self.journal.is_shared()
+    }
+
+    fn follows_pauses(&self) -> bool {
+        self.journal.follows_pauses() || self.onlookers.are_there()
     }
 }

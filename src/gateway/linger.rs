@@ -14,44 +14,62 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Duration, Sleep};
 
+use super::stream::writes_go_through;
 use crate::limits::{LINGER_BYTES, LINGER_MS};
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 4 * 1024;
 
-/// What is left of it.
-pub(crate) struct Linger {
+/// How far a stream is closed.
+#[derive(Default)]
+pub(crate) struct Closing(Option<Linger>);
+
+/// What is left of reading on.
+struct Linger {
     until: Pin<Box<Sleep>>,
     left: usize,
 }
 
-/// A stream that is closed this way, whatever it was in the middle of.
+/// A stream that is closed this way, unless its client has closed before.
 pub(crate) struct Lingering<S> {
     stream: S,
-    at: At,
+    /// The client has closed its side.
+    ended: bool,
+    closing: Closing,
 }
 
-enum At {
-    Open,
-    /// The client has closed its side.
-    Ended,
-    Lingering(Linger),
+// === impl Closing ===
+
+impl Closing {
+    /// Closes `stream`, and reads on where something may come still that nobody has `read`.
+    pub(crate) fn poll(
+        &mut self,
+        stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+        read: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.0.is_none() {
+            ready!(Pin::new(&mut *stream).poll_shutdown(cx))?;
+            if read {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let linger = self.0.get_or_insert_with(Linger::begin);
+        ready!(linger.poll(stream, cx));
+        Poll::Ready(Ok(()))
+    }
 }
 
 // === impl Linger ===
 
 impl Linger {
-    pub(crate) fn begin() -> Self {
+    fn begin() -> Self {
         let until = Box::pin(tokio::time::sleep(Duration::from_millis(LINGER_MS)));
         Self { until, left: LINGER_BYTES }
     }
 
     /// Ready when the client has closed, or has had enough time.
-    pub(crate) fn poll(
-        &mut self,
-        stream: &mut (impl AsyncRead + Unpin),
-        cx: &mut Context<'_>,
-    ) -> Poll<()> {
+    fn poll(&mut self, stream: &mut (impl AsyncRead + Unpin), cx: &mut Context<'_>) -> Poll<()> {
         let mut scrap = [MaybeUninit::uninit(); READ_BYTES];
         while self.left > 0 && self.until.as_mut().poll(cx).is_pending() {
             let mut scrap = ReadBuf::uninit(&mut scrap);
@@ -70,7 +88,7 @@ impl Linger {
 
 impl<S> Lingering<S> {
     pub(crate) const fn new(stream: S) -> Self {
-        Self { stream, at: At::Open }
+        Self { stream, ended: false, closing: Closing(None) }
     }
 }
 
@@ -82,51 +100,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for Lingering<S> {
     ) -> Poll<io::Result<()>> {
         let (before, room) = (buf.filled().len(), buf.remaining());
         let polled = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
-        let ended = polled.is_err() || (room > 0 && buf.filled().len() == before);
-        if ended && matches!(self.at, At::Open) {
-            self.at = At::Ended;
-        }
+        self.ended |= polled.is_err() || (room > 0 && buf.filled().len() == before);
         Poll::Ready(polled)
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
+    writes_go_through!();
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let it = &mut *self;
-        if !matches!(it.at, At::Lingering(_)) {
-            ready!(Pin::new(&mut it.stream).poll_shutdown(cx))?;
-            if matches!(it.at, At::Ended) {
-                return Poll::Ready(Ok(()));
-            }
-            it.at = At::Lingering(Linger::begin());
-        }
-        if let At::Lingering(linger) = &mut it.at {
-            ready!(linger.poll(&mut it.stream, cx));
-        }
-        Poll::Ready(Ok(()))
+        it.closing.poll(&mut it.stream, it.ended, cx)
     }
 }

@@ -38,6 +38,7 @@ async fn round(worker: &Rc<Worker>) {
     match worker.site.lasting.journal.adopt().await {
         // Each on its own: one that is tried until it holds must not keep the others waiting.
         Ok(open) => {
+            worker.site.lasting.onlookers.found(open.len());
             for open in open {
                 let finishing = Rc::clone(worker);
                 worker.follow_up(Box::pin(async move { finish(&finishing, open).await }));
@@ -65,6 +66,7 @@ async fn finish(worker: &Rc<Worker>, open: OpenIntent) {
     if journal.outcome(intent, outcome.clone()).await.is_err() {
         settle_at_last(journal, intent, outcome).await;
     }
+    worker.site.lasting.onlookers.ended();
 }
 
 async fn outcome(worker: &Rc<Worker>, open: OpenIntent) -> Outcome {

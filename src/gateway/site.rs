@@ -29,6 +29,7 @@ use super::hooks::Hooks;
 use super::identify::Clients;
 use super::load::Load;
 use super::metrics::Metrics;
+use super::onlookers::Onlookers;
 use super::route::{Leg, Routes};
 use super::tls::{self, Listening};
 use super::upstream::Upstream;
@@ -63,6 +64,7 @@ pub(crate) struct Lasting {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) hooks: Arc<Hooks>,
+    pub(crate) onlookers: Arc<Onlookers>,
     pub(crate) door: Arc<Door>,
     /// Where the mock listens, where one runs.
     pub(crate) mock: Option<SocketAddr>,
@@ -147,6 +149,7 @@ impl Site {
         self.lasting.coverage.replace(tables.collect());
         self.lasting.metrics.forget_breakers();
         self.lasting.readiness.forget_breakers();
+        self.lasting.onlookers.configured(&self.config);
         for upstream in &self.upstreams {
             for leg in [Leg::Api, Leg::Login] {
                 upstream.reach(leg).show(&self.lasting);

@@ -28,7 +28,8 @@ use uuid::Uuid;
 
 use self::follow::{Follow, Went};
 use self::head::{Asked, Refused};
-use super::linger::Linger;
+use super::linger::Closing;
+use super::stream::writes_go_through;
 use crate::error::{Code, Failure};
 
 /// Bytes that are asked of the stream at once while a head is incomplete.
@@ -49,7 +50,7 @@ pub(crate) struct Wire<S> {
     searched: usize,
     bounds: Bounds,
     refusals: Arc<Refusals>,
-    linger: Option<Linger>,
+    closing: Closing,
 }
 
 /// What a head may have.
@@ -95,7 +96,7 @@ impl<S> Wire<S> {
             searched: 0,
             bounds,
             refusals: Arc::default(),
-            linger: None,
+            closing: Closing::default(),
         }
     }
 
@@ -266,43 +267,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
+    writes_go_through!();
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let wire = &mut *self;
-        if wire.linger.is_none() {
-            ready!(Pin::new(&mut wire.stream).poll_shutdown(cx))?;
-            if matches!(wire.at, At::Head) && wire.held.is_empty() {
-                return Poll::Ready(Ok(()));
-            }
-            wire.linger = Some(Linger::begin());
-        }
-        if let Some(linger) = &mut wire.linger {
-            ready!(linger.poll(&mut wire.stream, cx));
-        }
-        Poll::Ready(Ok(()))
+        let read = matches!(wire.at, At::Head) && wire.held.is_empty();
+        wire.closing.poll(&mut wire.stream, read, cx)
     }
 }
 

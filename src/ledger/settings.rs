@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::key::{Key, KeyError};
 
 /// What a ledger needs to be opened.
@@ -14,9 +16,22 @@ pub struct Settings {
     pub key: KeySource,
     /// Records older than so many days are removed; 0 keeps all.
     pub keep_days: u32,
+    /// Which pauses of clients that need no adapting are on record.
+    pub pauses: Pauses,
     /// This gateway's name among those that share the ledger. Where one is given, a start takes
     /// over sooner what an earlier process of the same name left.
     pub instance: Option<String>,
+}
+
+/// Which pauses of clients that need no adapting are on record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pauses {
+    /// Those that somebody beside the gateway acts on or wants to hear of.
+    #[default]
+    Followed,
+    /// All.
+    All,
 }
 
 /// Where a ledger is.
@@ -61,7 +76,13 @@ impl Settings {
     /// A ledger that ends with its process.
     #[must_use]
     pub const fn memory() -> Self {
-        Self { place: Place::Memory, key: KeySource::Beside, keep_days: 0, instance: None }
+        Self {
+            place: Place::Memory,
+            key: KeySource::Beside,
+            keep_days: 0,
+            pauses: Pauses::Followed,
+            instance: None,
+        }
     }
 
     /// The key; a SQLite ledger that does not exist yet gets one.

@@ -4,9 +4,15 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method, header};
 
+use super::error::RehearseError;
+use super::lane::Sent;
 use super::report::NotRehearsed;
+use crate::gateway::hooks;
 use crate::report::Trace;
 use crate::report::har::{Entry, RecordedAnswer, RecordedBody};
+
+/// Why a call to a trigger is not rehearsed.
+pub(super) const TRIGGERS: &str = "paths under /hooks are recgate's own and no vendor's: a trigger is tried with `recgate hook test`";
 
 /// A call.
 #[derive(Clone, Debug)]
@@ -100,5 +106,29 @@ impl Call {
         let value = self.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+    }
+
+    /// Refuses what is no vendor's: nothing could be held against it.
+    pub(super) fn check_path(&self) -> Result<(), RehearseError> {
+        if hooks::are_meant(&self.target) { Err(self.misfit(TRIGGERS)) } else { Ok(()) }
+    }
+
+    /// What is wrong with it, with its place and its name.
+    pub(super) fn misfit(&self, why: &str) -> RehearseError {
+        let name = if self.name.is_empty() {
+            self.line()
+        } else {
+            format!("{} ({})", self.name, self.line())
+        };
+        RehearseError::Misfit { place: self.place.clone(), message: format!("{name}: {why}") }
+    }
+
+    pub(super) fn line(&self) -> String {
+        format!("{} {}", self.method, self.target)
+    }
+
+    pub(super) fn sent<'a>(&'a self, target: &'a str, host: Option<&'a str>) -> Sent<'a> {
+        let (method, headers, body) = (&self.method, &self.headers, &*self.body);
+        Sent { method, target, host, headers, body }
     }
 }

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Recgate, http, run_to_end};
+use crate::harness::{Recgate, file, http, run_to_end, until};
 
 /// A place for a ledger of this test's own.
 fn place(name: &str) -> (std::path::PathBuf, String) {
-    let directory = crate::harness::file(name, "");
+    let directory = file(name, "");
     std::fs::remove_file(&directory).unwrap();
     std::fs::create_dir(&directory).unwrap();
     let file = directory.join("l.db");
@@ -51,6 +51,57 @@ async fn what_was_done_survives_a_restart_and_is_told() {
     let once = ["started", "intent", "outcome", "ended"];
     assert_eq!(kinds, [once, once].concat());
     assert!(!export.out.contains("supervisor-dee"));
+}
+
+/// Sends a pause that needs no adapting, and gives whether it is on record.
+async fn is_on_record(recgate: &Recgate, set: &str) -> bool {
+    let put = http().build().unwrap().put(recgate.url(&format!("{CALL}/recordingstate")));
+    let put = put.bearer_auth("supervisor-dee").json(&json!({"recordingState": "PAUSED"}));
+    let intents = async || {
+        let export = run_to_end(&["ledger", "export", "--set", set], &[]).await;
+        export.out.matches("\"intent\"").count()
+    };
+    let before = intents().await;
+    assert_eq!(put.send().await.unwrap().status(), 200);
+    intents().await > before
+}
+
+#[tokio::test]
+async fn a_pause_that_needs_no_adapting_is_on_record_where_it_is_followed() {
+    let (_, set) = place("followed");
+    // Until it is known that nothing is left from before the start, somebody may ask for it.
+    let recgate = Recgate::built_in(&[&set]).await;
+    until("a pause that waits for no record", || async {
+        (!is_on_record(&recgate, &set).await).then_some(())
+    })
+    .await;
+    recgate.stop().await;
+
+    let recgate = Recgate::built_in(&[&set, "ledger.pauses=all"]).await;
+    assert!(is_on_record(&recgate, &set).await);
+    recgate.stop().await;
+
+    let subscribed = |events: &str| {
+        format!(
+            "{}\n[[subscription]]\nname = \"crm\"\nurl = \"https://crm.invalid/in\"\n\
+             events = [\"{events}\"]\nsecret_file = \"{}\"\n",
+            include_str!("../../config.toml"),
+            file("secret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").display()
+        )
+    };
+    let recgate = Recgate::start(Some(&subscribed("recording.paused")), &[&set]).await;
+    for _ in 0..2 {
+        assert!(is_on_record(&recgate, &set).await);
+    }
+    recgate.stop().await;
+    let recgate = Recgate::start(Some(&subscribed("protection.*")), &[&set]).await;
+    until("a pause that waits for no record", || async {
+        (!is_on_record(&recgate, &set).await).then_some(())
+    })
+    .await;
+    recgate.stop().await;
+    let verified = run_to_end(&["ledger", "verify", "--set", &set], &[]).await;
+    assert_eq!(verified.code, Some(0), "{}", verified.errors);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod canaries;
 mod interleavings;
 mod kills;
 mod leaving;
+mod sender;
 mod stall;
 mod world;
 

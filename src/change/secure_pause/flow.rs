@@ -67,7 +67,12 @@ impl Flow {
         let conversation = self.command.key();
         let plan = self.command.plan();
         let action = plan.action;
-        let intent = self.exchange.begin(&WEM_449, plan, Some(conversation.clone())).await?;
+        let unfollowed = self.is_unfollowed(doubtful);
+        let mut intent = if unfollowed {
+            Written::UNFOLLOWED
+        } else {
+            self.exchange.begin(&WEM_449, plan, Some(conversation.clone())).await?
+        };
         mark::reached(Mark::CommandIntended);
         let fleet = Rc::new(Fleet::new(&self.exchange, &conversation, &intent));
         match self.wait_for_others(&fleet, &turn, action, intent.before()).await {
@@ -105,6 +110,15 @@ impl Flow {
             self.native(&turn).await
         };
         usage::count(&self);
+        // Somebody has come meanwhile who has to know of it.
+        if unfollowed
+            && carried.accepted.is_some()
+            && self.exchange.journal.follows_pauses()
+            && let Ok(late) =
+                self.exchange.begin(&WEM_449, self.command.plan(), Some(conversation)).await
+        {
+            intent = late;
+        }
 
         let mut held = None;
         if carried.in_doubt && self.command.wanted == Wanted::Resume {
@@ -192,6 +206,16 @@ impl Flow {
                 Proven::Undecided => Ok(None),
             },
         }
+    }
+
+    /// Whether this pause goes as it came, past nothing that could undo it, and nobody but this
+    /// process has to know of it: then it waits for no record. A resume never does without one: it
+    /// may still be on its way when this process is gone.
+    fn is_unfollowed(&self, doubtful: bool) -> bool {
+        self.command.wanted == Wanted::Pause
+            && matches!(self.command.form, Form::Put | Form::Agnostic)
+            && !doubtful
+            && !self.exchange.journal.follows_pauses()
     }
 
     fn adapts(&self) -> bool {

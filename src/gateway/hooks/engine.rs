@@ -73,9 +73,13 @@ async fn begin_due(
         hooks.running().keys().filter(|lane| lane.kind() == kind).cloned().collect();
     let room = places.checked_sub(busy.len()).filter(|room| *room > 0)?;
     let now = Timestamp::now();
+    let idle = busy.is_empty();
     let Ok(Taken { lanes, next }) = hooks.shelf.take(kind, now, busy, room).await else {
         return Some(AGAIN);
     };
+    if idle && lanes.is_empty() && next.is_none() && kind == Kind::Pauses {
+        current.worker().site.lasting.onlookers.no_lease_is_left();
+    }
     for open in lanes {
         begin(&current.worker(), open);
     }

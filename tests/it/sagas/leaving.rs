@@ -163,7 +163,9 @@ async fn every_mutation_ends_although_its_client_left() {
     for run in &runs {
         let (outcome, as_said) = run.judged(&world);
         let intents: Vec<_> = kept.iter().filter(|it| it.subjects[0] == run.ids[0]).collect();
-        if !matches!(&*intents, [one] if one.outcomes == [outcome]) {
+        // On one gateway a pause that needs no adapting does without.
+        let free = matches!(run.case, Case::Native) && intents.is_empty();
+        if !free && !matches!(&*intents, [one] if one.outcomes == [outcome]) {
             unfinished.push(format!("{:?}: {intents:?}", run.case));
         }
         if !as_said {

@@ -98,7 +98,8 @@ async fn a_resume_waits_for_a_pause_that_was_left(world: World, ledger_url: &str
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_resume_waits_for_a_pause_that_was_left_in_a_file() {
-    a_resume_waits_for_a_pause_that_was_left(World::new().await, &sqlite()).await;
+    let ledger = format!("{}\npauses = \"all\"", sqlite());
+    a_resume_waits_for_a_pause_that_was_left(World::new().await, &ledger).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
