@@ -172,7 +172,7 @@ pub async fn settle(book: Book, waiting: Vec<Waiting>, world: &dyn World) -> Res
                 continue;
             }
             if tried.due > world.now() {
-                return Ok(lane.left(turn, Some(tried.due)));
+                return Ok(lane.left(&turn, Some(tried.due)));
             }
         }
         // What stands behind it in this lane is about the same conversations.
@@ -182,7 +182,7 @@ pub async fn settle(book: Book, waiting: Vec<Waiting>, world: &dyn World) -> Res
                 lane.conclude(&turn.event, Outcome::Superseded).await?;
                 continue;
             }
-            Ok(Standing::Behind) | Err(Unkept) => return Ok(lane.left(turn, lane.again())),
+            Ok(Standing::Behind) | Err(Unkept) => return Ok(lane.left(&turn, lane.again())),
         }
         let begun = Step {
             book: Book { under_way: Some(turn.event.clone()), put_off: lane.put_off() },
@@ -192,7 +192,7 @@ pub async fn settle(book: Book, waiting: Vec<Waiting>, world: &dyn World) -> Res
         match world.save(begun).await {
             Ok(Held::Ours) => {}
             Ok(Held::Lost) => return Err(Lost),
-            Err(Unkept) => return Ok(lane.left(turn, lane.again())),
+            Err(Unkept) => return Ok(lane.left(&turn, lane.again())),
         }
         let in_doubt = turn.tried.is_some_and(|it| it.in_doubt);
         lane.carry(turn, in_doubt).await?;
@@ -292,7 +292,7 @@ impl<'a> Settling<'a> {
     }
 
     /// The lane as it is left where it is not this event's turn yet.
-    fn left(&self, turn: Turn, due: Option<Timestamp>) -> Left {
+    fn left(&self, turn: &Turn, due: Option<Timestamp>) -> Left {
         let mut put_off: Vec<PutOff> = turn.put_off().into_iter().collect();
         put_off.extend(self.put_off());
         Left { book: Book { under_way: None, put_off }, due }

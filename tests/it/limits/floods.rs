@@ -323,7 +323,8 @@ async fn a_bomb_of_many_values() {
     let upstream = Upstream::scripted(|_| vec![ok()]).await;
     let text = config("genesys", "genesys", &upstream.address);
     let recgate = Recgate::with_config(&text).await;
-    let ids: String = (0..1_700).map(|_| format!("\"{}\",", uuid::Uuid::new_v4())).collect();
+    let ids: Vec<String> = (0..1_700).map(|_| format!("\"{}\"", uuid::Uuid::new_v4())).collect();
+    let ids = ids.join(",") + ",";
     let values = |count| [b"[", ids.as_bytes(), &*b"1,".repeat(count), b"1]"].concat();
     for (what, bytes) in [
         ("gzip bomb of 0.2 MB of values", gzipped(&values(70_000), 1)),
