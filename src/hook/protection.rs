@@ -8,7 +8,7 @@
 //! release would undo that. Nobody can tell what became of it, and so it is told.
 //!
 //! What could not be sent at all is put off: that nothing was sent is written down, the lane is let
-//! go, and it has its turn again for [`PATIENCE`]. Then it ends as not sent. Meanwhile it holds up
+//! go, and it has its turn again for ten minutes. Then it ends as not sent. Meanwhile it holds up
 //! nobody else's protection, and gives way where a newer event makes it pointless or wrong.
 
 use std::collections::{BTreeSet, VecDeque};
