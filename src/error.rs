@@ -100,8 +100,10 @@ pub enum Code {
     RolledBack,
     /// No trigger of this name, or no event of this id.
     TriggerUnknown,
-    /// An event that nobody proves, or that is not of now.
+    /// An event that nobody proves.
     TriggerUnproven,
+    /// An event that is its sender's, and not of now.
+    TriggerTime,
     /// An event whose id was used before.
     TriggerReplayed,
     /// An event that is its sender's, and cannot be used.
@@ -449,6 +451,13 @@ impl Code {
                 Client,
                 Never,
                 "The event's signature, id or time is not accepted. Nothing was done.",
+            ),
+            Self::TriggerTime => (
+                "trigger.time",
+                401,
+                Client,
+                Never,
+                "The event is its sender's, but its time is none, or not within 5 minutes of this gateway's clock (see Date). Nothing was done.",
             ),
             Self::TriggerReplayed => (
                 "trigger.replayed",

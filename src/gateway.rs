@@ -32,6 +32,7 @@ mod passage;
 mod pipeline;
 mod pool;
 mod reach;
+mod readings;
 pub mod recorded;
 mod recover;
 pub mod reload;

@@ -9,6 +9,7 @@ use clap::Subcommand;
 use super::{Exit, Settings, mock};
 use crate::config::{BUILT_IN, Config, ConfigError, Layers};
 use crate::gateway::{deliver, tls, upstream};
+use crate::ledger::settings::KeySource;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
@@ -32,8 +33,12 @@ pub(super) fn run(command: &ConfigCommand) -> Result<(), Exit> {
         ConfigCommand::Check { file, set } => {
             let settings = Settings { config: file.clone(), set: set.clone() };
             let layers = settings.layers()?;
-            let config = layers.load().map_err(Exit::Config)?;
-            let faults = unusable(&layers, &config);
+            let (config, mut faults) =
+                layers.examine().map_err(|error| Exit::Config(vec![error]))?;
+            // What stands in the place of a faulty value is no fault of its own.
+            let known: Vec<String> = faults.iter().map(|it| it.key.clone()).collect();
+            let more = unusable(&layers, &config);
+            faults.extend(more.into_iter().filter(|it| !known.contains(&it.key)));
             if !faults.is_empty() {
                 return Err(Exit::Config(faults));
             }
@@ -47,14 +52,22 @@ pub(super) fn run(command: &ConfigCommand) -> Result<(), Exit> {
 /// What only using the values shows: files that cannot be read or do not fit together.
 pub(super) fn unusable(layers: &Layers, config: &Config) -> Vec<ConfigError> {
     let mut faults = Vec::new();
+    if let Err(error) = config.ledger.check_key() {
+        let key = match config.ledger.key {
+            KeySource::Variable(_) => "ledger.key_env",
+            KeySource::File(_) | KeySource::Beside => "ledger.key_file",
+        };
+        faults.push(layers.fault(key, error.to_string()));
+    }
     for upstream in &config.upstreams {
-        if let Err(error) = upstream::check(upstream) {
-            let key = format!("upstream.{}.{}", upstream.name, error.key());
+        for (key, error) in upstream::check(upstream) {
+            let key = format!("upstream.{}.{key}", upstream.name);
             faults.push(layers.fault(key.trim_end_matches('.'), error.to_string()));
         }
     }
-    if let Some(Err(error)) = config.gateway.tls.as_ref().map(tls::check) {
-        faults.push(layers.fault("gateway.tls", error.to_string()));
+    for (key, error) in config.gateway.tls.iter().flat_map(tls::check) {
+        let key = format!("gateway.tls.{key}");
+        faults.push(layers.fault(key.trim_end_matches('.'), error.to_string()));
     }
     for subscription in &config.subscriptions {
         if let Err(error) = deliver::check(subscription) {

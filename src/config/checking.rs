@@ -39,8 +39,9 @@ impl<'a> Checking<'a> {
         Self { locate, faults: Vec::new() }
     }
 
-    /// Checks a whole configuration.
-    pub fn check(mut self, raw: Raw) -> Result<Config, Vec<ConfigError>> {
+    /// Checks a whole configuration. Where anything is wrong with it, something else stands in its
+    /// place, or nothing: then it is good for looking for more faults and for nothing else.
+    pub fn check(mut self, raw: Raw) -> (Config, Vec<ConfigError>) {
         let mock = Mock {
             listen: raw.mock.listen,
             date: self.mock_date(&raw.mock.date),
@@ -61,11 +62,8 @@ impl<'a> Checking<'a> {
         let schedule = self.schedule(&raw.hooks);
         let subscriptions = self.subscriptions(&raw.subscription);
         let triggers = self.triggers(&raw.trigger, &upstreams, Listener::of(&raw.gateway));
-        if !self.faults.is_empty() {
-            return Err(self.faults);
-        }
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Ok(Config {
+        let config = Config {
             gateway: Gateway {
                 listen: raw.gateway.listen,
                 threads: if raw.gateway.threads == 0 { cores } else { raw.gateway.threads },
@@ -86,7 +84,8 @@ impl<'a> Checking<'a> {
             schedule,
             subscriptions,
             triggers,
-        })
+        };
+        (config, self.faults)
     }
 
     fn tls(&mut self, tls: Option<&raw::Tls>) {

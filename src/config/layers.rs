@@ -88,9 +88,15 @@ impl Layers {
     /// Puts the layers together and checks them. Faults of a kind that hides others end the
     /// search; else every fault is told.
     pub fn load(&self) -> Result<Config, Vec<ConfigError>> {
-        let raw = self.raw().map_err(|error| vec![error])?;
+        let (config, faults) = self.examine().map_err(|error| vec![error])?;
+        if faults.is_empty() { Ok(config) } else { Err(faults) }
+    }
+
+    /// The same for whoever looks for more faults: the configuration as far as it is sound.
+    pub fn examine(&self) -> Result<(Config, Vec<ConfigError>), ConfigError> {
+        let raw = self.raw()?;
         let locate = |key: &str| self.locate(key);
-        Checking::new(&locate).check(raw)
+        Ok(Checking::new(&locate).check(raw))
     }
 
     /// The configuration as it is written, after all layers.
@@ -130,9 +136,13 @@ impl Layers {
         ConfigError { origin, position, key: key.to_owned(), message: message.into() }
     }
 
-    /// The fault's place: the override that set the key, or the file.
+    /// The fault's place: the override that set the key, or the table that it stands in, or the file.
     fn locate(&self, key: &str) -> (String, Option<(usize, usize)>) {
-        let set = self.overrides.iter().rev().find(|set| set.path.join(".") == key);
+        let sets = |path: &[String]| {
+            let rest = key.strip_prefix(&*path.join("."));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let set = self.overrides.iter().rev().find(|set| sets(&set.path));
         if let Some(set) = set {
             return (set.origin.clone(), None);
         }

@@ -5,6 +5,7 @@
 //! it is JSON at all needs none. Other declared media types are `unverifiable`: `no-schema`, `binary`, or `media-type` for text with a structure that is not read (XML, YAML).
 //! The body's bytes are only looked at, never changed.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use http::{HeaderMap, header};
@@ -202,7 +203,11 @@ impl Entry {
         if !sent.is_utf8() && !is_ascii() {
             return report.unverifiable(Reason::Charset);
         }
+        let is_made = matches!(decoded, Cow::Owned(_));
         match form {
+            Form::Json if is_made && compressed::is_dense(bytes, &decoded) => {
+                report.unverifiable(Reason::Size);
+            }
             Form::Json => self.check_json(&decoded, report),
             Form::Fields => self.check_fields(&decoded, report),
             _ => self.check_text(sent, &decoded, report),

@@ -27,14 +27,15 @@ use hyper::body::Incoming;
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde_json::json;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Notify, oneshot};
 use uuid::Uuid;
 
 use self::accept::accept;
 pub(crate) use self::unrecorded::{Noted, Unrecorded};
 use super::body::{Body, Collected};
-use super::certificate::Certificate;
 use super::load::Weight;
+use super::passage::Arrival;
+use super::readings::{GaveWay, Readings};
 use super::worker::Worker;
 use super::{respond, target};
 use crate::change::call::path_of;
@@ -62,7 +63,7 @@ pub(crate) struct Hooks {
     /// Lanes under way, and the sign that a pause has come for one.
     running: Mutex<HashMap<Lane, Arc<Notify>>>,
     /// Places for bodies that nobody has proven yet.
-    unproven: Arc<Semaphore>,
+    unproven: Arc<Readings>,
     /// Senders that wait for an outcome.
     waiters: Mutex<HashMap<Uuid, oneshot::Sender<Outcome>>>,
 }
@@ -84,7 +85,7 @@ impl Hooks {
             unrecorded,
             stirred: Notify::new(),
             running: Mutex::default(),
-            unproven: Arc::new(Semaphore::new(TRIGGER_UNPROVEN)),
+            unproven: Readings::new(TRIGGER_UNPROVEN),
             waiters: Mutex::default(),
         }
     }
@@ -116,21 +117,21 @@ pub(crate) async fn receive(
     worker: Rc<Worker>,
     id: Uuid,
     request: Request<Incoming>,
-    certificate: Option<Rc<Certificate>>,
+    arrival: Rc<Arrival>,
     entered: Result<(), Failure>,
 ) -> Response<Body> {
     let metrics = Arc::clone(&worker.site.lasting.metrics);
     // Nobody else reads these paths, so what could be read in two ways is never let through.
     let entered = entered.and_then(|()| target::check(request.uri().path()));
     let answered = match entered {
-        Ok(()) => answer(worker, id, request, certificate).await,
+        Ok(()) => answer(worker, id, request, arrival).await,
         Err(failure) => Err(failure),
     };
     let mut response = answered.unwrap_or_else(|failure| {
         metrics.failed(failure.code);
         let mut response = respond::failure(&failure, Dialect::Problem, id);
         // RFC 9110 §15.5.2: a 401 says how to do better.
-        if failure.code == Code::TriggerUnproven {
+        if matches!(failure.code, Code::TriggerUnproven | Code::TriggerTime) {
             let how = HeaderValue::from_static("Bearer, Webhook");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, how);
         }
@@ -144,7 +145,7 @@ async fn answer(
     worker: Rc<Worker>,
     id: Uuid,
     request: Request<Incoming>,
-    certificate: Option<Rc<Certificate>>,
+    arrival: Rc<Arrival>,
 ) -> Result<Response<Body>, Failure> {
     let unknown = || Failure::new(Code::TriggerUnknown, "no such trigger or event");
     let (parts, body) = request.into_parts();
@@ -166,18 +167,20 @@ async fn answer(
         worker.site.lasting.metrics.event(&trigger.name, "refused");
         refused(&trigger, refusal)
     };
-    let certificate = certificate.as_deref().map(|it| it as &dyn Certified);
+    let certificate = arrival.certificate.as_deref().map(|it| it as &dyn Certified);
     let (headers, query) = (&parts.headers, parts.uri.query());
     // What the head disproves is refused before anything is kept of it.
     trigger.proof.admit(headers, certificate).map_err(refuse)?;
     // Nobody's word yet: it has none of the places that are kept for pauses.
-    let unproven = unproven(&worker).await?;
-    let body = whole(&worker, body).await?;
+    let unproven = hooks.unproven.begin(arrival.peer);
+    let body = unproven.read(whole(&worker, body)).await.map_err(|GaveWay| {
+        worker.site.load.refusal("an event that did not come gave way to others")
+    })??;
     let received = Timestamp::now();
     let message = Message { headers, query, body: &body, certificate };
     let event = trigger.read(&message, received).map_err(refuse)?;
-    let place = worker.site.load.take(weight(&event.order)).await?;
     drop((unproven, parts, body));
+    let place = worker.site.load.take(|| weight(&event.order)).await?;
     let (of, counted) = (Rc::clone(&worker), worker.admitted(place));
     // From here on it is the gateway's to end, whether or not the sender waits.
     let work = async move {
@@ -187,18 +190,6 @@ async fn answer(
         })
     };
     Ok(worker.detach(work, counted, id, Dialect::Problem).await)
-}
-
-/// A place for a body that nobody has proven yet.
-async fn unproven(worker: &Worker) -> Result<OwnedSemaphorePermit, Failure> {
-    let wait = Duration::from_millis(worker.site.config.limits.wait_ms);
-    let place = Arc::clone(&worker.site.lasting.hooks.unproven).acquire_owned();
-    match tokio::time::timeout(wait, place).await {
-        Ok(Ok(place)) => Ok(place),
-        Ok(Err(_)) | Err(_) => {
-            Err(worker.site.load.refusal("too many events that nobody has proven yet"))
-        }
-    }
 }
 
 /// What a proven event is when places are short.
@@ -227,7 +218,8 @@ async fn whole(worker: &Worker, body: Incoming) -> Result<Bytes, Failure> {
 
 fn refused(trigger: &Trigger, refusal: Refusal) -> Failure {
     let code = match refusal {
-        Refusal::Unproven(_) | Refusal::Time | Refusal::Id => Code::TriggerUnproven,
+        Refusal::Unproven(_) | Refusal::Id => Code::TriggerUnproven,
+        Refusal::Time(_) => Code::TriggerTime,
         Refusal::Payload(_) | Refusal::Unidentified => Code::TriggerPayload,
     };
     Failure::new(code, format!("trigger {}: {refusal}", trigger.name))

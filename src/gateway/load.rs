@@ -5,9 +5,10 @@
 //! once is back at once, and a gateway that spends its time on refusals has none for what it could
 //! carry. More than [`Load::most_waiting`] are told at once all the same, for the memory's sake.
 //!
-//! What may set a recording state has places of its own besides (`limits.pause_requests`), and waits
-//! for half of its client's deadline: a pause is the last thing that is shed, because a pause that is
-//! lost is card data on tape.
+//! A pause has places of its own besides (`limits.pause_requests`), and waits for half of its client's
+//! deadline: it is the last thing that is shed, because a pause that is lost is card data on tape.
+//! Whether a request pauses its body tells. So that nobody holds these places with bodies that do not
+//! come, what may be a pause is read before it takes any ([`Load::bodies`]).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -17,7 +18,9 @@ use futures_util::future::Either;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use super::readings::Readings;
 use crate::error::{Code, Failure};
+use crate::limits::PAUSES_UNREAD;
 
 /// How many may wait, for each place that there is.
 const WAITING_PER_PLACE: usize = 4;
@@ -32,6 +35,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub(crate) struct Load {
     places: Arc<Semaphore>,
     reserve: Arc<Semaphore>,
+    /// For what may be a pause and has no place yet.
+    pub(crate) bodies: Arc<Readings>,
     wait: Duration,
     most_waiting: usize,
     waiting: AtomicUsize,
@@ -46,10 +51,10 @@ struct Told {
     count: AtomicU64,
 }
 
-/// What a request may be.
+/// What a request is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Weight {
-    /// One that sets a recording state, as far as its path and method tell; it waits so long.
+    /// One that pauses; it waits so long.
     Pause(Duration),
     /// Any other.
     Other,
@@ -70,6 +75,7 @@ impl Load {
         Self {
             places: Arc::new(Semaphore::new(places)),
             reserve: Arc::new(Semaphore::new(reserve)),
+            bodies: Readings::new(PAUSES_UNREAD),
             wait,
             most_waiting: places.saturating_mul(WAITING_PER_PLACE).max(WAITING_AT_LEAST),
             waiting: AtomicUsize::new(0),
@@ -81,11 +87,13 @@ impl Load {
         }
     }
 
-    /// Takes a place, or tells the client to come back.
-    pub(crate) async fn take(&self, weight: Weight) -> Result<Place, Failure> {
+    /// Takes a place, or tells the client to come back. What a request is is asked only where places
+    /// are short.
+    pub(crate) async fn take(&self, weight: impl FnOnce() -> Weight) -> Result<Place, Failure> {
         if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
             return Ok(Place(place));
         }
+        let weight = weight();
         if matches!(weight, Weight::Pause(_))
             && let Ok(place) = Arc::clone(&self.reserve).try_acquire_owned()
         {
@@ -174,38 +182,44 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_place_becomes_free_or_the_wait_ends() {
         let load = load();
-        let (one, _two) =
-            (load.take(Weight::Other).await.unwrap(), load.take(Weight::Other).await.unwrap());
-        let refused = load.take(Weight::Other).await.unwrap_err();
+        let (one, _two) = (
+            load.take(|| Weight::Other).await.unwrap(),
+            load.take(|| Weight::Other).await.unwrap(),
+        );
+        let refused = load.take(|| Weight::Other).await.unwrap_err();
         assert_eq!(
             (refused.code, refused.retry_after),
             (Code::Overloaded, Some(Duration::from_secs(1)))
         );
-        let (third, ()) = tokio::join!(load.take(Weight::Other), async { drop(one) });
+        let (third, ()) = tokio::join!(load.take(|| Weight::Other), async { drop(one) });
         third.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_has_a_place_where_others_have_none() {
         let load = load();
-        let _places =
-            (load.take(Weight::Other).await.unwrap(), load.take(Weight::Other).await.unwrap());
-        let pause = load.take(PAUSE).await.unwrap();
+        let _places = (
+            load.take(|| Weight::Other).await.unwrap(),
+            load.take(|| Weight::Other).await.unwrap(),
+        );
+        let pause = load.take(|| PAUSE).await.unwrap();
         let before = tokio::time::Instant::now();
-        assert_eq!(load.take(PAUSE).await.unwrap_err().code, Code::Overloaded);
+        assert_eq!(load.take(|| PAUSE).await.unwrap_err().code, Code::Overloaded);
         assert_eq!(before.elapsed(), Duration::from_secs(7), "it waits for longer than others");
-        let (second, ()) = tokio::join!(load.take(PAUSE), async { drop(pause) });
+        let (second, ()) = tokio::join!(load.take(|| PAUSE), async { drop(pause) });
         second.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
     async fn no_more_wait_than_may() {
         let load = Load { most_waiting: 2, ..load() };
-        let _places =
-            (load.take(Weight::Other).await.unwrap(), load.take(Weight::Other).await.unwrap());
+        let _places = (
+            load.take(|| Weight::Other).await.unwrap(),
+            load.take(|| Weight::Other).await.unwrap(),
+        );
         let before = tokio::time::Instant::now();
         let waiting = join_all((0..3).map(|_| async {
-            load.take(Weight::Other).await.unwrap_err();
+            load.take(|| Weight::Other).await.unwrap_err();
             before.elapsed()
         }));
         let mut waited: Vec<u64> = waiting.await.iter().map(Duration::as_secs).collect();

@@ -9,6 +9,7 @@
 //! moved several times before it runs, and is as long as its longest way.
 
 use std::cell::Cell;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,7 +18,8 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use http::request::Parts;
 use http::{Method, Request, Response, Version, header};
-use hyper::body::{Body as _, Incoming};
+use http_body::Body as _;
+use hyper::body::Incoming;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -25,7 +27,9 @@ use super::body::{Body, Collected};
 use super::breaker::Urgency;
 use super::forward::{Forward, Head};
 use super::identify::Caller;
+use super::load::{Place, Weight};
 use super::passage::{Arrival, Passage};
+use super::readings::GaveWay;
 use super::route::Route;
 use super::visit::Visit;
 use super::wire::Refusal;
@@ -38,7 +42,7 @@ use crate::config::raw::AmbiguousPaths;
 use crate::contract::{BodyView, Unread};
 use crate::dialect::Dialect;
 use crate::error::{Blame, Code, Failure};
-use crate::limits::CHANGE_BODY_BYTES;
+use crate::limits::{CHANGE_BODY_BYTES, PAUSE_BODY_BYTES};
 
 /// One request in, one response out. Never fails: what goes wrong is said in the client's dialect,
 /// and a fault of this program costs the one request that met it.
@@ -75,9 +79,8 @@ async fn walk(
     let entered = enter(&request);
     // Events for triggers are recgate's own to answer, and go no further.
     if hooks::are_meant(raw_target(&request)) {
-        let certificate = arrival.certificate.clone();
         let entered = entered.map(drop);
-        let received = hooks::receive(worker, id, request, certificate, entered);
+        let received = hooks::receive(worker, id, request, arrival, entered);
         return Box::pin(received).await;
     }
     // Which upstream, and so which API and which dialect.
@@ -116,7 +119,7 @@ async fn walk(
         };
         tunnelled.unwrap_or_else(|failure| visit.refuse(&failure))
     } else {
-        carry(Rc::clone(&visit), route, request).await
+        carry(Rc::clone(&visit), route, request, arrival.peer).await
     };
 
     let response = visit.dated(cors::allow(visit.upstream(), origin, response));
@@ -134,13 +137,29 @@ async fn walk(
 }
 
 /// From a request that has a place to go to its answer.
-async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Response<Body> {
-    let place = match visit.worker.site.load.take(visit.weight()).await {
-        Ok(place) => place,
+async fn carry(
+    visit: Rc<Visit>,
+    route: Route,
+    request: Request<Incoming>,
+    from: IpAddr,
+) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let (head, body) = (head(parts, route.target), Body::client(body));
+    let limits = &visit.worker.site.config.limits;
+    let read_by = Instant::now() + Duration::from_millis(limits.body_ms);
+
+    // What may be a pause takes no place before it is known to be one: a body that does not come
+    // keeps none from a pause. Everything else takes its place before anything of it is read.
+    let load = &visit.worker.site.load;
+    let taken = if visit.judge.may_be_urgent() {
+        Box::pin(open(&visit, &head.target, body, read_by, from)).await
+    } else {
+        load.take(|| Weight::Other).await.map(|place| (place, body))
+    };
+    let (place, body) = match taken {
+        Ok(taken) => taken,
         Err(failure) => return visit.refuse(&failure),
     };
-    let (parts, body) = request.into_parts();
-    let head = head(parts, route.target);
     let forward = |urgency| Forward {
         visit: Rc::clone(&visit),
         // The deadline runs from the end of the request: from here, or from where it is admitted.
@@ -155,23 +174,20 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
         if let Err(failure) = visit.admit(&head.headers, &head.target, unread) {
             return visit.refuse(&failure);
         }
-        let body = Body::client(body);
         let forward = forward(Urgency::Usual);
         return visit.answer(Box::pin(forward.streaming(head, body)).await);
     }
 
-    // Read it, up to the limit and inside a deadline. What is longer streams, too, unless a change
+    // Read the rest, up to the limit and inside the deadline. What is longer streams, too, unless a change
     // would have to read it: then it would pass unshielded.
-    let limits = &visit.worker.site.config.limits;
     let most = if visit.judge.may_change() { CHANGE_BODY_BYTES } else { limits.body_bytes };
-    let reading = Body::client(body).collect_up_to(most);
-    let body = match tokio::time::timeout(Duration::from_millis(limits.body_ms), reading).await {
-        Ok(Ok(Collected::Whole(bytes))) => bytes,
-        Ok(Ok(Collected::Longer(_))) if visit.judge.must_read() => {
+    let body = match read(&visit, body, most, read_by).await {
+        Ok(Collected::Whole(bytes)) => bytes,
+        Ok(Collected::Longer(_)) if visit.judge.must_read() => {
             let why = format!("a change reads at most {most} bytes");
             return visit.refuse(&Failure::new(Code::RequestTooLarge, why));
         }
-        Ok(Ok(Collected::Longer(body))) => {
+        Ok(Collected::Longer(body)) => {
             let unread = BodyView::Unread(Unread::OverLimit);
             if let Err(failure) = visit.admit(&head.headers, &head.target, unread) {
                 return visit.refuse(&failure);
@@ -179,13 +195,7 @@ async fn carry(visit: Rc<Visit>, route: Route, request: Request<Incoming>) -> Re
             let forward = forward(Urgency::Usual);
             return visit.answer(Box::pin(forward.streaming(head, body)).await);
         }
-        Ok(Err(error)) => {
-            return visit.refuse(&Failure::new(Code::RequestBody, error.to_string()));
-        }
-        Err(_) => {
-            let why = format!("no whole body within {} ms", limits.body_ms);
-            return visit.refuse(&Failure::new(Code::RequestTimeout, why));
-        }
+        Err(failure) => return visit.refuse(&failure),
     };
 
     // Hop 1.
@@ -246,6 +256,48 @@ async fn plain(visit: &Visit, forward: &Forward, call: Call) -> Response<Body> {
     let result = forward.plain(call).await;
     visit.learn(signing_in, &result);
     visit.answer(result)
+}
+
+/// A place for what may be a pause, with its body: read as far as a pause is long. A longer one has no
+/// claim to the places that are kept for pauses.
+async fn open(
+    visit: &Visit,
+    target: &str,
+    body: Body,
+    read_by: Instant,
+    from: IpAddr,
+) -> Result<(Place, Body), Failure> {
+    let load = &visit.worker.site.load;
+    let reading = load.bodies.begin(from);
+    let read = reading.read(read(visit, body, PAUSE_BODY_BYTES, read_by)).await;
+    drop(reading);
+    let read = read.map_err(|GaveWay| {
+        load.refusal("a body that did not come gave way to those of other requests")
+    })?;
+    match read? {
+        Collected::Whole(bytes) => {
+            let place = load.take(|| visit.weight(target, &bytes)).await?;
+            Ok((place, Body::whole(bytes)))
+        }
+        Collected::Longer(body) => Ok((load.take(|| Weight::Other).await?, body)),
+    }
+}
+
+/// A body, up to a limit and inside a deadline.
+async fn read(
+    visit: &Visit,
+    body: Body,
+    most: usize,
+    read_by: Instant,
+) -> Result<Collected, Failure> {
+    match tokio::time::timeout_at(read_by, body.collect_up_to(most)).await {
+        Ok(Ok(collected)) => Ok(collected),
+        Ok(Err(error)) => Err(Failure::new(Code::RequestBody, error.to_string())),
+        Err(_) => {
+            let ms = visit.worker.site.config.limits.body_ms;
+            Err(Failure::new(Code::RequestTimeout, format!("no whole body within {ms} ms")))
+        }
+    }
 }
 
 /// The answer to a request that was refused on the wire, in the words of whose API was meant.

@@ -51,9 +51,44 @@ impl TlsError {
     }
 }
 
-/// Whether a listener could speak TLS with these files.
-pub fn check(files: &Tls) -> Result<(), TlsError> {
-    server(files).map(drop)
+/// What keeps a listener from speaking TLS with these files, each with the key of `gateway.tls` that
+/// names the file; none where they do not fit together.
+#[must_use]
+pub fn check(files: &Tls) -> Vec<(&'static str, TlsError)> {
+    let mut reading = Reading::default();
+    let faults = [
+        ("certificate", reading.certificates(&files.certificate).err()),
+        ("key", reading.key(&files.key).err()),
+        ("client_ca", files.client_ca.as_deref().and_then(|it| reading.authorities(it).err())),
+    ];
+    all_or(faults, || server(files).err())
+}
+
+/// The same for what an upstream is met with, by the keys of `[[upstream]]`.
+pub(crate) fn check_client(
+    ca_file: Option<&Path>,
+    identity: Option<(&Path, &Path)>,
+) -> Vec<(&'static str, TlsError)> {
+    let mut reading = Reading::default();
+    let faults = [
+        ("ca_file", ca_file.and_then(|it| reading.authorities(it).err())),
+        ("client_certificate", identity.and_then(|(it, _)| reading.certificates(it).err())),
+        ("client_key", identity.and_then(|(_, it)| reading.key(it).err())),
+    ];
+    all_or(faults, || client(ca_file, identity).err())
+}
+
+/// The faults of single files; where there are none, that of all together.
+fn all_or(
+    single: [(&'static str, Option<TlsError>); 3],
+    together: impl FnOnce() -> Option<TlsError>,
+) -> Vec<(&'static str, TlsError)> {
+    let mut faults: Vec<_> =
+        single.into_iter().filter_map(|(key, fault)| Some((key, fault?))).collect();
+    if faults.is_empty() {
+        faults.extend(together().map(|fault| ("", fault)));
+    }
+    faults
 }
 
 /// What the listener speaks: ALPN `h2` and `http/1.1`; with `client_ca` it asks for certificates,

@@ -1,6 +1,6 @@
 //! An upstream, ready to be called: its contract by date, its changes, its servers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -102,11 +102,39 @@ impl SetupError {
     }
 }
 
-/// Whether an upstream's contract, operations and certificates can be used. Opens no port.
-pub fn check(config: &checked::Upstream) -> Result<(), SetupError> {
+/// Why an upstream's contract, operations and certificates cannot be used, each with its key of
+/// `[[upstream]]`; the key is empty where it is not one of them. Opens no port.
+#[must_use]
+pub fn check(config: &checked::Upstream) -> Vec<(&'static str, SetupError)> {
+    let mut faults = unread(config);
+    // The rest of what is wrong without its certificates: those are looked at one by one.
+    let mut rest = checked::Upstream { ca_file: None, identity: None, ..config.clone() };
     let anywhere = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
-    Upstream::new(config.clone(), Some(anywhere), SecurePause::WATCH, &Coverage::default())
-        .map(drop)
+    while faults.is_empty() || matches!(faults.last(), Some(SetupError::Operation { .. })) {
+        let made =
+            Upstream::new(rest.clone(), Some(anywhere), SecurePause::WATCH, &Coverage::default());
+        let Err(fault) = made else { break };
+        if let SetupError::Operation { operation, .. } = &fault {
+            rest.overrides.retain(|it| it.operation != *operation);
+        }
+        faults.push(fault);
+    }
+    let mut faults: Vec<_> = faults.into_iter().map(|it| (it.key(), it)).collect();
+    if is_secured(config) {
+        let identity = config.identity.as_ref().map(|(it, key)| (&**it, &**key));
+        let certificates = tls::check_client(config.ca_file.as_deref(), identity);
+        faults.extend(certificates.into_iter().map(|(key, fault)| (key, fault.into())));
+    }
+    faults
+}
+
+/// The files of a contract that cannot be read.
+fn unread(config: &checked::Upstream) -> Vec<SetupError> {
+    let ContractChoice::Files(files) = &config.contract else { return Vec::new() };
+    let overlays = files.overlays.iter().map(|it| &it.file);
+    let all = files.document.iter().chain(&files.documents).chain(overlays);
+    let all = all.chain(files.uris.values());
+    all.filter_map(|file| open(config, file).err()).collect()
 }
 
 // === impl Upstream ===
@@ -286,15 +314,20 @@ fn calling(
     config: &checked::Upstream,
     previous: Option<&Upstream>,
 ) -> Result<Option<tls::Calling>, SetupError> {
-    let secured =
-        |address: &Address| matches!(address, Address::Server { scheme: Scheme::Https, .. });
-    if !secured(&config.address) && !secured(&config.login) {
+    if !is_secured(config) {
         return Ok(None);
     }
     let identity = config.identity.as_ref().map(|(certificate, key)| (&**certificate, &**key));
     let calling = tls::client(config.ca_file.as_deref(), identity)?;
     let held = previous.and_then(|it| it.api.tls.as_ref().or(it.login.tls.as_ref()));
     Ok(Some(held.filter(|held| held.is_like(&calling)).cloned().unwrap_or(calling)))
+}
+
+/// Whether it is met over TLS at either address.
+fn is_secured(config: &checked::Upstream) -> bool {
+    let secured =
+        |address: &Address| matches!(address, Address::Server { scheme: Scheme::Https, .. });
+    secured(&config.address) || secured(&config.login)
 }
 
 fn server(
@@ -351,13 +384,7 @@ pub fn timeline(config: &checked::Upstream) -> Result<Option<Timeline>, SetupErr
             return once(&WEBEX, webex).map(Some).map_err(unreadable);
         }
         ContractChoice::Files(files) => {
-            let open = |path: &PathBuf| {
-                Input::open(path).map_err(|error| SetupError::File {
-                    upstream: Arc::clone(&config.name),
-                    file: path.display().to_string(),
-                    error,
-                })
-            };
+            let open = |path: &PathBuf| open(config, path);
             let inputs = files.document.iter().chain(&files.documents).map(open);
             let overlays = files
                 .overlays
@@ -372,6 +399,14 @@ pub fn timeline(config: &checked::Upstream) -> Result<Option<Timeline>, SetupErr
         }
     };
     Timeline::read(&inputs, &overlays, &uris).map(Some).map_err(unreadable)
+}
+
+fn open(config: &checked::Upstream, path: &Path) -> Result<Input, SetupError> {
+    Input::open(path).map_err(|error| SetupError::File {
+        upstream: Arc::clone(&config.name),
+        file: path.display().to_string(),
+        error,
+    })
 }
 
 /// Reads the built-in contracts of upstreams, each on a thread of its own, so that they are there when

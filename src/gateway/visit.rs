@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response};
 use uuid::Uuid;
 
@@ -78,12 +79,13 @@ impl Visit {
         self.upstream().config.dialect
     }
 
-    /// What this request may be when places are short.
-    pub(crate) fn weight(&self) -> Weight {
-        if self.judge.may_be_urgent() {
-            Weight::Pause(self.terms.deadline / 2)
-        } else {
-            Weight::Other
+    /// What a request is when places are short, whose body was read as far as a pause is long.
+    pub(crate) fn weight(&self, target: &str, body: &Bytes) -> Weight {
+        let method = self.judge.method.clone();
+        let call = Call::bare().derive(method, target.to_owned(), Some(body.clone()));
+        match self.urgency(&call) {
+            Urgency::Urgent => Weight::Pause(self.terms.deadline / 2),
+            Urgency::Usual => Weight::Other,
         }
     }
 

@@ -235,6 +235,8 @@ pub enum Outcome {
     Partial,
     /// The upstream did not accept it.
     Refused,
+    /// It could not be sent for so long that it was given up.
+    NotSent,
     /// Nobody can tell what became of it.
     Unknown,
     /// The upstream knows no such conversation.
@@ -289,6 +291,7 @@ impl Outcome {
             | Self::TooManyHolders
             | Self::Partial
             | Self::Refused
+            | Self::NotSent
             | Self::Unknown
             | Self::UnknownConversation => "failed",
             _ => "done",

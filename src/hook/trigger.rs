@@ -157,9 +157,9 @@ pub enum Refusal {
     /// Nobody who knows the secret sent it.
     #[error("not signed by anyone who knows the secret: {0}")]
     Unproven(&'static str),
-    /// Its time is not about now, or none.
-    #[error("its time is not within {} seconds of now, or is none", window::WINDOW.as_secs())]
-    Time,
+    /// It is proven, and its time is not about now.
+    #[error("its time {0}")]
+    Time(&'static str),
     /// Its id cannot be one.
     #[error("its id is missing, too long, or holds what no id does")]
     Id,

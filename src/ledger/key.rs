@@ -37,7 +37,7 @@ pub enum KeyError {
         origin: String,
     },
     /// The variable.
-    #[error("ledger.key_env: the environment has no variable {0}")]
+    #[error("the ledger's key: the environment has no variable {0} (ledger.key_env)")]
     Variable(String),
     /// No randomness.
     #[error("the system gives no random bytes for the ledger's key")]
@@ -87,9 +87,7 @@ impl Key {
             Err(KeyError::File { error, .. }) if error.kind() == io::ErrorKind::NotFound => {}
             read => return read,
         }
-        if ledger.exists() {
-            return Err(KeyError::Lost { ledger: ledger.to_owned(), key: path.to_owned() });
-        }
+        Self::is_no_loss(path, ledger)?;
         let bytes = random()?;
         let written = || -> io::Result<()> {
             let mut file =
@@ -102,6 +100,14 @@ impl Key {
         };
         written().map_err(|error| KeyError::File { path: path.to_owned(), error })?;
         Ok(Self::new(bytes))
+    }
+
+    /// Whether a key that is not there may be made: its ledger does not exist yet either.
+    pub(super) fn is_no_loss(path: &Path, ledger: &Path) -> Result<(), KeyError> {
+        if ledger.exists() {
+            return Err(KeyError::Lost { ledger: ledger.to_owned(), key: path.to_owned() });
+        }
+        Ok(())
     }
 
     fn parse(text: &str, origin: impl FnOnce() -> String) -> Result<Self, KeyError> {

@@ -69,8 +69,8 @@ async fn is_held(store: &mut Store, lane: &Lane, event: &Waiting) -> Result<bool
     let since = event.at.checked_sub(window).unwrap_or(event.at);
     let newer = format!(
         "SELECT body FROM ledger_trigger_events WHERE state = 'settled' AND ended >= $1 \
-         AND upstream = $2 AND lane LIKE $3 AND at > $4 AND outcome <> 'refused' \
-         AND body LIKE $5 LIMIT {}",
+         AND upstream = $2 AND lane LIKE $3 AND at > $4 \
+         AND outcome NOT IN ('refused', 'not-sent', 'superseded') AND body LIKE $5 LIMIT {}",
         TRIGGER_OLDER + 1
     );
     let newer = Statement::lasting(newer)

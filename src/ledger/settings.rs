@@ -95,6 +95,17 @@ impl Settings {
         }
     }
 
+    /// Whether there is a key, or one may be made; makes none.
+    pub fn check_key(&self) -> Result<(), KeyError> {
+        match (&self.key, &self.place) {
+            (KeySource::Beside, Place::Memory | Place::Postgres { .. }) => Ok(()),
+            (KeySource::Beside, Place::Sqlite(path)) if !beside(path, "key").exists() => {
+                Key::is_no_loss(&beside(path, "key"), path)
+            }
+            _ => self.existing_key().map(drop),
+        }
+    }
+
     /// The key of a ledger that exists.
     pub fn existing_key(&self) -> Result<Key, KeyError> {
         match (&self.key, &self.place) {

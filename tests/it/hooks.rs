@@ -65,7 +65,11 @@ const SCREEN: &str = "max_pause = \"10m\", on_expiry = \"resume\", settle = \"0s
 
 impl Scene {
     async fn new(triggers: &[String]) -> Self {
-        let vendor = Recgate::built_in(&[]).await;
+        Self::at(Recgate::built_in(&[]).await, triggers)
+    }
+
+    /// With this vendor.
+    fn at(vendor: Recgate, triggers: &[String]) -> Self {
         let secret = file("secret", "gateway-service-secret\n");
         Self {
             mock: vendor.mock(),

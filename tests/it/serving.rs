@@ -231,6 +231,70 @@ async fn a_spec_that_cannot_be_used_stops_the_start() {
     }
 }
 
+/// The place of each file that cannot be used is told in one run, whatever else is wrong.
+#[tokio::test]
+async fn everything_that_is_wrong_is_told_at_once() {
+    let junk = file("junk", "no key and no certificate").display().to_string();
+    let text = format!(
+        "[limits]\nrequests = 0\n[ledger]\nurl = \"sqlite:{junk}.db\"\nkey_file = \"{junk}\"\n\
+         [gateway]\ntls = {{ certificate = \"/none/c\", key = \"{junk}\", client_ca = \"/none/a\" }}\n\
+         [[upstream]]\nname = \"it\"\nvendor = \"other\"\nurl = \"https://127.0.0.1:1\"\npaths = [\"/\"]\n\
+         contract = {{ documents = [\"/none/one\", \"/none/two\"] }}\nca_file = \"{junk}\"\n\
+         client_certificate = \"/none/cc\"\nclient_key = \"/none/ck\"\n\
+         [[upstream]]\nname = \"genesys\"\nvendor = \"genesys\"\nurl = \"http://127.0.0.1:1\"\npaths = [\"/g\"]\n\
+         check_overrides = [{{ operation = \"a\", hop = \"client-request\", mode = \"off\" }}, \
+         {{ operation = \"b\", hop = \"client-request\", mode = \"off\" }}]\n"
+    );
+    let path = file("all.toml", text).display().to_string();
+    let ended = run_to_end(&["config", "check", &path], &[]).await;
+    assert_eq!(ended.code, Some(2), "{}", ended.errors);
+    for told in [
+        "all.toml:2:12: limits.requests: ",
+        "all.toml:5:12: ledger.key_file: the ledger's key in ",
+        "gateway.tls.certificate: /none/c: ",
+        "gateway.tls.key: ",
+        "gateway.tls.client_ca: /none/a: ",
+        "upstream.it.contract: upstream it: /none/one ",
+        "upstream.it.contract: upstream it: /none/two ",
+        "upstream.it.ca_file: ",
+        "upstream.it.client_certificate: /none/cc: ",
+        "upstream.it.client_key: /none/ck: ",
+        "check_overrides names the operation `a`",
+        "check_overrides names the operation `b`",
+    ] {
+        assert!(ended.errors.contains(told), "{told}\n{}", ended.errors);
+    }
+    assert_eq!(ended.errors.lines().count(), 12, "{}", ended.errors);
+}
+
+/// The ledger's key, where it is named and where it is made.
+#[tokio::test]
+async fn a_key_of_the_ledger_that_cannot_be_used_stops_the_start() {
+    let ledger = file("ledger.db", "").display().to_string();
+    let url = format!("ledger.url=sqlite:{ledger}");
+    let at = |key: &str| format!("{ledger}.{key}");
+    let missing = format!("ledger.key_file={}", at("none"));
+    std::fs::write(at("short"), "abcd\n").unwrap();
+    let short = format!("ledger.key_file={}", at("short"));
+    let listens = ["--set", "gateway.listen=127.0.0.1:0", "--set", "admin.listen=127.0.0.1:0"];
+    for (set, place) in [
+        (&*missing, "ledger.key_file: the ledger's key "),
+        (&*short, "ledger.key_file: the ledger's key in "),
+        ("ledger.key_env=NOBODY_SET_THIS", "ledger.key_env: "),
+        // A ledger is there, and its key is not.
+        ("ledger.keep_days=7", "ledger.key_file: the ledger "),
+    ] {
+        let sets = ["--set", "mock.listen=127.0.0.1:0", "--set", &url, "--set", set];
+        for command in [&["config", "check"][..], &["serve"]] {
+            let more: &[&str] = if command.len() == 1 { &listens } else { &[] };
+            let ended = run_to_end(&[command, &sets, more].concat(), &[]).await;
+            assert_eq!(ended.code, Some(2), "{command:?} {set}: {}", ended.errors);
+            assert_eq!(ended.errors.lines().count(), 1, "{command:?}: {}", ended.errors);
+            assert!(ended.errors.contains(place), "{command:?} {set}: {}", ended.errors);
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_manual_is_a_configuration_and_help_names_the_commands() {
     let manual = run_to_end(&["config", "default"], &[]).await;

@@ -141,8 +141,8 @@ async fn turn(worker: &Rc<Worker>, open: Open, pause_came: Arc<Notify>) {
         Kind::Protection => {
             let book = protection::Book::read(open.state.as_deref());
             let Some(book) = book else { return leave(worker, open).await };
-            if let Ok(due) = protection::settle(book, open.waiting, &at).await {
-                finish(&at, None, &Turn { due, ..Turn::default() }).await;
+            if let Ok(left) = protection::settle(book, open.waiting, &at).await {
+                finish(&at, left.book.written(), &Turn { due: left.due, ..Turn::default() }).await;
             }
         }
     }

@@ -68,7 +68,7 @@ impl World for At {
                 Err(failure) if failure.code == Code::OutcomeUnknown => Sent::Doubtful,
                 Err(failure) => match failure.code.retry() {
                     Retry::Never => Sent::Refused,
-                    Retry::Safe => Sent::NotNow,
+                    Retry::Safe => Sent::Unsent(failure.retry_after),
                     Retry::Idempotent => Sent::Doubtful,
                 },
             }

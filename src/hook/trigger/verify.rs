@@ -22,6 +22,9 @@ const ID: HeaderName = HeaderName::from_static("webhook-id");
 const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
+/// Of what is proven.
+const NO_TIME: Refusal = Refusal::Time("is none, or not spelt as one");
+
 /// How messages of a trigger are proven. Several secrets are for rotation: each of them proves.
 #[derive(Debug)]
 pub enum Proof {
@@ -154,12 +157,15 @@ impl Proof {
 /// Standard Webhooks 1.0: the signature is over `{id}.{timestamp}.{body}`.
 fn standard(secrets: &[Secret], headers: &HeaderMap, body: &[u8]) -> Result<Identity, Refusal> {
     let id = one(headers, &ID).filter(|id| is_id(id)).ok_or(Refusal::Id)?;
-    let (seconds, at) = one(headers, &TIMESTAMP).and_then(window::seconds).ok_or(Refusal::Time)?;
+    let seconds = one(headers, &TIMESTAMP)
+        .and_then(window::seconds)
+        .ok_or(Refusal::Unproven("no one timestamp in whole seconds"))?;
     let signature = one(headers, &SIGNATURE).ok_or(Refusal::Unproven("no one signature"))?;
     let proven = secrets.iter().any(|secret| secret.verifies(id, seconds, body, signature));
     if !proven {
         return Err(Refusal::Unproven("no signature of these secrets"));
     }
+    let at = Timestamp::from_second(seconds).map_err(|_| NO_TIME)?;
     Ok(Identity::Told { id: id.to_owned(), at })
 }
 
@@ -192,7 +198,7 @@ impl Place {
         if id.is_empty() || id.len() > TRIGGER_ID_BYTES {
             return Err(Refusal::Id);
         }
-        let at = self.time.find(payload).and_then(window::of).ok_or(Refusal::Time)?;
+        let at = self.time.find(payload).and_then(window::of).ok_or(NO_TIME)?;
         Ok(Identity::Told { id, at })
     }
 }
@@ -200,11 +206,18 @@ impl Place {
 // === impl Identity ===
 
 impl Identity {
-    /// Whether its time, where it has one, is about now.
+    /// Whether its time, where it has one, is about now. Asked of what is proven alone: to anybody
+    /// else it would tell that the rest was right.
     pub fn check(&self, now: Timestamp) -> Result<(), Refusal> {
         match self {
-            Self::Told { at, .. } if !window::holds(*at, now) => Err(Refusal::Time),
-            Self::Told { .. } | Self::Untold => Ok(()),
+            Self::Told { at, .. } if window::holds(*at, now) => Ok(()),
+            Self::Told { at, .. } if *at < now => {
+                Err(Refusal::Time("is more than 5 minutes behind this gateway's clock"))
+            }
+            Self::Told { .. } => {
+                Err(Refusal::Time("is more than 5 minutes ahead of this gateway's clock"))
+            }
+            Self::Untold => Ok(()),
         }
     }
 

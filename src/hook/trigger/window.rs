@@ -24,12 +24,12 @@ pub fn holds(at: Timestamp, now: Timestamp) -> bool {
 }
 
 /// Seconds of the epoch in plain digits: no sign but a minus, no zero before them, nothing else.
+/// Whether there is such a time is another question.
 #[must_use]
-pub fn seconds(text: &str) -> Option<(i64, Timestamp)> {
+pub fn seconds(text: &str) -> Option<i64> {
     let seconds: i64 = text.parse().ok()?;
     // What was signed are these very characters.
-    (seconds.to_string() == text).then_some(())?;
-    Some((seconds, Timestamp::from_second(seconds).ok()?))
+    (seconds.to_string() == text).then_some(seconds)
 }
 
 /// A time in a body: seconds or milliseconds, as a number or in a string, or RFC 3339.
@@ -37,9 +37,35 @@ pub fn seconds(text: &str) -> Option<(i64, Timestamp)> {
 pub fn of(node: &Node<'_>) -> Option<Timestamp> {
     match node {
         Node::Number(digits) => epoch(digits),
-        Node::String(text) => epoch(text).or_else(|| text.parse().ok()),
+        Node::String(text) if is_rfc_3339(text) => text.parse().ok(),
+        Node::String(text) => epoch(text),
         _ => None,
     }
+}
+
+/// Whether a text has the form of RFC 3339 §5.6: what else ISO 8601 knows (a comma before a fraction,
+/// no punctuation, no seconds, an offset of hours alone, a zone in brackets) is no time here.
+fn is_rfc_3339(text: &str) -> bool {
+    const DAY_AND_TIME: &str = "dddd-dd-ddTdd:dd:dd";
+    let Some((fixed, rest)) = text.split_at_checked(DAY_AND_TIME.len()) else { return false };
+    let rest = rest.strip_prefix('.').map_or(Some(rest), |fraction| {
+        let end = fraction.trim_start_matches(|it: char| it.is_ascii_digit());
+        (end.len() < fraction.len()).then_some(end)
+    });
+    fits(fixed, DAY_AND_TIME) && rest.is_some_and(|it| fits(it, "Z") || fits(it, "+dd:dd"))
+}
+
+/// Whether a text has this form: `d` is a digit, `T` also a small one or a space (§5.6), `Z` also a
+/// small one, `+` also a minus.
+fn fits(text: &str, form: &str) -> bool {
+    let fit = |(byte, place): (u8, u8)| match place {
+        b'd' => byte.is_ascii_digit(),
+        b'T' => matches!(byte, b'T' | b't' | b' '),
+        b'Z' => matches!(byte, b'Z' | b'z'),
+        b'+' => matches!(byte, b'+' | b'-'),
+        place => byte == place,
+    };
+    text.len() == form.len() && text.bytes().zip(form.bytes()).all(fit)
 }
 
 /// A number of the epoch in decimal digits, with a fraction or without. A fraction counts to the
@@ -85,8 +111,6 @@ mod tests {
     #[test]
     fn extremes_are_no_time() {
         for text in [
-            "9223372036854775807",
-            "-9223372036854775808",
             "9223372036854775808",
             "1e9",
             "1.5",
@@ -130,6 +154,8 @@ mod tests {
     #[case::space("2027-01-15 08:00:00Z")]
     #[case::offset("2027-01-15T09:30:00+01:30")]
     #[case::fraction("2027-01-15T08:00:00.000Z")]
+    #[case::long_fraction("2027-01-15T08:00:00.000000000Z")]
+    #[case::behind("2027-01-15T05:00:00-03:00")]
     fn texts_are_rfc_3339(#[case] text: &str) {
         let at = Timestamp::from_second(1_800_000_000).ok();
         assert_eq!(of(&Node::String(text.into())), at);
@@ -139,6 +165,16 @@ mod tests {
     #[case::no_offset("2027-01-15T08:00:00")]
     #[case::a_day("2027-01-15")]
     #[case::words("yesterday")]
+    #[case::comma("2027-01-15T08:00:00,000Z")]
+    #[case::no_digits("2027-01-15T08:00:00.Z")]
+    #[case::no_seconds("2027-01-15T08:00Z")]
+    #[case::no_punctuation("20270115T080000Z")]
+    #[case::hours_alone("2027-01-15T09:00:00+01")]
+    #[case::offset_with_seconds("2027-01-15T09:30:00+01:30:00")]
+    #[case::zone("2027-01-15T08:00:00Z[UTC]")]
+    #[case::another_space("2027-01-15\u{2009}08:00:00Z")]
+    #[case::underscore("2027-01-15_08:00:00Z")]
+    #[case::six_digits("+002027-01-15T08:00:00Z")]
     #[case::nothing("")]
     #[case::a_dot(".5")]
     #[case::no_fraction("1800000000.")]

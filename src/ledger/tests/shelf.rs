@@ -240,7 +240,7 @@ async fn protection_keeps_its_order(#[values(On::Memory, On::Postgres)] on: On) 
         received: it.received,
         order: it.order.clone(),
     };
-    let under_way = Book { under_way: Some(waiting(&first)) }.written();
+    let under_way = Book { under_way: Some(waiting(&first)), ..Book::default() }.written();
     let begun = Page {
         then: Then::Keep,
         applied: vec![first.id],
@@ -254,6 +254,10 @@ async fn protection_keeps_its_order(#[values(On::Memory, On::Postgres)] on: On) 
         Ok(Held::Ours)
     );
     assert!(!behind(&late).await && !behind(&same).await);
+    // One that was never sent has protected nothing.
+    let settled = vec![Settled { id: other.id, outcome: Outcome::NotSent }];
+    let ended = Page { settled, ..page(&other.lane.key, 1, None) };
+    assert_eq!(ledger.save(ended).await, Ok(Held::Ours));
     // A release of then would undo what a newer protection has done; another protection would not.
     let release = |ids: &[&str], second: i64| {
         let it = named(ids, second);
@@ -264,6 +268,7 @@ async fn protection_keeps_its_order(#[values(On::Memory, On::Postgres)] on: On) 
         (release(&["c2"], 0), Standing::Overtaken),
         (release(&["c2"], 3), Standing::Behind),
         (release(&["c9"], 0), Standing::Next),
+        (release(&["c3"], 0), Standing::Next),
         (waiting(&named(&["c2"], 0)), Standing::Next),
     ] {
         let stands = ledger.standing(lane("!protection:x"), event.clone()).await;

@@ -1,6 +1,7 @@
 //! Who comes in below `/hooks`, before anybody is known: the same front door as everywhere, and no
 //! place of a pause's for what nobody has proven.
 
+use recgate::limits::TRIGGER_UNPROVEN;
 use serde_json::json;
 
 use super::{Scene, conversation, event, screen};
@@ -51,6 +52,30 @@ async fn unproven_events_take_no_places_of_pauses() {
     let (status, told) =
         scene.sender(&recgate).send("billing", &event("opened", &conversation(2))).await;
     assert_eq!((status, &told["outcome"]), (200, &json!("paused")), "{told}");
+    drop(strangers);
+}
+
+/// Nor do they keep an event that is proven from being read, however many they are.
+#[tokio::test]
+async fn unproven_events_keep_no_others_waiting() {
+    let scene = Scene::new(&[screen("billing", "mode = \"sync\",")]).await;
+    let recgate = scene.gateway(&["limits.wait_ms=300", "limits.body_ms=600_000"]).await;
+    let begun = "POST /hooks/billing HTTP/1.1\r\nHost: a.example\r\nContent-Length: 1000\r\n\
+                 Expect: 100-continue\r\n\r\n";
+    let mut strangers = Vec::new();
+    for _ in 0..TRIGGER_UNPROVEN + 20 {
+        let mut stranger = RawClient::connect(recgate.address).await;
+        stranger.send(begun).await;
+        assert_eq!(stranger.response().await.status(), 100);
+        strangers.push(stranger);
+    }
+    let (status, told) =
+        scene.sender(&recgate).send("billing", &event("opened", &conversation(2))).await;
+    assert_eq!((status, &told["outcome"]), (200, &json!("paused")), "{told}");
+    // The oldest gave way, and may come back.
+    let gone = strangers[0].response().await;
+    assert_eq!((gone.status(), gone.one("recgate-error")), (503, Some("gateway.overloaded")));
+    assert_eq!(gone.one("retry-after"), Some("1"));
     drop(strangers);
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{FIRST, PUT, Scene, conversation, sqlite};
-use crate::harness::file;
+use crate::harness::{Recgate, file, until};
 
 const PATH: &str = "/api/v2/recordings/deletionprotection";
 
@@ -86,4 +86,83 @@ async fn a_slow_list_holds_up_nobody_elses_protection() {
     assert_eq!((sender.told(&list).await, sender.told(&same).await), (None, None));
     assert_eq!(sender.outcome(&same).await, "protected");
     assert_eq!(sender.told(&list).await.as_deref(), Some("protected"));
+}
+
+/// The vendor's world, with an account that may revoke, too.
+async fn revoking_vendor() -> Recgate {
+    let world = include_str!("../../../fixtures/mock/world.toml");
+    let may = "\"recording:deletionProtection:apply\", \"recording:deletionProtection:revoke\"]";
+    let at = world.find("token = \"gateway-recovery\"").unwrap();
+    let (before, after) = world.split_at(at);
+    let after = after.replacen("\"recording:deletionProtection:apply\"]", may, 1);
+    let world = file("world.toml", before.to_owned() + &after);
+    Recgate::built_in(&[&format!("mock.world={}", world.display())]).await
+}
+
+/// A revoke that meets an open breaker was not sent, so it is sent when the breaker may be passed,
+/// and once.
+#[tokio::test]
+async fn a_revoke_waits_for_an_upstream_that_is_left_alone() {
+    let scene = Scene::at(revoking_vendor().await, &[legal("async")]).protecting();
+    let (ledger, _) = sqlite();
+    // What the probe meets opens it again; so nothing else may be the probe.
+    let breaker =
+        "upstream.genesys.breaker={failures = 2, open_ms = 3_000, longest_open_ms = 3_000}";
+    let recgate = scene.gateway(&[&ledger, breaker, "upstream.genesys.retry.most=0"]).await;
+    let sender = scene.sender(&recgate);
+    let calls = json!({ "calls": [conversation(21)] });
+    let (_, held) = sender.send("legal", &calls).await;
+    assert_eq!(sender.outcome(held["id"].as_str().unwrap()).await, "protected");
+    let get = || scene.client.get(recgate.url("/api/v2/users/me")).bearer_auth("agent-ana").send();
+    scene.mock.faults(json!([{ "operation": "getUsersMe", "status": 503, "count": 2 }])).await;
+    for _ in 0..2 {
+        assert_eq!(get().await.unwrap().status(), 503);
+    }
+
+    let revoke = json!({ "calls": [conversation(21)], "over": true });
+    let (status, told) = sender.send("legal", &revoke).await;
+    assert_eq!(status, 202, "{told}");
+    // It has met the breaker, and that is on record: nobody will wonder what became of it.
+    until("a record that it was not sent", || async {
+        recgate.admin("/ledger").await.to_string().contains("not-sent").then_some(())
+    })
+    .await;
+    assert_eq!(sender.outcome(told["id"].as_str().unwrap()).await, "released");
+    let revokes = |it: &&Value| it["path"] == PATH && it["query"] == "protect=false";
+    assert_eq!(scene.mock.journal().await.iter().filter(revokes).count(), 1);
+    assert!(recgate.metric("recgate_alarms", &["trigger-protection"]).await < 0.5);
+    recgate.stop().await;
+}
+
+/// A revoke that was put off is known to be unsent, after a crash too.
+#[tokio::test]
+async fn a_revoke_that_was_put_off_survives_a_crash() {
+    let scene = Scene::at(revoking_vendor().await, &[legal("async")]).protecting();
+    let (ledger, _) = sqlite();
+    let breaker =
+        "upstream.genesys.breaker={failures = 1, open_ms = 5_000, longest_open_ms = 5_000}";
+    let recgate = scene.gateway(&[&ledger, breaker, "upstream.genesys.retry.most=0"]).await;
+    scene.mock.faults(json!([{ "operation": "getUsersMe", "status": 503, "count": 1 }])).await;
+    let get = scene.client.get(recgate.url("/api/v2/users/me")).bearer_auth("agent-ana").send();
+    assert_eq!(get.await.unwrap().status(), 503);
+    let revoke = json!({ "calls": [conversation(21)], "over": true });
+    let (_, told) = scene.sender(&recgate).send("legal", &revoke).await;
+    let id = told["id"].as_str().unwrap();
+    // One that is put off has been let go: whatever else names the same conversation goes first.
+    let protect = json!({ "calls": [conversation(22)] });
+    let (_, other) = scene.sender(&recgate).send("legal", &protect).await;
+    let other = other["id"].as_str().unwrap();
+    until("a record that neither was sent", || async {
+        let shown = recgate.admin("/ledger").await.to_string();
+        (shown.matches("\"not-sent\"").count() >= 2).then_some(())
+    })
+    .await;
+    recgate.kill().await;
+    // The next one's breaker is closed; it sends when the next try is due.
+    let recgate = scene.gateway(&[&ledger]).await;
+    let sender = scene.sender(&recgate);
+    assert_eq!(sender.send("legal", &json!({ "calls": [conversation(23)] })).await.0, 202);
+    assert_eq!(sender.outcome(other).await, "protected");
+    assert_eq!(sender.outcome(id).await, "released");
+    recgate.stop().await;
 }

@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::Request;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -309,23 +308,58 @@ async fn a_bomb_is_decoded_up_to_a_limit() {
     let text = config("genesys", "genesys", &upstream.address);
     let recgate = Recgate::with_config(&text).await;
     let before = Before::flood(&recgate).await;
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    let deep = vec![b'['; 1 << 16];
-    for _ in 0..512 {
-        std::io::Write::write_all(&mut gzip, &deep).unwrap();
-    }
-    let bomb = Bytes::from(gzip.finish().unwrap());
-    let length = format!("Content-Length: {}", bomb.len());
-    let head = ["Content-Type: application/json", "Content-Encoding: gzip", &length];
-    let mut bytes =
-        request("PUT /api/v2/recordings/deletionprotection HTTP/1.1", &head, "").into_bytes();
-    bytes.extend_from_slice(&bomb);
+    let bytes = gzipped(&b"[".repeat(1 << 16), 512);
     for _ in 0..8 {
         let answer = ask(recgate.address, &bytes).await;
         assert!(answer.status() > 0, "{answer:?}");
     }
     let grown = before.tell(&recgate, "gzip bomb, 32 MiB eight times", bytes.len() * 8);
-    assert!(grown < 40 << 20, "{grown} bytes");
+    assert!(grown < 10 * 8 * bytes.len() as u64, "{grown} bytes");
+}
+
+/// The same that is as long as may be, and as much to read as JSON can be.
+#[tokio::test]
+async fn a_bomb_of_many_values() {
+    let upstream = Upstream::scripted(|_| vec![ok()]).await;
+    let text = config("genesys", "genesys", &upstream.address);
+    let recgate = Recgate::with_config(&text).await;
+    let ids: Vec<String> = (0..1_700).map(|_| format!("\"{}\"", uuid::Uuid::new_v4())).collect();
+    let ids = ids.join(",") + ",";
+    let values = |count| [b"[", ids.as_bytes(), &*b"1,".repeat(count), b"1]"].concat();
+    for (what, bytes) in [
+        ("gzip bomb of 0.2 MB of values", gzipped(&values(70_000), 1)),
+        ("gzip bomb of 0.8 MB of values", gzipped(&values(360_000), 1)),
+        ("gzip bomb of 8 MB of values", gzipped(&values(4_000_000), 1)),
+        ("1 MB of values", json(&[], &values(490_000))),
+    ] {
+        let before = Before::flood(&recgate).await;
+        for _ in 0..8 {
+            let answer = ask(recgate.address, &bytes).await;
+            assert!(answer.status() > 0, "{answer:?}");
+        }
+        let grown = before.tell(&recgate, &format!("{what}, eight times"), bytes.len() * 8);
+        // What is not compressed takes what its own length takes.
+        assert!(grown < 16 << 20 || !what.starts_with("gzip"), "{grown} bytes");
+    }
+}
+
+/// A request with a body of so many times these bytes, compressed.
+fn gzipped(bytes: &[u8], times: usize) -> Vec<u8> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    for _ in 0..times {
+        std::io::Write::write_all(&mut gzip, bytes).unwrap();
+    }
+    json(&["Content-Encoding: gzip"], &gzip.finish().unwrap())
+}
+
+/// A request with this body.
+fn json(more: &[&str], body: &[u8]) -> Vec<u8> {
+    let length = format!("Content-Length: {}", body.len());
+    let head = [&["Content-Type: application/json", &*length], more].concat();
+    let line = "PUT /api/v2/recordings/deletionprotection HTTP/1.1";
+    let mut bytes = request(line, &head, "").into_bytes();
+    bytes.extend_from_slice(body);
+    bytes
 }
 
 /// A megabyte of opening brackets.
