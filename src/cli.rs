@@ -17,6 +17,7 @@ mod serve;
 mod spec;
 mod trigger;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -127,7 +128,7 @@ pub fn run() -> ExitCode {
         Err(Exit::Other(error)) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             for line in error.to_string().lines() {
-                eprintln!("recgate: {line}");
+                complain(line);
             }
             match error {
                 Exit::Config(_) | Exit::Unusable(_) => ExitCode::from(2),
@@ -135,6 +136,11 @@ pub fn run() -> ExitCode {
             }
         }
     }
+}
+
+/// Says something on standard error, where anybody reads it.
+fn complain(what: &str) {
+    let _ = writeln!(std::io::stderr(), "recgate: {what}");
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -357,6 +357,10 @@ pub const LEASE_CONVERSATIONS: usize = 64;
 /// so; beyond them all conversations count as paused.
 pub const UNRECORDED_PAUSES: usize = 10_000;
 
+/// Conversations of which it is remembered for five seconds that a client paused them while nobody
+/// followed pauses; of more nothing is known.
+pub const UNFOLLOWED_PAUSES: usize = 10_000;
+
 /// For how long it is remembered, in hours: longer than any lease lasts.
 pub const UNRECORDED_PAUSE_HOURS: i64 = 49;
 

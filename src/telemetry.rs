@@ -25,8 +25,12 @@ pub fn log_to_stderr(log: &Log) {
     };
     // Libraries stay quiet unless everything is wanted: at trace they print what passes by.
     let filter = EnvFilter::new(format!("warn,recgate={level}"));
-    let subscriber =
-        fmt().with_env_filter(filter).with_ansi(io::stderr().is_terminal()).with_writer(Out);
+    let subscriber = fmt()
+        .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(Out)
+        // It would say on standard error that standard error cannot be written, and panic.
+        .log_internal_errors(false);
     // It fails where logging has been started before, which is what was wanted.
     let _ = match log.format {
         LogFormat::Text => subscriber.event_format(Lines::default()).try_init(),

@@ -188,13 +188,7 @@ impl Exchange {
         conversation: Option<String>,
     ) -> Result<Written, Failure> {
         let action = plan.action;
-        let intent = Intent {
-            exchange: self.id,
-            client: Arc::clone(&self.terms.client),
-            change: change.id,
-            upstream: Arc::clone(&self.upstream),
-            plan,
-        };
+        let intent = self.intent(change, plan);
         match self.journal.begin(intent, conversation).await {
             Ok(begun) => Ok(Written(Some(begun))),
             Err(unwritten) if action == Action::Pause => {
@@ -203,6 +197,21 @@ impl Exchange {
                 Ok(Written(None))
             }
             Err(unwritten) => Err(Failure::new(Code::LedgerUnwritten, unwritten.to_string())),
+        }
+    }
+
+    /// Notes that the upstream has accepted a pause of this conversation that waited for no record.
+    pub fn passed(&self, change: &'static Announcement, plan: Plan, conversation: String) {
+        self.journal.passed(self.intent(change, plan), conversation);
+    }
+
+    fn intent(&self, change: &'static Announcement, plan: Plan) -> Intent {
+        Intent {
+            exchange: self.id,
+            client: Arc::clone(&self.terms.client),
+            change: change.id,
+            upstream: Arc::clone(&self.upstream),
+            plan,
         }
     }
 

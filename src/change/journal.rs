@@ -66,6 +66,10 @@ pub trait Journal: Send + Sync {
     /// record.
     fn follows_pauses(&self) -> bool;
 
+    /// The upstream has accepted a client's pause that waited for no record, of this conversation.
+    /// Whoever comes to follow it soon may have to know. Never waits.
+    fn passed(&self, intent: Intent, conversation: String);
+
     /// Something worth knowing that is not an intent. A journal that cannot take it says so by
     /// itself, loudly.
     fn record(&self, record: Record);

@@ -55,6 +55,8 @@ pub(crate) struct Notebook {
     /// Nobody follows pauses.
     pub(crate) unfollowed: AtomicBool,
     pub(crate) intents: Mutex<Vec<Intent>>,
+    /// Conversations of pauses that waited for no record.
+    pub(crate) passed: Mutex<Vec<String>>,
     pub(crate) outcomes: Mutex<Vec<Outcome>>,
     pub(crate) records: Mutex<Vec<Record>>,
     pub(crate) uses: Mutex<Vec<Usage>>,
@@ -185,6 +187,10 @@ impl Journal for Notebook {
 
     fn follows_pauses(&self) -> bool {
         !self.unfollowed.load(Ordering::SeqCst)
+    }
+
+    fn passed(&self, _: Intent, conversation: String) {
+        self.passed.lock().unwrap().push(conversation);
     }
 
     fn record(&self, record: Record) {

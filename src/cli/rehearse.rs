@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
-use super::{Exit, Settings};
+use super::{Exit, Settings, complain};
 use crate::change::terms::Terms;
 use crate::config::Config;
 use crate::rehearse::scenario::{self, SHIPPED};
@@ -98,7 +98,7 @@ fn rehearse(
 ) -> Result<Report, crate::rehearse::RehearseError> {
     let mut rehearsal = Rehearsal::new(config, arguments.dates, |number| {
         if number.is_multiple_of(PROGRESS_EVERY) {
-            eprintln!("recgate: {number} calls rehearsed");
+            complain(&format!("{number} calls rehearsed"));
         }
     })?;
     for path in &arguments.calls {

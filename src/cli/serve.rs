@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::dev_tls::DevTls;
 use self::reload::Reloading;
-use super::{Exit, Settings, config, mock};
+use super::{Exit, Settings, complain, config, mock};
 use crate::admin::{self, Admin, Readiness};
 use crate::config::Config;
 use crate::dialect::Dialect;
@@ -147,7 +147,7 @@ async fn serve(config: Config, settings: Settings, dev_tls: Option<DevTls>) -> R
     greet(&config, gateway_address, mock_address, admin_address, dev_tls.as_ref())
         .context("standard output")?;
 
-    let control = running.control();
+    let (control, leaving) = (running.control(), running.control());
     tokio::select! {
         () = terminated => {}
         () = Reloading { settings, dev_tls, control, others, metrics }.watch(hangups) => {}
@@ -158,7 +158,7 @@ async fn serve(config: Config, settings: Settings, dev_tls: Option<DevTls>) -> R
     let drained = tokio::select! {
         drained = tokio::task::spawn_blocking(move || running.drain()) => drained,
         () = again => {
-            eprintln!("recgate: ended by a second signal while draining");
+            complain("ended by a second signal while draining");
             std::process::exit(1);
         }
     };
@@ -170,6 +170,7 @@ async fn serve(config: Config, settings: Settings, dev_tls: Option<DevTls>) -> R
     }
     deliveries.await.context("deliveries")?;
     // Last: until here there may be outcomes to be written.
+    leaving.leave().await;
     ledger.close().await;
     match drained {
         Ok(Drained::Clean) => Ok(()),

@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::body::{Body, Collected};
-use super::pool::Pool;
+use super::pool::{Over, Pool};
 use super::worker::Worker;
 use crate::error::{Code, Failure};
 use crate::limits::TOKEN_ANSWER_BYTES;
@@ -155,8 +155,10 @@ impl Account {
             HeaderValue::from_static("application/x-www-form-urlencoded"),
         );
         let asked_at = Instant::now();
-        let response =
-            login.send(request).await.map_err(|it| unsigned(Failure::from(it).inside))?;
+        let response = login
+            .send(request, Over::Any)
+            .await
+            .map_err(|it| unsigned(Failure::from(it).inside))?;
         let status = response.status();
         let body = response.into_body().collect_up_to(TOKEN_ANSWER_BYTES).await;
         let Ok(Collected::Whole(body)) = body else {

@@ -109,4 +109,8 @@ impl Journal for Alarming {
     fn follows_pauses(&self) -> bool {
         self.journal.follows_pauses() || self.onlookers.are_there()
     }
+
+    fn passed(&self, intent: Intent, conversation: String) {
+        self.onlookers.passed(intent, conversation, &self.unrecorded);
+    }
 }

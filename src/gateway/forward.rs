@@ -17,7 +17,7 @@ use super::breaker::Urgency;
 use super::headers;
 use super::judge::{Placed, view};
 use super::passage::InName;
-use super::pool::Unanswered;
+use super::pool::{Over, Unanswered};
 use super::reach::Sending;
 use super::route::Leg;
 use super::visit::Visit;
@@ -111,20 +111,17 @@ impl Forward {
         };
         let sending = Sending::begin(visit, || self.urgency(&call))?;
         let method = call.method.clone();
-        // What is safe and has no body is sent again where it met a connection that was closed.
+        // What is safe and has no body is sent again, once and on a new connection, where it met one
+        // that was closed.
         let copy = (method.is_safe() && call.body.is_empty())
             .then(|| copy.map_or_else(|| Cow::Owned(call.clone()), Cow::Borrowed));
         // The work is not named: what is named is kept beside what is awaited.
         let result = tokio::time::timeout_at(until, async {
-            let mut sent = call.into();
-            let response = loop {
-                let (head, body) = sent;
-                match (self.send(head, body, name).await, &copy) {
-                    (Err(Unanswered::Stale(_)), Some(copy)) => {
-                        sent = Call::clone(copy).into();
-                    }
-                    (answered, _) => break answered?,
+            let response = match (self.send(call.into(), name, Over::Any).await, copy) {
+                (Err(Unanswered::Stale(_)), Some(copy)) => {
+                    self.send(copy.into_owned().into(), name, Over::New).await?
                 }
+                (answered, _) => answered?,
             };
             self.receive(&method, response, found).await
         })
@@ -177,7 +174,7 @@ impl Forward {
         let progress = body.progress();
         let method = head.method.clone();
         let work = async {
-            let response = self.send(head, body, InName::Client).await?;
+            let response = self.send((head, body), InName::Client, Over::Any).await?;
             self.receive(&method, response, found.as_deref()).await
         };
         let done = while_moving(work, &progress, visit.terms.deadline).await;
@@ -224,9 +221,9 @@ impl Forward {
 
     async fn send(
         &self,
-        head: Head,
-        body: Body,
+        (head, body): (Head, Body),
         name: InName,
+        over: Over,
     ) -> Result<Response<Body>, Unanswered> {
         let pool = self.visit.worker.pool(self.visit.upstream(), self.visit.leg);
         let mut request = Request::new(body);
@@ -239,7 +236,7 @@ impl Forward {
         self.visit.passage.tell(&mut headers, name);
         *request.headers_mut() = headers;
         *request.extensions_mut() = head.extensions;
-        pool.send(request).await
+        pool.send(request, over).await
     }
 
     /// Hop 3: takes off what belongs to the connection, reads what a contract speaks of.

@@ -273,7 +273,7 @@ async fn http1(
             };
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 refusals.tunnel();
-            } else if is_last.get() == Answers::Last {
+            } else if is_last.get() == Answers::Last || leaves_body(response.status()) {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(response.map(|body| Delivered::new(body, Pieces::Whole, open)))
@@ -293,6 +293,12 @@ async fn http1(
         .with_upgrades();
     let shut = http1::UpgradeableConnection::graceful_shutdown;
     drained(connection, shut, &vitals, Farewell::LastAnswer(&last), stop).await;
+}
+
+/// Whether an answer came before the end of its request's body: what is left of that is not read, so
+/// the connection ends with the answer, and its client has to know (RFC 9112 §9.6).
+const fn leaves_body(status: StatusCode) -> bool {
+    matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT)
 }
 
 async fn http2(

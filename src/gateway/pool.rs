@@ -52,6 +52,15 @@ pub(crate) struct Bounds {
     pub(crate) lines: usize,
 }
 
+/// Over which connection a request goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// One that is kept, or a new one.
+    Any,
+    /// A new one.
+    New,
+}
+
 /// Why a request has no answer.
 pub(crate) enum Unanswered {
     /// It broke off on a connection that was used before: the server closed it under our hands, as
@@ -125,10 +134,12 @@ impl Pool {
     pub(crate) async fn send(
         self: &Rc<Self>,
         mut request: Request<Body>,
+        over: Over,
     ) -> Result<Response<Body>, Unanswered> {
         *request.version_mut() = Version::HTTP_11;
         loop {
-            let connection = match self.check_out() {
+            let kept = if over == Over::Any { self.check_out() } else { None };
+            let connection = match kept {
                 Some(connection) => connection,
                 None => Box::pin(self.open()).await?,
             };

@@ -82,6 +82,16 @@ impl Control {
         Ok(Renewed::New)
     }
 
+    /// Puts on record what the process after this one may have to know of clients' pauses. For when
+    /// the gateway has been drained.
+    pub async fn leave(&self) {
+        let lasting = {
+            let current = self.0.current.lock().unwrap_or_else(PoisonError::into_inner);
+            current.lasting.clone()
+        };
+        lasting.onlookers.leave(&*lasting.journal).await;
+    }
+
     fn put(&self, current: &mut Arc<Site>, next: Arc<Site>) {
         next.takes_over(Some(current));
         let (taken, wait) = answers::channel();

@@ -149,7 +149,7 @@ impl Site {
         self.lasting.coverage.replace(tables.collect());
         self.lasting.metrics.forget_breakers();
         self.lasting.readiness.forget_breakers();
-        self.lasting.onlookers.configured(&self.config);
+        self.lasting.onlookers.configured(&self.config, &self.lasting.hooks.unrecorded);
         for upstream in &self.upstreams {
             for leg in [Leg::Api, Leg::Login] {
                 upstream.reach(leg).show(&self.lasting);

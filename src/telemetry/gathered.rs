@@ -34,7 +34,7 @@ pub(crate) fn gather() -> Gathering {
 pub(crate) fn write_out() {
     LINES.with_borrow_mut(|lines| {
         if let Some(lines) = lines.as_mut().filter(|lines| !lines.is_empty()) {
-            // As the library does: a log that cannot be written stops nothing.
+            // A log that cannot be written stops nothing.
             let _ = io::stderr().write_all(lines);
             lines.clear();
         }
@@ -90,7 +90,8 @@ impl Write for Line {
         match kept.ok().flatten() {
             Some(kept) if kept >= MOST_BYTES || self.0 == Urgent::Yes => write_out(),
             Some(_) => {}
-            None => io::stderr().write_all(bytes)?,
+            // A log that cannot be written stops nothing: an error would be told where nobody reads.
+            None => drop(io::stderr().write_all(bytes)),
         }
         Ok(bytes.len())
     }

@@ -1,8 +1,14 @@
 //! An error that recgate makes itself wears the dialect of the API that the client speaks, and
 //! carries its stable code in `Recgate-Error`.
 
-use serde_json::Value;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use serde_json::Value;
+use tokio::io::AsyncWriteExt;
+
+use crate::harness::message::{Buffer, Role};
 use crate::harness::raw::ask;
 use crate::harness::upstream::{config, ok};
 use crate::harness::{Message, RawClient, Recgate, Step, Upstream};
@@ -132,6 +138,49 @@ async fn an_idle_connection_that_closed_costs_the_client_nothing() {
         let count = received.iter().filter(|it| it.target() == format!("/{number}")).count();
         assert!(count == 1 || number % 2 == 0, "/{number} came {count} times");
     }
+}
+
+/// An upstream that closes every connection over its second request gets a request twice at most: over
+/// a kept connection, and over a new one.
+#[tokio::test]
+async fn a_safe_request_is_sent_once_more_over_a_new_connection() {
+    let came = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&came);
+    let upstream = Upstream::serving(move |mut stream| {
+        let came = Arc::clone(&counted);
+        async move {
+            let mut buffer = Buffer::default();
+            for number in 0..2 {
+                let read = Message::read(&mut stream, &mut buffer, Role::Request).await;
+                let Ok(Some(request)) = read else { return };
+                if request.target() == "/counted" {
+                    came.fetch_add(1, Ordering::SeqCst);
+                }
+                if number > 0 {
+                    return;
+                }
+                // So that each of the first ones needs a connection of its own.
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                let ok = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+                if stream.write_all(ok).await.is_err() {
+                    return;
+                }
+            }
+        }
+    })
+    .await;
+    let config = format!("{}\n[gateway]\nthreads = 1\n", upstream.config());
+    let recgate = Recgate::with_config(&config).await;
+    let warm = (0..6).map(|_| async {
+        let mut client = RawClient::connect(recgate.address).await;
+        client.send("GET /warm HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        assert_eq!(client.response().await.status(), 200);
+    });
+    futures_util::future::join_all(warm).await;
+    let mut client = RawClient::connect(recgate.address).await;
+    client.send("GET /counted HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    assert_eq!(client.response().await.status(), 200);
+    assert_eq!(came.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! `recgate serve` starts whole or not at all, says what is wrong, and ends clean.
 
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
@@ -10,6 +12,43 @@ use crate::harness::upstream::{config, ok};
 use crate::harness::{RawClient, Recgate, Step, Upstream, file, http, run_to_end, until};
 
 const GET: &str = "GET /x HTTP/1.1\r\nHost: x\r\n\r\n";
+
+/// Whoever reads the log may go away: a reload, a refused reload and a drain go on without.
+#[test]
+fn a_log_that_nobody_reads_stops_nothing() {
+    let config = file("unread.toml", include_str!("../../config.toml"));
+    let mut recgate = Command::new(env!("CARGO_BIN_EXE_recgate"))
+        .args(["serve", "--config"])
+        .arg(&config)
+        .args(["--set", "gateway.listen=127.0.0.1:0", "--set", "admin.listen=127.0.0.1:0"])
+        .args(["--set", "mock.listen=127.0.0.1:0", "--set", "ledger.url=memory:"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(recgate.stdout.take().unwrap()).lines();
+    let gateway = lines.next().unwrap().unwrap();
+    // Nobody reads from here on.
+    drop(recgate.stderr.take());
+    let address = gateway.split("//").nth(1).unwrap().to_owned();
+    let ask = || {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        stream.write_all(b"GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+    };
+    let pid = recgate.id().to_string();
+    let signal = |name: &str| {
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    };
+    ask();
+    std::fs::write(&config, "nonsense").unwrap();
+    signal("-HUP");
+    ask();
+    signal("-TERM");
+    assert_eq!(recgate.wait().unwrap().code(), Some(0));
+}
 
 #[tokio::test]
 async fn it_greets_and_shows_its_state() {

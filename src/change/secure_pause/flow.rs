@@ -68,7 +68,7 @@ impl Flow {
         let plan = self.command.plan();
         let action = plan.action;
         let unfollowed = self.is_unfollowed(doubtful);
-        let mut intent = if unfollowed {
+        let intent = if unfollowed {
             Written::UNFOLLOWED
         } else {
             self.exchange.begin(&WEM_449, plan, Some(conversation.clone())).await?
@@ -110,14 +110,8 @@ impl Flow {
             self.native(&turn).await
         };
         usage::count(&self);
-        // Somebody has come meanwhile who has to know of it.
-        if unfollowed
-            && carried.accepted.is_some()
-            && self.exchange.journal.follows_pauses()
-            && let Ok(late) =
-                self.exchange.begin(&WEM_449, self.command.plan(), Some(conversation)).await
-        {
-            intent = late;
+        if unfollowed && carried.accepted.is_some() {
+            self.exchange.passed(&WEM_449, self.command.plan(), conversation);
         }
 
         let mut held = None;

@@ -106,8 +106,12 @@ async fn senders_get_what_the_table_says() {
                 .replace("{bearer}", SHARED);
             request = request.header(name, value);
         }
-        let answer = request.body(body).send().await.unwrap();
+        let answer = request.body(body).send().await;
+        let answer = answer.unwrap_or_else(|error| panic!("{}: {error:?}", case.name));
         let code = answer.headers().get("recgate-error").map(|it| it.to_str().unwrap().to_owned());
+        // What was not read ends the connection, and the sender is told.
+        let closes = answer.headers().get("connection").is_some_and(|it| it == "close");
+        assert_eq!(closes, case.answer == 413, "{}", case.name);
         let usual = if case.answer == 401 { Some("trigger.unproven") } else { None };
         let wanted = case.code.as_deref().or(usual);
         if answer.status() != case.answer || (wanted.is_some() && code.as_deref() != wanted) {
