@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::hooks::Unrecorded;
 use crate::change::Journal;
-use crate::change::journal::{Intent, Outcome};
+use crate::change::journal::{Action, Intent, Outcome};
 use crate::config::Config;
 use crate::hook::shelf::Lane;
 use crate::ledger::settings::Pauses;
@@ -114,6 +114,11 @@ impl Onlookers {
         let passed: Vec<(Lane, Passed)> = self.lock().drain().collect();
         let new = passed.into_iter().filter(|(_, it)| it.is_new(Timestamp::now()));
         let written = new.map(|(lane, it)| async move {
+            // Of a pause that somebody has ended since nothing is left to be told.
+            let later = journal.since(&lane.upstream, &lane.key, 0).await.unwrap_or_default();
+            if later.iter().any(|later| later.action == Action::Resume && later.at > it.at) {
+                return;
+            }
             if let Ok(begun) = journal.begin(it.intent, Some(lane.key)).await {
                 let _ = journal.outcome(begun.id, Outcome::Done).await;
             }

@@ -53,17 +53,20 @@ async fn what_was_done_survives_a_restart_and_is_told() {
     assert!(!export.out.contains("supervisor-dee"));
 }
 
+/// How many intents are on record.
+async fn intents(set: &str) -> usize {
+    let export = run_to_end(&["ledger", "export", "--set", set], &[]).await;
+    let lines = export.out.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.filter(|line| line["entry"] == "intent").count()
+}
+
 /// Sends a pause that needs no adapting, and gives whether it is on record.
 async fn is_on_record(recgate: &Recgate, set: &str) -> bool {
     let put = http().build().unwrap().put(recgate.url(&format!("{CALL}/recordingstate")));
     let put = put.bearer_auth("supervisor-dee").json(&json!({"recordingState": "PAUSED"}));
-    let intents = async || {
-        let export = run_to_end(&["ledger", "export", "--set", set], &[]).await;
-        export.out.matches("\"intent\"").count()
-    };
-    let before = intents().await;
+    let before = intents(set).await;
     assert_eq!(put.send().await.unwrap().status(), 200);
-    intents().await > before
+    intents(set).await > before
 }
 
 #[tokio::test]
@@ -76,6 +79,21 @@ async fn a_pause_that_needs_no_adapting_is_on_record_where_it_is_followed() {
     })
     .await;
     recgate.stop().await;
+
+    // The next process is told of a pause of the last seconds, unless it was ended.
+    let told = intents(&set).await;
+    let recgate = Recgate::built_in(&[&set]).await;
+    until("a pause that waits for no record", || async {
+        (!is_on_record(&recgate, &set).await).then_some(())
+    })
+    .await;
+    let before = intents(&set).await;
+    let put = http().build().unwrap().put(recgate.url(&format!("{CALL}/recordingstate")));
+    let put = put.bearer_auth("supervisor-dee").json(&json!({"recordingState": "ACTIVE"}));
+    assert_eq!(put.send().await.unwrap().status(), 200);
+    recgate.stop().await;
+    assert!(told > 0, "the last pause of the process before");
+    assert_eq!(intents(&set).await, before + 1, "the resume alone");
 
     let recgate = Recgate::built_in(&[&set, "ledger.pauses=all"]).await;
     assert!(is_on_record(&recgate, &set).await);
