@@ -357,12 +357,12 @@ pub const LEASE_CONVERSATIONS: usize = 64;
 /// so; beyond them all conversations count as paused.
 pub const UNRECORDED_PAUSES: usize = 10_000;
 
+/// For how long it is remembered, in hours: longer than any lease lasts.
+pub const UNRECORDED_PAUSE_HOURS: i64 = 49;
+
 /// Conversations of which it is remembered for five seconds that a client paused them while nobody
 /// followed pauses; of more nothing is known.
 pub const UNFOLLOWED_PAUSES: usize = 10_000;
-
-/// For how long it is remembered, in hours: longer than any lease lasts.
-pub const UNRECORDED_PAUSE_HOURS: i64 = 49;
 
 /// The longest that `upstream.breaker.longest_open_ms` may be, in milliseconds: a moment so far away
 /// can still be counted, and an upstream that is well again is found the same hour.

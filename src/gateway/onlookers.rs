@@ -17,15 +17,13 @@ use super::hooks::Unrecorded;
 use crate::change::Journal;
 use crate::change::journal::{Action, Intent, Outcome};
 use crate::config::Config;
+use crate::hook::lease::LAG;
 use crate::hook::shelf::Lane;
 use crate::ledger::settings::Pauses;
 use crate::limits::UNFOLLOWED_PAUSES;
 
 /// What tells of pauses to subscribers.
 const PAUSES: [&str; 2] = ["recording.paused", "recording.pause_failed"];
-
-/// How long a read of the vendor may show the state of before a pause.
-const LAG: SignedDuration = SignedDuration::from_secs(5);
 
 /// Who looks on.
 pub(crate) struct Onlookers {
@@ -38,7 +36,7 @@ pub(crate) struct Onlookers {
     /// What an earlier process left open and was not ended yet; one more until it was looked for.
     left: AtomicUsize,
     looked: AtomicBool,
-    /// What was accepted while nobody was there, as long as a read may not show it yet.
+    /// What was accepted while nobody was there, as long as a read may not show it yet ([`LAG`]).
     passed: Mutex<HashMap<Lane, Passed>>,
 }
 
@@ -154,7 +152,7 @@ impl Onlookers {
 impl Passed {
     /// Whether a read may not show it yet.
     fn is_new(&self, now: Timestamp) -> bool {
-        now.duration_since(self.at) < LAG
+        SignedDuration::try_from(LAG).is_ok_and(|lag| now.duration_since(self.at) < lag)
     }
 }
 

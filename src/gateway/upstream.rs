@@ -1,17 +1,19 @@
 //! An upstream, ready to be called: its contract by date, its changes, its servers.
 
+mod check;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::HeaderValue;
 
+pub use self::check::check;
 use super::account::Account;
 use super::pool::Server;
 use super::reach::Reach;
 use super::route::Leg;
 use super::tls::{self, TlsError};
-use crate::change::secure_pause::SecurePause;
 use crate::change::{Principal, Registry};
 use crate::config::checked::{self, Address, Scheme};
 use crate::config::raw::{BuiltIn, ContractChoice};
@@ -100,41 +102,6 @@ impl SetupError {
             Self::Tls(_) | Self::Account(_) => "",
         }
     }
-}
-
-/// Why an upstream's contract, operations and certificates cannot be used, each with its key of
-/// `[[upstream]]`; the key is empty where it is not one of them. Opens no port.
-#[must_use]
-pub fn check(config: &checked::Upstream) -> Vec<(&'static str, SetupError)> {
-    let mut faults = unread(config);
-    // The rest of what is wrong without its certificates: those are looked at one by one.
-    let mut rest = checked::Upstream { ca_file: None, identity: None, ..config.clone() };
-    let anywhere = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
-    while faults.is_empty() || matches!(faults.last(), Some(SetupError::Operation { .. })) {
-        let made =
-            Upstream::new(rest.clone(), Some(anywhere), SecurePause::WATCH, &Coverage::default());
-        let Err(fault) = made else { break };
-        if let SetupError::Operation { operation, .. } = &fault {
-            rest.overrides.retain(|it| it.operation != *operation);
-        }
-        faults.push(fault);
-    }
-    let mut faults: Vec<_> = faults.into_iter().map(|it| (it.key(), it)).collect();
-    if is_secured(config) {
-        let identity = config.identity.as_ref().map(|(it, key)| (&**it, &**key));
-        let certificates = tls::check_client(config.ca_file.as_deref(), identity);
-        faults.extend(certificates.into_iter().map(|(key, fault)| (key, fault.into())));
-    }
-    faults
-}
-
-/// The files of a contract that cannot be read.
-fn unread(config: &checked::Upstream) -> Vec<SetupError> {
-    let ContractChoice::Files(files) = &config.contract else { return Vec::new() };
-    let overlays = files.overlays.iter().map(|it| &it.file);
-    let all = files.document.iter().chain(&files.documents).chain(overlays);
-    let all = all.chain(files.uris.values());
-    all.filter_map(|file| open(config, file).err()).collect()
 }
 
 // === impl Upstream ===

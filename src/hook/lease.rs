@@ -20,7 +20,7 @@ use futures_util::future::LocalBoxFuture;
 use jiff::Timestamp;
 
 pub use self::book::{Book, Found, Holder, Lease, Standing};
-pub use self::keeper::keep;
+pub use self::keeper::{LAG, keep};
 use super::shelf::{Held, Notice, Settled, Unkept};
 
 /// What a keeper can ask and do.

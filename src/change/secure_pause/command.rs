@@ -77,6 +77,15 @@ pub(super) enum Reading {
     Other,
 }
 
+// === impl Form ===
+
+impl Form {
+    /// Whether it is the operation that everybody used before.
+    pub(super) const fn is_legacy(self) -> bool {
+        matches!(self, Self::Legacy | Self::Mixed)
+    }
+}
+
 // === impl Reading ===
 
 impl Reading {

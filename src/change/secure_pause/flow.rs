@@ -55,7 +55,7 @@ struct Carried {
 
 impl Flow {
     pub(super) async fn run(mut self, turn: Turn) -> Result<Answer, Failure> {
-        if matches!(self.command.form, Form::Legacy | Form::Mixed) {
+        if self.command.form.is_legacy() {
             self.exchange.legacy(&WEM_449);
         }
         let mut doubtful = match turn.wait(self.exchange.deadline).await {

@@ -24,16 +24,13 @@ const PUT: &str = "/api/v2/conversations/calls/c1/recordingstate";
 const AGNOSTIC: &str = "/api/v2/conversations/c1/recordingstate";
 
 /// Commands of one conversation against one scripted upstream, each started `at` milliseconds.
-async fn interleave(
-    commands: Vec<(u64, &'static str)>,
-    script: std::rc::Rc<Script>,
-) -> Vec<(u16, String)> {
+async fn interleave(commands: Vec<(u64, &'static str)>, script: Rc<Script>) -> Vec<(u16, String)> {
     let change = Arc::new(SecurePause::default());
     let mut running = Vec::new();
     let started = Instant::now();
     for (at, body) in commands {
         tokio::time::sleep_until(started + Duration::from_millis(at)).await;
-        let (change, script) = (Arc::clone(&change), std::rc::Rc::clone(&script));
+        let (change, script) = (Arc::clone(&change), Rc::clone(&script));
         let answered = Terms { answer: LegacyAnswer::Minimal, ..terms() };
         let exchange = exchange(answered, Arc::default(), Dialect::Genesys);
         running.push(spawn_local(async move {
@@ -46,6 +43,21 @@ async fn interleave(
         answers.push(task.await.unwrap());
     }
     answers
+}
+
+/// A resume's answer comes 4 s late; pauses are answered at once, and read back as paused.
+fn with_a_late_resume() -> Rc<Script> {
+    Script::new(vec![
+        (
+            Method::PUT,
+            vec![
+                Act::after(4_000, 200, "\"ACTIVE\""),
+                Act::now(200, "\"PAUSED\""),
+                Act::now(200, "\"PAUSED\""),
+            ],
+        ),
+        (Method::GET, vec![Act::now(200, CONVERSATION); 9]),
+    ])
 }
 
 fn states(script: &Script) -> Vec<String> {
@@ -99,18 +111,7 @@ fn a_resume_that_still_waits_is_never_sent_after_a_pause() {
 #[test]
 fn a_pause_goes_past_a_resume_that_hangs_and_is_held_against_it() {
     run(async {
-        // The resume's answer comes 4 s late; the pause is answered long before.
-        let script = Script::new(vec![
-            (
-                Method::PUT,
-                vec![
-                    Act::after(4_000, 200, "\"ACTIVE\""),
-                    Act::now(200, "\"PAUSED\""),
-                    Act::now(200, "\"PAUSED\""),
-                ],
-            ),
-            (Method::GET, vec![Act::now(200, CONVERSATION); 9]),
-        ]);
+        let script = with_a_late_resume();
         let started = Instant::now();
         let change = Arc::new(SecurePause::default());
         let resume = exchange(terms(), Arc::default(), Dialect::Genesys);
@@ -211,7 +212,7 @@ fn a_mixed_pause_is_not_undone_by_an_older_resume() {
         let script = Script::new(acts);
         let begin = |body: &str| {
             let exchange = exchange(terms(), Arc::new(Notebook::default()), Dialect::Genesys);
-            let (change, script) = (Arc::clone(&change), std::rc::Rc::clone(&script));
+            let (change, script) = (Arc::clone(&change), Rc::clone(&script));
             let request = call(Method::PATCH, PATCH, body);
             spawn_local(async move { told(&carry(&change, &exchange, request, &script).await).0 })
         };
@@ -277,17 +278,7 @@ fn a_pause_that_nobody_follows_waits_for_no_record(
 fn a_pause_that_an_older_resume_may_undo_is_on_record_whoever_follows() {
     run(async {
         let (change, notebook) = (Arc::new(SecurePause::default()), unfollowed());
-        let script = Script::new(vec![
-            (
-                Method::PUT,
-                vec![
-                    Act::after(4_000, 200, "\"ACTIVE\""),
-                    Act::now(200, "\"PAUSED\""),
-                    Act::now(200, "\"PAUSED\""),
-                ],
-            ),
-            (Method::GET, vec![Act::now(200, CONVERSATION); 9]),
-        ]);
+        let script = with_a_late_resume();
         let older = exchange(terms(), Arc::clone(&notebook), Dialect::Genesys);
         let (change_1, script_1) = (Arc::clone(&change), Rc::clone(&script));
         spawn_local(async move {

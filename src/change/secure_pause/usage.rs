@@ -21,12 +21,11 @@ pub(super) enum Right {
 
 /// Counts a command, where it was a legacy PATCH.
 pub(super) fn count(flow: &Flow) {
+    if !flow.command.form.is_legacy() {
+        return;
+    }
     let (spelling, alone) = shapes(&flow.original.body, flow.command.wanted);
-    let body = match flow.command.form {
-        Form::Legacy => alone,
-        Form::Mixed => "mixed",
-        Form::Put | Form::Agnostic => return,
-    };
+    let body = if flow.command.form == Form::Mixed { "mixed" } else { alone };
     let right = match flow.told.get() {
         Right::Untold => "untold",
         Right::Accepted => "accepted",

@@ -1,4 +1,5 @@
-//! Pauses of clients that the ledger could not write down.
+//! Pauses of clients that the ledger could not write down, or that waited for no record when the first
+//! trigger came.
 //!
 //! The end of a lease resumes a recording, and no client's pause may be undone by it. What the ledger
 //! cannot tell of clients stands here, until the book of its conversation has taken it in; with the

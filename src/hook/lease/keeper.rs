@@ -23,7 +23,7 @@ use crate::hook::trigger::{Hold, OnExpiry, Order};
 use crate::limits::{LEASE_SOURCES, LEASES_PER_CONVERSATION};
 
 /// How long a read may show the state of before a pause or resume that was accepted.
-pub(super) const LAG: Duration = Duration::from_secs(5);
+pub const LAG: Duration = Duration::from_secs(5);
 /// Before a look is repeated that may have come too early, or a command that is not finished.
 const AGAIN: Duration = Duration::from_millis(500);
 /// Before the first repetition of something that failed; doubled from then on.

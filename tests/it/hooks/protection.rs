@@ -99,6 +99,19 @@ async fn revoking_vendor() -> Recgate {
     Recgate::built_in(&[&format!("mock.world={}", world.display())]).await
 }
 
+async fn ask(scene: &Scene, recgate: &Recgate) -> u16 {
+    let get = scene.client.get(recgate.url("/api/v2/users/me")).bearer_auth("agent-ana");
+    get.send().await.unwrap().status().as_u16()
+}
+
+/// The upstream fails so often in a row, which opens its breaker.
+async fn fail(scene: &Scene, recgate: &Recgate, times: u32) {
+    scene.mock.faults(json!([{ "operation": "getUsersMe", "status": 503, "count": times }])).await;
+    for _ in 0..times {
+        assert_eq!(ask(scene, recgate).await, 503);
+    }
+}
+
 /// A revoke that meets an open breaker was not sent, so it is sent when the breaker may be passed,
 /// and once.
 #[tokio::test]
@@ -113,11 +126,7 @@ async fn a_revoke_waits_for_an_upstream_that_is_left_alone() {
     let calls = json!({ "calls": [conversation(21)] });
     let (_, held) = sender.send("legal", &calls).await;
     assert_eq!(sender.outcome(held["id"].as_str().unwrap()).await, "protected");
-    let get = || scene.client.get(recgate.url("/api/v2/users/me")).bearer_auth("agent-ana").send();
-    scene.mock.faults(json!([{ "operation": "getUsersMe", "status": 503, "count": 2 }])).await;
-    for _ in 0..2 {
-        assert_eq!(get().await.unwrap().status(), 503);
-    }
+    fail(&scene, &recgate, 2).await;
 
     let revoke = json!({ "calls": [conversation(21)], "over": true });
     let (status, told) = sender.send("legal", &revoke).await;
@@ -142,9 +151,7 @@ async fn a_revoke_that_was_put_off_survives_a_crash() {
     let breaker =
         "upstream.genesys.breaker={failures = 1, open_ms = 5_000, longest_open_ms = 5_000}";
     let recgate = scene.gateway(&[&ledger, breaker, "upstream.genesys.retry.most=0"]).await;
-    scene.mock.faults(json!([{ "operation": "getUsersMe", "status": 503, "count": 1 }])).await;
-    let get = scene.client.get(recgate.url("/api/v2/users/me")).bearer_auth("agent-ana").send();
-    assert_eq!(get.await.unwrap().status(), 503);
+    fail(&scene, &recgate, 1).await;
     let revoke = json!({ "calls": [conversation(21)], "over": true });
     let (_, told) = scene.sender(&recgate).send("legal", &revoke).await;
     let id = told["id"].as_str().unwrap();
