@@ -95,7 +95,15 @@ pub enum Standing {
     /// It is paused, and nobody knows whether it was before.
     Unsure,
     /// A resume is about to be sent, or may have been.
-    Resuming,
+    #[serde(rename_all = "kebab-case")]
+    Resuming {
+        /// Since when the pause was recgate's.
+        #[serde(default)]
+        since: Timestamp,
+        /// When the ledger told that it was sent, where nobody knows what came of it.
+        #[serde(default)]
+        sent: Option<Timestamp>,
+    },
 }
 
 /// What was there before recgate paused.

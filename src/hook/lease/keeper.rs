@@ -52,7 +52,7 @@ struct Keeper<'a> {
     undecided: bool,
     /// The ledger cannot be asked what others do.
     blind: bool,
-    /// A resume of recgate's own is on record that the book does not know the end of.
+    /// A resume of recgate's own is on record that the book has not taken into account.
     resumed: bool,
     /// Sources that opened a lease in this turn.
     opened: Vec<Holder>,
@@ -107,6 +107,7 @@ impl Keeper<'_> {
         let commands = self.world.commands(self.book.seen).await;
         self.blind = commands.is_none();
         let resumed = self.heed(commands.unwrap_or_default());
+        self.own_resume();
         // A resume is never without a record: what came after the pause is among the commands.
         if let Some(at) = unrecorded.filter(|at| resumed.is_none_or(|resumed| resumed <= *at)) {
             self.book.client_paused = self.book.client_paused.max(Some(at));
@@ -126,7 +127,9 @@ impl Keeper<'_> {
         for command in commands {
             match (command.whose, command.wanted) {
                 (Whose::Ours, Wanted::Pause) => {}
-                (Whose::Ours, Wanted::Resume) => self.resumed = true,
+                (Whose::Ours, Wanted::Resume) => {
+                    self.resumed = own_pause.is_none_or(|own| own < command.fence);
+                }
                 (Whose::Clients, _) if command.standing == Progress::Open => {
                     // A pause holds from now on, whatever becomes of it; what is counted is counted
                     // when it has ended.
@@ -148,6 +151,17 @@ impl Keeper<'_> {
             self.book.seen = self.book.seen.max(command.fence);
         }
         resumed
+    }
+
+    /// A resume whose end the book does not know: it was sent where it is on record, and came to
+    /// nothing where it is not. Then the pause is recgate's as before.
+    fn own_resume(&mut self) {
+        let Standing::Resuming { since, sent: None } = self.book.standing else { return };
+        if self.resumed {
+            self.book.standing = Standing::Resuming { since, sent: Some(self.now) };
+        } else if !self.undecided && !self.blind {
+            self.book.standing = Standing::Ours { since };
+        }
     }
 
     // === what has come ===

@@ -416,6 +416,63 @@ fn two_sources_make_one_pause_and_one_resume() {
 }
 
 #[test]
+fn a_resume_of_unknown_end_is_not_sent_again() {
+    let scene = Scene::new(OnExpiry::Resume);
+    let _ = scene.open(0);
+    scene.settle();
+    scene.losing.set(true);
+    let close = scene.close(0);
+    scene.settle();
+    scene.advance(SETTLE);
+    assert_eq!(scene.sent(), ["PAUSED", "ACTIVE"]);
+    // It took effect, and somebody pauses straight at the vendor.
+    scene.paused.set(true);
+    scene.other_pause.set(true);
+    scene.losing.set(false);
+    scene.advance(700);
+    assert_eq!(scene.sent(), ["PAUSED", "ACTIVE"]);
+    assert_eq!(scene.outcome(close), Some(Outcome::LeftPaused));
+    assert!(scene.alarms.borrow().contains(&Alarm::Unreadable));
+}
+
+#[test]
+fn a_resume_of_unknown_end_is_not_sent_again_where_the_ledger_was_away() {
+    let scene = Scene::new(OnExpiry::Resume);
+    let _ = scene.open(0);
+    scene.settle();
+    let close = scene.close(0);
+    scene.settle();
+    scene.now.set(later(scene.now.get(), SETTLE));
+    // The process ends behind the resume, and its successor cannot ask what was sent.
+    scene.turn(Cut::Off);
+    assert_eq!(scene.sent(), ["PAUSED", "ACTIVE"]);
+    scene.paused.set(true);
+    scene.other_pause.set(true);
+    scene.blind.set(true);
+    scene.advance(30);
+    scene.blind.set(false);
+    scene.advance(30);
+    assert_eq!(scene.sent(), ["PAUSED", "ACTIVE"]);
+    assert_eq!(scene.outcome(close), Some(Outcome::LeftPaused));
+}
+
+#[test]
+fn a_resume_that_came_to_nothing_is_sent_again() {
+    let scene = Scene::new(OnExpiry::Resume);
+    let _ = scene.open(0);
+    scene.settle();
+    scene.refusing.set(true);
+    let close = scene.close(0);
+    scene.settle();
+    scene.advance(30);
+    assert!(scene.paused.get() && scene.sent().len() > 3);
+    scene.refusing.set(false);
+    scene.advance(60);
+    assert!(!scene.paused.get());
+    assert_eq!(scene.outcome(close), Some(Outcome::Resumed));
+}
+
+#[test]
 fn flapping_makes_one_pause() {
     let scene = Scene::new(OnExpiry::Resume);
     for _ in 0..5 {

@@ -19,7 +19,7 @@ impl Keeper<'_> {
             Standing::Ours { .. } | Standing::Others | Standing::Unsure if !opened => {}
             Standing::Ours { .. } | Standing::Others | Standing::Unsure => self.look_again().await,
             Standing::Free => self.look_first().await,
-            Standing::Resuming => self.book.standing = Standing::Pausing { found: Found::Active },
+            Standing::Resuming { .. } => self.look_behind_resume().await,
             Standing::Pausing { .. } => {}
         }
         if self.book.leases.is_empty() {
@@ -62,6 +62,16 @@ impl Keeper<'_> {
                 Standing::Pausing { found: Found::Unknown }
             }
         };
+    }
+
+    /// A resume may have been sent: where it took effect, a pause that stands there is another's.
+    async fn look_behind_resume(&mut self) {
+        let found = match self.world.look(self.book).await {
+            Seen::Active => Found::Active,
+            Seen::Ended => return self.conversation_ended(),
+            Seen::Paused | Seen::HeldBack | Seen::NotThere | Seen::Unreadable => Found::Unknown,
+        };
+        self.book.standing = Standing::Pausing { found };
     }
 
     /// Another lease: is it still paused?

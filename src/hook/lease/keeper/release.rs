@@ -36,13 +36,14 @@ impl Keeper<'_> {
                 self.leave().await;
                 Ok(())
             }
-            Standing::Resuming if self.resumed => {
-                self.was_resumed().await;
+            Standing::Resuming { sent: Some(at), .. } => {
+                self.was_resumed(at).await;
                 Ok(())
             }
-            Standing::Resuming => {
-                self.book.standing = Standing::Ours { since: self.now };
-                self.give_back(self.now).await
+            // The ledger has not said yet whether it was sent.
+            Standing::Resuming { sent: None, .. } => {
+                self.due(after(self.now, AGAIN));
+                Ok(())
             }
             Standing::Ours { since } => self.give_back(since).await,
         }
@@ -61,10 +62,14 @@ impl Keeper<'_> {
         }
     }
 
-    /// A resume that was sent before this process began, as the ledger says.
-    async fn was_resumed(&mut self) {
+    /// A resume was sent, as the ledger says, and what came of it is not known. It is not sent again:
+    /// it would end the pause of whoever has paused since.
+    async fn was_resumed(&mut self, at: Timestamp) {
         match self.world.look(self.book).await {
             Seen::Active | Seen::Ended => self.end(Outcome::Resumed),
+            _ if self.book.client_paused.is_some() => self.end(Outcome::HeldByAnother),
+            // What is shown may be from before it.
+            _ if self.is_recent(at) => self.due(after(self.now, AGAIN)),
             // Somebody's pause since, or it never took effect: a person has to look.
             Seen::Paused | Seen::HeldBack | Seen::NotThere | Seen::Unreadable => {
                 self.world.alarm(Alarm::Unreadable);
@@ -126,7 +131,7 @@ impl Keeper<'_> {
     }
 
     async fn resume(&mut self, since: Timestamp) -> Result<(), Lost> {
-        self.book.standing = Standing::Resuming;
+        self.book.standing = Standing::Resuming { since, sent: None };
         match self.save().await {
             Some(Held::Ours) => {}
             Some(Held::Lost) => return Err(Lost),
@@ -163,7 +168,7 @@ impl Keeper<'_> {
                 if self.book.failures == 0 {
                     self.world.alarm(Alarm::ResumeFailed);
                 }
-                self.book.standing = Standing::Ours { since };
+                // Whether it came to nothing the ledger tells the next turn.
                 self.failed();
                 if self.book.failures >= TRIES {
                     self.world.alarm(Alarm::ResumeFailed);
