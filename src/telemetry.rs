@@ -9,7 +9,7 @@ use std::io::{self, IsTerminal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 
-use self::access::Lines;
+pub(crate) use self::access::Answered;
 use self::gathered::Log as Out;
 pub(crate) use self::gathered::{gather, write_out};
 use crate::config::raw::{Log, LogFormat, LogLevel};
@@ -25,17 +25,21 @@ pub fn log_to_stderr(log: &Log) {
     };
     // Libraries stay quiet unless everything is wanted: at trace they print what passes by.
     let filter = EnvFilter::new(format!("warn,recgate={level}"));
+    let colours = io::stderr().is_terminal();
     let subscriber = fmt()
         .with_env_filter(filter)
-        .with_ansi(io::stderr().is_terminal())
+        .with_ansi(colours)
         .with_writer(Out)
         // It would say on standard error that standard error cannot be written, and panic.
         .log_internal_errors(false);
     // It fails where logging has been started before, which is what was wanted.
     let _ = match log.format {
-        LogFormat::Text => subscriber.event_format(Lines::default()).try_init(),
+        LogFormat::Text => subscriber.try_init(),
         LogFormat::Json => subscriber.json().try_init(),
     };
+    if log.format == LogFormat::Text && !colours {
+        access::plainly();
+    }
     std::panic::set_hook(Box::new(|panic| {
         // Where, and not what: the text of a panic may hold what a body held.
         let place = panic.location().map(ToString::to_string).unwrap_or_default();

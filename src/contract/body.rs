@@ -82,7 +82,7 @@ impl Content {
     pub(crate) fn is_read(&self, headers: &HeaderMap) -> bool {
         headers
             .get(header::CONTENT_TYPE)
-            .and_then(|value| MediaType::parse(value.to_str().ok()?))
+            .and_then(|value| self.sent(value.to_str().ok()?))
             .is_some_and(|sent| self.entry(&sent).is_some_and(|it| it.is_read_as(sent.form())))
     }
 
@@ -105,7 +105,7 @@ impl Content {
         if second.is_some() {
             return report.finding(self.type_finding("content-type.duplicate"));
         }
-        let Some(sent) = sent.to_str().ok().and_then(MediaType::parse) else {
+        let Some(sent) = sent.to_str().ok().and_then(|it| self.sent(it)) else {
             return report.finding(self.type_finding("content-type.malformed"));
         };
         let Some(entry) = self.entry(&sent) else {
@@ -113,6 +113,15 @@ impl Content {
         };
         report.checked();
         entry.check(&sent, headers, body, report);
+    }
+
+    /// A media type that was sent: most are written as the document writes them, and read with it.
+    fn sent(&self, text: &str) -> Option<Cow<'_, MediaType>> {
+        let written = self.entries.iter().find(|it| it.name == text && !it.range.has_wildcard());
+        match written {
+            Some(entry) => Some(Cow::Borrowed(&entry.range)),
+            None => MediaType::parse(text).map(Cow::Owned),
+        }
     }
 
     /// The most specific entry that takes a media type (3.0.3, Request Body Object).

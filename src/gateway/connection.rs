@@ -62,6 +62,13 @@ pub(crate) fn builder(lines: usize) -> http1::Builder {
     builder
 }
 
+/// With what the far end of a connection's channel is polled. While the connection is driven by the
+/// same task, right before, nothing comes without the task: woken by the channel as well, it would run
+/// once more for nothing, for every exchange.
+fn asked_after<'a>(driven: bool, cx: &Context<'a>) -> Context<'a> {
+    if driven { Context::from_waker(Waker::noop()) } else { Context::from_waker(cx.waker()) }
+}
+
 // === impl Connection ===
 
 impl Connection {
@@ -83,14 +90,16 @@ impl Connection {
         request: Request<Body>,
         home: Weak<Pool>,
     ) -> Result<Response<Body>, Broken> {
-        let mut sending = std::pin::pin!(self.sender.try_send_request(request));
+        // A budget that has run out would ask for the waker that is left out below.
+        let sending = tokio::task::unconstrained(self.sender.try_send_request(request));
+        let mut sending = std::pin::pin!(sending);
         let mut driver = Some(&mut self.driver);
         let sent = std::future::poll_fn(|cx| {
             // A closed connection is polled no more; what it had for us is in the channel.
             if driver.as_mut().is_some_and(|driver| driver.as_mut().poll(cx).is_ready()) {
                 driver = None;
             }
-            sending.as_mut().poll(cx)
+            sending.as_mut().poll(&mut asked_after(driver.is_some(), cx))
         })
         .await;
         let open = driver.is_some();
@@ -130,7 +139,8 @@ impl Streaming {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let mut polled = Pin::new(&mut self.body).poll_frame(cx);
+        let driven = self.connection.is_some();
+        let mut polled = Pin::new(&mut self.body).poll_frame(&mut asked_after(driven, cx));
         if polled.is_pending() {
             // The body's bytes come only when the connection is driven.
             let closed = self
@@ -140,7 +150,8 @@ impl Streaming {
             if closed {
                 self.connection = None;
             }
-            polled = Pin::new(&mut self.body).poll_frame(cx);
+            let driven = self.connection.is_some();
+            polled = Pin::new(&mut self.body).poll_frame(&mut asked_after(driven, cx));
         }
         match &polled {
             Poll::Ready(None) => self.finish(),

@@ -189,7 +189,7 @@ async fn answer(
             respond::failure(&failure, Dialect::Problem, id)
         })
     };
-    Ok(worker.detach(work, counted, id, Dialect::Problem).await)
+    Ok(worker.detach(work, counted).await)
 }
 
 /// What a proven event is when places are short.

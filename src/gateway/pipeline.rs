@@ -43,6 +43,7 @@ use crate::contract::{BodyView, Unread};
 use crate::dialect::Dialect;
 use crate::error::{Blame, Code, Failure};
 use crate::limits::{CHANGE_BODY_BYTES, PAUSE_BODY_BYTES};
+use crate::telemetry::Answered;
 
 /// One request in, one response out. Never fails: what goes wrong is said in the client's dialect,
 /// and a fault of this program costs the one request that met it.
@@ -125,13 +126,15 @@ async fn walk(
     let response = visit.dated(cors::allow(visit.upstream(), origin, response));
     let upstream = &visit.upstream().config.name;
     visit.worker.site.lasting.metrics.answered(upstream, &visit.judge.method, response.status());
-    tracing::info!(
-        target: "recgate::access",
-        exchange = %id, client = %visit.terms.client, %upstream,
-        operation = %visit.judge.shown(), status = response.status().as_u16(),
-        ms = started.elapsed().as_millis(),
-        "answered"
-    );
+    let answered = Answered {
+        exchange: id,
+        client: &visit.terms.client,
+        upstream,
+        operation: visit.judge.shown(),
+        status: response.status(),
+        ms: started.elapsed().as_millis(),
+    };
+    answered.log();
     tracing::debug!(target: "recgate::access", exchange = %id, path = visit.judge.path, "raw path");
     response
 }
@@ -222,7 +225,7 @@ async fn carry(
         drop(counted);
         response
     } else {
-        visit.worker.detach(admitted, counted, visit.id, visit.dialect()).await
+        visit.worker.detach(admitted, counted).await
     }
 }
 

@@ -7,8 +7,10 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
@@ -16,18 +18,14 @@ use http::Response;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
-use uuid::Uuid;
 
 use super::body::Body;
 use super::load::Place;
 use super::pool::{Bounds, Pool};
-use super::respond;
 use super::route::Leg;
 use super::site::Site;
 use super::upstream::Upstream;
 use crate::config::raw::Limits;
-use crate::dialect::Dialect;
-use crate::error::{Code, Failure};
 
 /// How long a drain waits for work that goes on after an answer (a pause that is watched).
 const FOLLOW_UP_GRACE: Duration = Duration::from_secs(2);
@@ -51,6 +49,14 @@ type Pools = BTreeMap<(Arc<str>, Leg), Rc<Pool>>;
 pub(crate) struct Admitted {
     _counted: Counted,
     _place: Place,
+}
+
+/// Work that goes on when nobody waits for it any more. It runs where it is waited for, and becomes a
+/// task of its own only when it is dropped before its end.
+pub(crate) struct Detached {
+    /// None where it has ended, or panicked.
+    work: Option<LocalBoxFuture<'static, Response<Body>>>,
+    tasks: TaskTracker,
 }
 
 /// Counts in a gauge while it lives.
@@ -119,24 +125,17 @@ impl Worker {
     }
 
     /// Runs an admitted mutation to its end, whether or not anyone waits for its answer.
-    pub(crate) async fn detach(
+    pub(crate) fn detach(
         &self,
         work: impl Future<Output = Response<Body>> + 'static,
         admitted: Admitted,
-        exchange: Uuid,
-        dialect: Dialect,
-    ) -> Response<Body> {
-        let task = self.tasks.spawn_local(async move {
+    ) -> Detached {
+        let work = async move {
             let response = work.await;
             drop(admitted);
             response
-        });
-        task.await.unwrap_or_else(|_| {
-            // Its place is in the log; its text may hold what a body held.
-            let failure = Failure::new(Code::Internal, "an admitted exchange panicked");
-            self.site.lasting.metrics.failed(failure.code);
-            respond::failure(&failure, dialect, exchange)
-        })
+        };
+        Detached { work: Some(Box::pin(work)), tasks: self.tasks.clone() }
     }
 
     /// Runs work that nobody's connection waits for and that was promised all the same; a drain waits
@@ -198,6 +197,30 @@ const fn bounds(limits: &Limits) -> Bounds {
         idle: Duration::from_millis(limits.idle_ms),
         connect: Duration::from_millis(limits.connect_ms),
         lines: limits.answer_header_count,
+    }
+}
+
+// === impl Detached ===
+
+impl Future for Detached {
+    type Output = Response<Body>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // Taken while it runs: what panics is not begun again.
+        let Some(mut work) = self.work.take() else { return Poll::Pending };
+        let polled = work.as_mut().poll(cx);
+        if polled.is_pending() {
+            self.work = Some(work);
+        }
+        polled
+    }
+}
+
+impl Drop for Detached {
+    fn drop(&mut self) {
+        if let Some(work) = self.work.take() {
+            self.tasks.spawn_local(work);
+        }
     }
 }
 

@@ -14,7 +14,7 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -39,8 +39,9 @@ pub struct Table {
     contract: Arc<Contract>,
     /// In the document's order.
     rows: Vec<Row>,
-    /// From an operation's address to its row. The contract above keeps the addresses taken.
-    places: HashMap<usize, usize>,
+    /// An operation's address and its row, in the order of addresses. The contract above keeps these
+    /// taken.
+    places: Vec<(usize, usize)>,
     unknown: Mutex<Bounded<(&'static str, String)>>,
 }
 
@@ -202,8 +203,9 @@ impl Coverage {
 impl Table {
     fn new(upstream: Arc<str>, holds: String, contract: &Arc<Contract>) -> Self {
         let rows: Vec<Row> = contract.operations().iter().map(Row::new).collect();
-        let places =
-            rows.iter().enumerate().map(|(at, row)| (address(&row.operation), at)).collect();
+        let places = rows.iter().enumerate().map(|(at, row)| (address(&row.operation), at));
+        let mut places: Vec<_> = places.collect();
+        places.sort_unstable();
         let unknown = Mutex::new(Bounded::new(limits::UNKNOWN_OPERATIONS));
         Self { upstream, holds, contract: Arc::clone(contract), rows, places, unknown }
     }
@@ -223,7 +225,8 @@ impl Table {
         status: StatusCode,
         headers: &HeaderMap,
     ) {
-        let row = self.places.get(&address(operation)).and_then(|at| self.rows.get(*at));
+        let place = self.places.binary_search_by_key(&address(operation), |(address, _)| *address);
+        let row = place.ok().and_then(|place| self.rows.get(self.places[place].1));
         let Some(row) = row else { return };
         row.exchanges.fetch_add(1, Ordering::Relaxed);
         if *method == Method::HEAD {

@@ -79,6 +79,13 @@ impl<'a> MakeWriter<'a> for Log {
 
 // === impl Line ===
 
+impl Line {
+    /// One that waits.
+    pub(super) const fn usual() -> Self {
+        Self(Urgent::No)
+    }
+}
+
 impl Write for Line {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let kept = LINES.try_with(|lines| {
