@@ -23,6 +23,10 @@ pub struct Registry {
     changes: Arc<[Arc<dyn Change>]>,
 }
 
+/// The first change that has something to do for a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Concerned(usize);
+
 /// The rest of the way from one change on.
 struct Chain {
     exchange: Rc<Exchange>,
@@ -92,10 +96,10 @@ impl Registry {
         self.changes.iter().any(|change| change.may_be_urgent(method, &path))
     }
 
-    /// Whether a change has something to do for this call.
+    /// The first change that has something to do for this call.
     #[must_use]
-    pub fn concerns(&self, call: &Call, exchange: &Exchange) -> bool {
-        self.changes.iter().any(|change| change.concerns(call, exchange))
+    pub fn concerned(&self, call: &Call, exchange: &Exchange) -> Option<Concerned> {
+        self.changes.iter().position(|change| change.concerns(call, exchange)).map(Concerned)
     }
 
     /// Whether a call must not be refused because it breaks a contract.
@@ -129,15 +133,28 @@ impl Registry {
         let chain = Chain { exchange, rest: self.clone(), from: 0, upstream };
         chain.call(call).await
     }
+
+    /// The same where the first of them is known.
+    pub async fn carry_by(
+        &self,
+        first: Concerned,
+        exchange: Rc<Exchange>,
+        call: Call,
+        upstream: Rc<dyn Next>,
+    ) -> Result<Answer, Failure> {
+        let chain = Chain { exchange, rest: self.clone(), from: 0, upstream };
+        chain.by(first, call).await
+    }
 }
 
 // === impl Chain ===
 
-impl Next for Chain {
-    fn call(&self, call: Call) -> LocalBoxFuture<'static, Result<Answer, Failure>> {
-        let concerned = (self.from..self.rest.changes.len())
-            .find(|&at| self.rest.changes[at].concerns(&call, &self.exchange));
-        let Some(at) = concerned else { return self.upstream.call(call) };
+impl Chain {
+    fn by(
+        &self,
+        Concerned(at): Concerned,
+        call: Call,
+    ) -> LocalBoxFuture<'static, Result<Answer, Failure>> {
         let next = Self {
             exchange: Rc::clone(&self.exchange),
             rest: self.rest.clone(),
@@ -145,6 +162,17 @@ impl Next for Chain {
             upstream: Rc::clone(&self.upstream),
         };
         Arc::clone(&self.rest.changes[at]).carry(Rc::clone(&self.exchange), call, Rc::new(next))
+    }
+}
+
+impl Next for Chain {
+    fn call(&self, call: Call) -> LocalBoxFuture<'static, Result<Answer, Failure>> {
+        let concerned = (self.from..self.rest.changes.len())
+            .find(|&at| self.rest.changes[at].concerns(&call, &self.exchange));
+        match concerned {
+            Some(at) => self.by(Concerned(at), call),
+            None => self.upstream.call(call),
+        }
     }
 
     fn allows_again(&self, call: &Call) -> Allowed {

@@ -51,6 +51,8 @@ pub struct Patience {
     pub unsigned: Unsigned,
     /// Tries after the first.
     pub most: u32,
+    /// How long one try may take; `None`: as long as its call says.
+    pub each: Option<Duration>,
 }
 
 /// What is done where the gateway's own account has no token: nothing was sent.
@@ -77,6 +79,7 @@ pub const IDEMPOTENT: Patience = Patience {
     broken: Broken::Repeat,
     unsigned: Unsigned::Repeat,
     most: u32::MAX,
+    each: None,
 };
 
 /// The same where the caller's own credentials are left as a way.
@@ -115,7 +118,7 @@ pub async fn call(
     until: Instant,
     cancelled: impl Future<Output = ()>,
 ) -> Tries {
-    let first = next.call(call.clone()).await;
+    let first = next.call(patience.one_of(call)).await;
     after(first, next, call, patience, until, cancelled).await
 }
 
@@ -147,13 +150,18 @@ pub async fn after(
             () = &mut cancelled => return Tries { last, end: End::Cancelled, in_doubt },
             () = tokio::time::sleep(wait) => {}
         }
-        last = next.call(call.clone()).await;
+        last = next.call(patience.one_of(call)).await;
         in_doubt |= doubtful(&last);
         (left, pause) = (left - 1, (pause * 2).min(LONGEST_PAUSE));
     }
 }
 
 impl Patience {
+    /// A call for one try.
+    fn one_of(&self, call: &Call) -> Call {
+        Call { patience: self.each.or(call.patience), ..call.clone() }
+    }
+
     /// Whether another try may change this result, and how long the upstream asks to wait.
     #[must_use]
     pub fn helps(&self, result: &Result<Answer, Failure>) -> Option<Option<Duration>> {

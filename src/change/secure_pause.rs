@@ -45,7 +45,6 @@ use queue::Queues;
 use refusals::Refusals;
 
 use super::announced::Announced;
-use super::exchange::caller_hash;
 use super::journal::{OpenIntent, Outcome};
 use super::terms;
 use super::{Announcement, Answer, Call, Change, Exchange, Next, Principal};
@@ -137,7 +136,6 @@ impl Change for SecurePause {
         // The number is taken here and not in the future, so that the order of admission counts.
         let turn = self.queues.enter(&exchange.upstream, &command.key(), command.wanted);
         let flow = Flow {
-            caller: caller_hash(&call),
             refusals: self.refusals.clone(),
             watch: self.watch,
             exchange,

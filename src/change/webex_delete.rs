@@ -46,6 +46,7 @@ const WHILE_LOCKED: Patience = Patience {
     broken: Broken::Leave,
     unsigned: Unsigned::Repeat,
     most: u32::MAX,
+    each: None,
 };
 
 static WEBEX_DELETE: Announcement = Announcement {

@@ -243,9 +243,9 @@ async fn answer(visit: Rc<Visit>, forward: Forward, call: Call) -> Response<Body
         Arc::clone(&visit.worker.site.lasting.journal),
     ));
     let changes = &visit.upstream().changes;
-    if changes.concerns(&call, &exchange) {
+    if let Some(first) = changes.concerned(&call, &exchange) {
         let next = Rc::new(Forward { author: Blame::Change, ..forward });
-        let result = changes.carry(Rc::clone(&exchange), call, next).await;
+        let result = changes.carry_by(first, Rc::clone(&exchange), call, next).await;
         visit.adapted(result, &exchange)
     } else {
         changes.passes(&call, &exchange);

@@ -6,6 +6,8 @@
 //! sent, at exactly that depth. A legacy PATCH that does anything beside setting the state is never
 //! carried forward; it goes as it came, in its turn.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::Method;
 
@@ -93,12 +95,16 @@ impl Reading {
     #[must_use]
     pub(super) fn of(call: &Call) -> Self {
         let path = canonical(call.path());
-        let Some((form, media, _)) = target(&call.method, &path) else {
+        let Some((form, media, conversation)) = target(&call.method, &path) else {
             return Self::Other;
         };
         // The same segments of the raw path: decoding unreserved characters makes no slash.
-        let raw = call.path().split('/').nth(if form == Form::Agnostic { 4 } else { 5 });
-        let Some(conversation) = raw else { return Self::Other };
+        let place = if form == Form::Agnostic { 4 } else { 5 };
+        let conversation = match path {
+            Cow::Borrowed(_) => Some(conversation),
+            Cow::Owned(_) => call.path().split('/').nth(place),
+        };
+        let Some(conversation) = conversation else { return Self::Other };
         let body = match json::parse(&call.body) {
             Ok(body) => body,
             Err(fault) if fault.kind == FaultKind::DuplicateKey && names_state(&call.body) => {

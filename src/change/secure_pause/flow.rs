@@ -1,5 +1,6 @@
 //! One command on its way: its turn, its intent, its authority, its tries, its answer.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,10 +15,10 @@ use super::queue::{Go, OVERTAKE_GRACE, Turn};
 use super::refusals::Refusals;
 use super::usage::{self, Right};
 use super::{WEM_449, answer, confirm, hold};
-use crate::change::exchange::Written;
+use crate::change::exchange::{Written, caller_hash};
 use crate::change::journal::{Action, Event, OpenIntent, Outcome};
 use crate::change::mark::{self, Mark};
-use crate::change::retry::{self, End, Tries};
+use crate::change::retry::{self, End, Patience, Tries};
 use crate::change::terms::{self, Authority, Fallback};
 use crate::change::{Answer, Call, Exchange, Next, Principal};
 use crate::error::{Code, Failure, Retry};
@@ -28,7 +29,6 @@ pub(super) struct Flow {
     pub(super) original: Call,
     pub(super) next: Rc<dyn Next>,
     pub(super) command: Command,
-    pub(super) caller: Option<[u8; 32]>,
     pub(super) refusals: Refusals,
     pub(super) watch: Duration,
     /// Who sends the PUT.
@@ -44,10 +44,10 @@ pub(super) struct Place {
 }
 
 /// What became of a command.
-struct Carried {
+struct Carried<'a> {
     result: Result<Answer, Failure>,
     /// The call that the upstream accepted.
-    accepted: Option<Call>,
+    accepted: Option<Cow<'a, Call>>,
     in_doubt: bool,
 }
 
@@ -133,6 +133,7 @@ impl Flow {
             confirm::confirm(&self, accepted, within).await;
         }
         if let (Some(accepted), Some(intent)) = (accepted, held) {
+            let accepted = accepted.into_owned();
             self.exchange.record(&WEM_449, Event::OvertookResume, &self.command.conversation);
             let exchange = Rc::clone(&self.exchange);
             self.exchange.afterwards(hold::hold(
@@ -218,10 +219,10 @@ impl Flow {
     }
 
     /// As the client spelt it. The PUT is idempotent and tried again; a PATCH goes once.
-    async fn native(&self, turn: &Place) -> Carried {
-        let mut call = self.original.clone();
+    async fn native(&self, turn: &Place) -> Carried<'_> {
+        let call = &self.original;
         let tries = match self.command.form {
-            Form::Put => self.put(call.clone(), turn).await,
+            Form::Put => self.put(call, turn).await,
             Form::Legacy | Form::Mixed | Form::Agnostic => {
                 retry::once(&*self.next, call.clone()).await
             }
@@ -229,27 +230,29 @@ impl Flow {
         if tries.end == End::Cancelled {
             return called_off(&tries);
         }
-        if self.command.form == Form::Mixed {
+        let accepted = is_success(&tries.last).then(|| match self.command.form {
             // Should it have to be sent again, then without what else it did.
-            let (method, target) = (call.method.clone(), call.target.clone());
-            call = call.derive(method, target, Some(self.command.wanted.body()));
-        }
-        let accepted = is_success(&tries.last).then_some(call);
+            Form::Mixed => {
+                let (method, target) = (call.method.clone(), call.target.clone());
+                Cow::Owned(call.derive(method, target, Some(self.command.wanted.body())))
+            }
+            Form::Put | Form::Legacy | Form::Agnostic => Cow::Borrowed(call),
+        });
         Carried { result: tries.last, accepted, in_doubt: tries.in_doubt }
     }
 
     /// The legacy PATCH, carried forward.
-    async fn adapt(&self, turn: &Place) -> Carried {
+    async fn adapt(&self, turn: &Place) -> Carried<'_> {
         let other_way = self.fallback();
         if let Some(fallback) = &other_way
             && self.principal == Principal::Caller
-            && self.refusals.contains(&self.exchange.upstream, self.caller)
+            && self.refusals.contains(&self.exchange.upstream, caller_hash(&self.original))
         {
             self.told.set(Right::Refused);
             return self.fallback_first(fallback).await;
         }
         let put = self.put_call();
-        let tries = self.put(put.clone(), turn).await;
+        let tries = self.put(&put, turn).await;
         self.hear(&tries);
         if is_success(&tries.last) {
             return self.answer(tries, put).await;
@@ -261,7 +264,7 @@ impl Flow {
         };
         let forbidden = tries.last.as_ref().is_ok_and(|it| it.status == StatusCode::FORBIDDEN);
         if forbidden && self.principal == Principal::Caller {
-            self.refusals.remember(&self.exchange.upstream, self.caller);
+            self.refusals.remember(&self.exchange.upstream, caller_hash(&self.original));
         }
         // Whatever ended the tries, a pause that did not get through has one way left.
         let lost_pause = self.command.wanted == Wanted::Pause
@@ -285,7 +288,7 @@ impl Flow {
     }
 
     /// The caller was refused the PUT a moment ago: the other way first, then the PUT once.
-    async fn fallback_first(&self, fallback: &Call) -> Carried {
+    async fn fallback_first(&self, fallback: &Call) -> Carried<'_> {
         let first = retry::once(&*self.next, fallback.clone()).await;
         if is_success(&first.last) {
             return self.answer(first, fallback.clone()).await;
@@ -294,7 +297,7 @@ impl Flow {
         let second = retry::once(&*self.next, put.clone()).await;
         self.hear(&second);
         if is_success(&second.last) {
-            self.refusals.forget(&self.exchange.upstream, self.caller);
+            self.refusals.forget(&self.exchange.upstream, caller_hash(&self.original));
             return self.answer(second, put).await;
         }
         let in_doubt = first.in_doubt || second.in_doubt;
@@ -314,20 +317,20 @@ impl Flow {
 
     /// The PUT, tried again while a pause has two thirds of its deadline, a resume one: a lost
     /// pause is worse than a late resume. The rest is for the fallback and the read-back.
-    async fn put(&self, call: Call, turn: &Place) -> Tries {
+    async fn put(&self, call: &Call, turn: &Place) -> Tries {
         let left = self.exchange.left();
         let until = Instant::now()
             + match self.command.wanted {
                 Wanted::Pause => left * 2 / 3,
                 Wanted::Resume => left / 3,
             };
-        let call = call.with_patience(left / 3);
         // Where the caller's own token is left as a way, no pause waits for the gateway's sign-in.
         let patience = match self.exchange.terms.fallback {
             Fallback::None => retry::IDEMPOTENT,
             Fallback::Legacy | Fallback::Agnostic => retry::OTHER_WAY,
         };
-        let tries = retry::call(&*self.next, &call, patience, until, turn.cancelled()).await;
+        let patience = Patience { each: Some(left / 3), ..patience };
+        let tries = retry::call(&*self.next, call, patience, until, turn.cancelled()).await;
         mark::reached(Mark::PutAnswered);
         tries
     }
@@ -352,7 +355,7 @@ impl Flow {
 
     /// What the client gets for the result of `call`: the original's own answer is the answer,
     /// a success of any other call takes the legacy form.
-    async fn answer(&self, tries: Tries, call: Call) -> Carried {
+    async fn answer(&self, tries: Tries, call: Call) -> Carried<'_> {
         let Tries { last, in_doubt, .. } = tries;
         let succeeded = is_success(&last);
         mark::reached(Mark::ReadingBack);
@@ -362,7 +365,7 @@ impl Flow {
             }
             other => other,
         };
-        Carried { result, accepted: succeeded.then_some(call), in_doubt }
+        Carried { result, accepted: succeeded.then_some(Cow::Owned(call)), in_doubt }
     }
 }
 
@@ -400,7 +403,7 @@ impl Place {
 
 // === impl Carried ===
 
-impl Carried {
+impl Carried<'_> {
     /// The caller may not do this; nothing was changed.
     const fn refused(answer: Answer) -> Self {
         Self { result: Ok(answer), accepted: None, in_doubt: false }
@@ -427,7 +430,7 @@ fn is_refusal(status: StatusCode) -> bool {
 }
 
 /// A resume whose tries a newer pause has ended: not done, unless one of them may have been.
-fn called_off(tries: &Tries) -> Carried {
+fn called_off(tries: &Tries) -> Carried<'static> {
     let failure = if tries.in_doubt {
         Failure::new(Code::OutcomeUnknown, "a newer pause ended the tries of a resume in doubt")
     } else {
