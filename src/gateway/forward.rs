@@ -59,7 +59,9 @@ impl Next for Forward {
         Box::pin(async move {
             match call.principal {
                 Principal::Caller => forward.whole(call, None).await,
-                Principal::Service | Principal::Recovery => forward.as_account(call).await,
+                Principal::Service | Principal::Recovery => {
+                    Box::pin(forward.as_account(call)).await
+                }
             }
         })
     }
@@ -79,13 +81,13 @@ impl Forward {
         let patience = retry::plain(&call.method, most)
             // What a change watches it tries again itself, or has a reason not to.
             .filter(|_| most > 0 && !self.visit.judge.may_change());
-        let Some(patience) = patience else { return self.whole(call, None).await };
-        let first = self.whole(call.clone(), Some(&call)).await;
+        let Some(patience) = patience else { return Box::pin(self.whole(call, None)).await };
+        let first = Box::pin(self.whole(call.clone(), Some(&call))).await;
         if patience.helps(&first).is_none() {
             return first;
         }
         let never = std::future::pending();
-        retry::after(first, self, &call, patience, self.deadline, never).await.last
+        Box::pin(retry::after(first, self, &call, patience, self.deadline, never)).await.last
     }
 
     /// How urgent a call is.
@@ -115,8 +117,8 @@ impl Forward {
         // that was closed.
         let copy = (method.is_safe() && call.body.is_empty())
             .then(|| copy.map_or_else(|| Cow::Owned(call.clone()), Cow::Borrowed));
-        // The work is not named: what is named is kept beside what is awaited.
-        let result = tokio::time::timeout_at(until, async {
+        // Pinned where it stands: given away it would be copied, with room for all that it awaits.
+        let work = std::pin::pin!(async {
             let response = match (self.send(call.into(), name, Over::Any).await, copy) {
                 (Err(Unanswered::Stale(_)), Some(copy)) => {
                     self.send(copy.into_owned().into(), name, Over::New).await?
@@ -124,9 +126,9 @@ impl Forward {
                 (answered, _) => answered?,
             };
             self.receive(&method, response, found).await
-        })
-        .await
-        .unwrap_or_else(|_| Err(self.late()));
+        });
+        let result = tokio::time::timeout_at(until, work).await;
+        let result = result.unwrap_or_else(|_| Err(self.late()));
         sending.ended(&result);
         result
     }

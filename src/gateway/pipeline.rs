@@ -293,7 +293,8 @@ async fn read(
     most: usize,
     read_by: Instant,
 ) -> Result<Collected, Failure> {
-    match tokio::time::timeout_at(read_by, body.collect_up_to(most)).await {
+    let reading = std::pin::pin!(body.collect_up_to(most));
+    match tokio::time::timeout_at(read_by, reading).await {
         Ok(Ok(collected)) => Ok(collected),
         Ok(Err(error)) => Err(Failure::new(Code::RequestBody, error.to_string())),
         Err(_) => {

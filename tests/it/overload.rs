@@ -2,8 +2,10 @@
 //! and whoever is refused is told so and when to come back.
 //!
 //! Two shortages: of the upstream's time (places run out while processors idle) and of the gateway's
-//! own (places are free, and there is no time to use them). Load is open: requests come when their
-//! time has come, whatever became of those before, over as many connections as that takes.
+//! own (places are free, and there is no time to use them). For the second the answers are long, so that
+//! checking them costs the gateway many times what asking for them costs these clients: else they, who
+//! share the processors with it, would be short first. Load is open: requests come when their time has
+//! come, whatever became of those before, over as many connections as that takes.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -40,42 +42,44 @@ struct Seen {
     over: AtomicBool,
 }
 
-/// Answers every request: pauses with what the vendor says, reads with a body, after `takes`.
-async fn upstream(takes: Duration) -> Upstream {
-    Upstream::serving(move |mut stream: TcpStream| async move {
-        let mut buffer = vec![0; 16 << 10];
-        let mut filled = 0;
-        loop {
-            let Some(end) = buffer[..filled].windows(4).position(|it| it == b"\r\n\r\n") else {
-                match stream.read(&mut buffer[filled..]).await {
-                    Ok(read @ 1..) => filled += read,
-                    _ => return,
-                }
-                continue;
-            };
-            let whole = end + 4 + length(&buffer[..end]);
-            while filled < whole {
-                match stream.read(&mut buffer[filled..]).await {
-                    Ok(read @ 1..) => filled += read,
-                    _ => return,
-                }
+/// Answers every request: pauses with what the vendor says, reads with a body of so many values, after
+/// `takes`.
+async fn upstream(takes: Duration, values: usize) -> Upstream {
+    let body = format!(r#"{{"id": "someone", "notes": [{}"last"]}}"#, "\"a\", ".repeat(values));
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length:";
+    let read = Arc::new(format!("{head} {}\r\n\r\n{body}", body.len()).into_bytes());
+    Upstream::serving(move |stream| answer(stream, takes, Arc::clone(&read))).await
+}
+
+async fn answer(mut stream: TcpStream, takes: Duration, read: Arc<Vec<u8>>) {
+    let mut buffer = vec![0; 16 << 10];
+    let mut filled = 0;
+    loop {
+        let Some(end) = buffer[..filled].windows(4).position(|it| it == b"\r\n\r\n") else {
+            match stream.read(&mut buffer[filled..]).await {
+                Ok(read @ 1..) => filled += read,
+                _ => return,
             }
-            let answer: &[u8] = if buffer.starts_with(b"PUT") {
-                b"HTTP/1.1 204 No Content\r\n\r\n"
-            } else {
-                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 17\r\n\r\n{\"id\": \"someone\"}"
-            };
-            buffer.copy_within(whole..filled, 0);
-            filled -= whole;
-            if !takes.is_zero() {
-                tokio::time::sleep(takes).await;
-            }
-            if stream.write_all(answer).await.is_err() {
-                return;
+            continue;
+        };
+        let whole = end + 4 + length(&buffer[..end]);
+        while filled < whole {
+            match stream.read(&mut buffer[filled..]).await {
+                Ok(read @ 1..) => filled += read,
+                _ => return,
             }
         }
-    })
-    .await
+        let pause = buffer.starts_with(b"PUT");
+        let answer = if pause { b"HTTP/1.1 204 No Content\r\n\r\n" } else { &**read };
+        buffer.copy_within(whole..filled, 0);
+        filled -= whole;
+        if !takes.is_zero() {
+            tokio::time::sleep(takes).await;
+        }
+        if stream.write_all(answer).await.is_err() {
+            return;
+        }
+    }
 }
 
 /// The value of `Content-Length` in a head.
@@ -107,7 +111,7 @@ fn request(number: u64) -> (Vec<u8>, bool) {
 
 /// One connection: takes the next request whose time has come, and asks.
 async fn connection(address: SocketAddr, due: Arc<Semaphore>, seen: Arc<Seen>) {
-    let mut buffer = vec![0; 8 << 10];
+    let mut buffer = vec![0; 64 << 10];
     'connection: loop {
         let Ok(mut stream) = TcpStream::connect(address).await else { return };
         let _ = stream.set_nodelay(true);
@@ -233,12 +237,12 @@ async fn load(
 }
 
 #[expect(clippy::cast_precision_loss, reason = "for people")]
-async fn overload(name: &str, limits: &str, takes: Duration, set: &[&str]) {
+async fn overload(name: &str, limits: &str, takes: Duration, values: usize, set: &[&str]) {
     // A normal run is short and light: its neighbours' deadlines are their own.
     let most = times(100, 4_000);
     let lasts = Duration::from_millis(times(200, 8_000) as u64) + takes * 5;
     let _ = rlimit::increase_nofile_limit(u64::MAX);
-    let upstream = upstream(takes).await;
+    let upstream = upstream(takes, values).await;
     let text = format!("{}{limits}", config("genesys", "genesys", &upstream.address));
     let recgate = Recgate::start(Some(&text), set).await;
     // Contracts compile with the first that need them.
@@ -280,11 +284,11 @@ async fn overload(name: &str, limits: &str, takes: Duration, set: &[&str]) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_times_what_the_upstream_can_carry() {
     let limits = "[limits]\nrequests = 32\npause_requests = 64\n";
-    overload("the upstream is slow", limits, Duration::from_millis(100), &[]).await;
+    overload("the upstream is slow", limits, Duration::from_millis(100), 0, &[]).await;
 }
 
-/// The gateway has one thread, and not enough of it.
+/// The gateway has one thread, and answers of 50 kB to check: not enough of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_times_what_the_gateway_can_carry() {
-    overload("the gateway is slow", "", Duration::ZERO, &["gateway.threads=1"]).await;
+    overload("the gateway is slow", "", Duration::ZERO, 10_000, &["gateway.threads=1"]).await;
 }
