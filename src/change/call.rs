@@ -23,6 +23,9 @@ pub struct Call {
     pub patience: Option<Duration>,
     /// Whose credentials it carries when it is sent.
     pub principal: Principal,
+    /// Who wrote it: the client, where it is as it came; else a change. Whoever changes anything of it
+    /// but its patience says so here: what is as it came was judged when it came.
+    pub author: Blame,
     /// What hyper keeps beside a request (the case of its header names), so that a call that
     /// nobody changes goes out as it came.
     pub extensions: http::Extensions,
@@ -79,6 +82,7 @@ impl Call {
             body: Bytes::new(),
             patience: None,
             principal: Principal::Caller,
+            author: Blame::Change,
             extensions: http::Extensions::new(),
         }
     }
@@ -106,6 +110,7 @@ impl Call {
     pub fn without(mut self, name: &HeaderName) -> Self {
         if self.headers.contains_key(name) {
             self.headers = retained(std::mem::take(&mut self.headers), |it| it != name);
+            self.author = Blame::Change;
         }
         self
     }
@@ -127,6 +132,7 @@ impl Call {
                 matches!(*name, header::ACCEPT | header::CONTENT_TYPE | header::USER_AGENT)
                     || matches!(name.as_str(), "traceparent" | "tracestate")
             });
+            self.author = Blame::Change;
         }
         self.principal = principal;
         self
@@ -136,6 +142,7 @@ impl Call {
     #[must_use]
     pub fn authorized(mut self, authorization: HeaderValue) -> Self {
         self.headers.insert(header::AUTHORIZATION, authorization);
+        self.author = Blame::Change;
         self
     }
 
@@ -173,6 +180,7 @@ impl Call {
             body: json.unwrap_or_default(),
             patience: None,
             principal: self.principal,
+            author: Blame::Change,
             extensions: http::Extensions::new(),
         }
     }

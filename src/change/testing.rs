@@ -258,6 +258,7 @@ pub(crate) fn call(method: Method, target: &str, body: &str) -> Call {
         body: Bytes::copy_from_slice(body.as_bytes()),
         patience: None,
         principal: Principal::Caller,
+        author: crate::error::Blame::Client,
         extensions: http::Extensions::new(),
     }
 }

@@ -29,7 +29,7 @@ use super::retry::{self, Broken, Patience, Unsigned};
 use super::terms::{self, QueryBody, Terms};
 use super::{Announcement, Answer, Call, Change, Exchange, Next};
 use crate::dialect::{Detail, Dialect};
-use crate::error::{Code, Failure};
+use crate::error::{Blame, Code, Failure};
 use crate::json::{self, Node};
 
 /// Characters of a compliance officer's comment (the vendor's documentation).
@@ -241,6 +241,7 @@ fn query_to_body(call: &Call) -> Option<Call> {
         return None;
     }
     let mut carried = call.clone();
+    carried.author = Blame::Change;
     carried.target = if kept.is_empty() {
         call.path().to_owned()
     } else {

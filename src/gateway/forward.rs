@@ -203,7 +203,7 @@ impl Forward {
     /// Hop 2.
     fn check_request(&self, found: Option<&Placed>, call: &Call) -> Result<(), Failure> {
         let (gate, author) = self.visit.judge.upstream_request(
-            self.author,
+            call.author,
             found,
             call.query(),
             &call.headers,

@@ -210,6 +210,7 @@ async fn carry(
         body,
         patience: None,
         principal: Principal::Caller,
+        author: Blame::Client,
         extensions,
     };
     if let Err(failure) = visit.admit_call(&call) {

@@ -15,7 +15,7 @@ use crate::config::checked;
 use crate::config::deprecation::Deprecation;
 use crate::config::raw::Mode;
 use crate::dialect::Dialect;
-use crate::error::Code;
+use crate::error::{Blame, Code};
 use crate::report::Hop;
 use crate::report::har::{Entry, RecordedBody};
 
@@ -68,6 +68,7 @@ impl Examiner {
             },
             patience: None,
             principal: Principal::Caller,
+            author: Blame::Client,
             extensions: http::Extensions::new(),
         };
         let mut announced = upstream.changes.announces(&call, &terms);
