@@ -305,9 +305,11 @@ pub fn canonical(path: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use http::Method;
+    use std::time::Duration;
 
-    use super::{Call, Principal, canonical};
+    use http::{HeaderName, HeaderValue, Method};
+
+    use super::{Blame, Call, Principal, canonical};
 
     #[test]
     fn what_a_caller_sent_stays_behind_when_an_account_acts() {
@@ -330,6 +332,25 @@ mod tests {
         // What is derived from it is the account's, too, and the caller's own call is as it was.
         assert_eq!(own.derive(Method::GET, "/".to_owned(), None).principal, Principal::Service);
         assert_eq!(call.acting_as(Principal::Caller).headers.len(), names.len());
+    }
+
+    #[test]
+    fn a_call_that_is_changed_is_not_the_clients_any_more() {
+        let mut came = Call { author: Blame::Client, ..Call::bare() };
+        came.headers.insert("x-one", HeaderValue::from_static("1"));
+        let name = HeaderName::from_static("x-one");
+        let other = HeaderName::from_static("x-other");
+        for (call, author) in [
+            (came.clone().with_patience(Duration::from_secs(1)), Blame::Client),
+            (came.clone().acting_as(Principal::Caller), Blame::Client),
+            (came.clone().without(&other), Blame::Client),
+            (came.clone().without(&name), Blame::Change),
+            (came.clone().acting_as(Principal::Service), Blame::Change),
+            (came.clone().authorized(HeaderValue::from_static("Bearer x")), Blame::Change),
+            (came.derive(Method::GET, "/".to_owned(), None), Blame::Change),
+        ] {
+            assert_eq!(call.author, author, "{call:?}");
+        }
     }
 
     #[test]
