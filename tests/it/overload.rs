@@ -287,8 +287,10 @@ async fn five_times_what_the_upstream_can_carry() {
     overload("the upstream is slow", limits, Duration::from_millis(100), 0, &[]).await;
 }
 
-/// The gateway has one thread, and answers of 50 kB to check: not enough of it.
+/// The gateway has one thread, and answers of 50 kB to check: not enough of it. Who has to wait waits a
+/// short time: else all of these connections would stand and wait, and nobody ask.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn five_times_what_the_gateway_can_carry() {
-    overload("the gateway is slow", "", Duration::ZERO, 10_000, &["gateway.threads=1"]).await;
+    let limits = "[limits]\nwait_ms = 200\nrequests = 256\n";
+    overload("the gateway is slow", limits, Duration::ZERO, 10_000, &["gateway.threads=1"]).await;
 }
