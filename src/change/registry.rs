@@ -99,7 +99,12 @@ impl Registry {
     /// The first change that has something to do for this call.
     #[must_use]
     pub fn concerned(&self, call: &Call, exchange: &Exchange) -> Option<Concerned> {
-        self.changes.iter().position(|change| change.concerns(call, exchange)).map(Concerned)
+        self.concerned_from(0, call, exchange)
+    }
+
+    fn concerned_from(&self, at: usize, call: &Call, exchange: &Exchange) -> Option<Concerned> {
+        let mut rest = at..self.changes.len();
+        rest.find(|&at| self.changes[at].concerns(call, exchange)).map(Concerned)
     }
 
     /// Whether a call must not be refused because it breaks a contract.
@@ -167,10 +172,8 @@ impl Chain {
 
 impl Next for Chain {
     fn call(&self, call: Call) -> LocalBoxFuture<'static, Result<Answer, Failure>> {
-        let concerned = (self.from..self.rest.changes.len())
-            .find(|&at| self.rest.changes[at].concerns(&call, &self.exchange));
-        match concerned {
-            Some(at) => self.by(Concerned(at), call),
+        match self.rest.concerned_from(self.from, &call, &self.exchange) {
+            Some(first) => self.by(first, call),
             None => self.upstream.call(call),
         }
     }
