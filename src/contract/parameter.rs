@@ -43,6 +43,8 @@ pub(crate) use types::Types;
 #[derive(Debug)]
 pub(crate) struct Parameter {
     name: String,
+    /// The same as a header's, where it is one that a header can have.
+    header: Option<HeaderName>,
     location: Location,
     presence: Presence,
     /// Where it is declared, references followed.
@@ -109,6 +111,7 @@ impl Parameter {
         let decoding = Decoding::read(at, location, direction, schemas)?;
         Ok(Self {
             name: name.to_owned(),
+            header: HeaderName::try_from(name).ok().filter(|_| location == Location::Header),
             location,
             presence,
             pointer: at.pointer.clone(),
@@ -212,25 +215,27 @@ impl Parameter {
 
     /// Checks it among the headers.
     pub(crate) fn check_header(&self, headers: &HeaderMap, report: &mut Report) {
+        // A name that no header can have is on no line.
+        let Some(name) = &self.header else { return self.absent(report) };
         let mut lines = Vec::new();
-        for line in headers.get_all(self.name.as_str()) {
+        for line in headers.get_all(name) {
             match line.to_str() {
                 Ok(text) => lines.push(text.trim()),
                 Err(_) => return report.finding(self.finding("header.encoding", "", "ASCII")),
             }
         }
-        if lines.is_empty() {
-            return self.absent(report);
-        }
-        if HeaderName::try_from(self.name.as_str()).is_ok_and(|it| it == header::SET_COOKIE) {
+        match lines.as_slice() {
+            [] => self.absent(report),
+            [line] => self.check_text(line, Escapes::Header, report),
             // RFC 9110 §5.3: the one header whose lines are no list.
-            for line in lines {
-                self.check_text(line, Escapes::Header, report);
+            several if name == header::SET_COOKIE => {
+                for line in several {
+                    self.check_text(line, Escapes::Header, report);
+                }
             }
-            return;
+            // RFC 9110 §5.3: several lines of one name are one list.
+            several => self.check_text(&several.join(", "), Escapes::Header, report),
         }
-        // RFC 9110 §5.3: several lines of one name are one list.
-        self.check_text(&lines.join(", "), Escapes::Header, report);
     }
 
     /// Checks a value that stands alone.

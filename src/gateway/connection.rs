@@ -94,12 +94,24 @@ impl Connection {
         let sending = tokio::task::unconstrained(self.sender.try_send_request(request));
         let mut sending = std::pin::pin!(sending);
         let mut driver = Some(&mut self.driver);
+        let mut woken = false;
         let sent = std::future::poll_fn(|cx| {
-            // A closed connection is polled no more; what it had for us is in the channel.
-            if driver.as_mut().is_some_and(|driver| driver.as_mut().poll(cx).is_ready()) {
-                driver = None;
+            let mut poll = |cx: &mut Context<'_>| {
+                // A closed connection is polled no more; what it had for us is in the channel.
+                if driver.as_mut().is_some_and(|driver| driver.as_mut().poll(cx).is_ready()) {
+                    driver = None;
+                }
+                sending.as_mut().poll(&mut asked_after(driver.is_some(), cx))
+            };
+            // What wakes it is most often the answer's head. Its body then tells whoever drove the
+            // connection last that it is wanted: nobody, because whoever wants it drives it.
+            if std::mem::replace(&mut woken, true) {
+                let polled = poll(&mut Context::from_waker(Waker::noop()));
+                if polled.is_ready() {
+                    return polled;
+                }
             }
-            sending.as_mut().poll(&mut asked_after(driver.is_some(), cx))
+            poll(cx)
         })
         .await;
         let open = driver.is_some();

@@ -109,7 +109,8 @@ impl Arrival {
         let mut element = String::with_capacity(peer.len() + named.len() + 40);
         element.extend([open, peer, close, ";host=\"", named, "\";proto=", self.scheme.as_str()]);
         let element = value(element, "for=unknown");
-        *last = (host.clone(), element.clone());
+        // A copy: what hyper gives is a slice of all that was read with it.
+        *last = (value(named.to_owned(), ""), element.clone());
         element
     }
 }
