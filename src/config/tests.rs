@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod secrets;
+
 use std::fs;
 
 use rstest::rstest;
