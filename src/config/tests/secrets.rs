@@ -1,6 +1,9 @@
-//! Of secrets that are not there every one is told, each at its place.
+//! Of secrets that are not there every one is told, each at its place, and nothing that only follows
+//! from it.
 
-use super::{SERVICE, genesys, load};
+use rstest::rstest;
+
+use super::{COMPENSATE, MINIMAL, SERVICE, genesys, load};
 
 fn trigger(name: &str, verify: &str) -> String {
     format!(
@@ -60,4 +63,54 @@ fn everything_that_is_wrong_with_an_account_is_told() {
     // Whatever else is wrong with its upstream.
     let elsewhere = genesys(service, "").replace("\"mock\"", "\"ftp://x\"");
     assert_told(&elsewhere, &[&expected[..], &["upstream.v.url: must be"]].concat());
+}
+
+#[test]
+fn a_name_that_is_taken_is_told_whatever_else_is_wrong() {
+    let one = trigger("t", "scheme = \"bearer\", secrets_env = [\"NOBODY\"]");
+    let missing = "trigger.t.verify.secrets_env.0: the variable NOBODY is not set";
+    assert_told(
+        &genesys(SERVICE, &format!("{one}{one}")),
+        &["trigger.t.name: is taken", missing, missing],
+    );
+}
+
+const NO_SECRET: &str = "[upstream.service]\nclient_id = \"s\"\nclient_secret_env = \"NOBODY\"\n";
+const PROVEN: &str = "scheme = \"bearer\", secrets_env = [\"PATH\"]";
+
+#[rstest]
+#[case::an_account_that_a_trigger_needs(
+    &genesys(NO_SECRET, &trigger("t", PROVEN)),
+    "upstream.v.service.client_secret_env: the variable NOBODY is not set"
+)]
+#[case::an_account_that_a_client_needs(
+    &genesys(NO_SECRET, "[default_client]\nauthority = \"service\"\n"),
+    "upstream.v.service.client_secret_env: the variable NOBODY is not set"
+)]
+#[case::an_account_that_a_policy_needs(
+    &genesys(&NO_SECRET.replace("service", "recovery"), COMPENSATE),
+    "upstream.v.recovery.client_secret_env: the variable NOBODY is not set"
+)]
+#[case::an_upstream_that_a_trigger_needs(
+    &genesys(SERVICE, &trigger("t", PROVEN)).replace("\"mock\"", "\"ftp://x\""),
+    "upstream.v.url: must be"
+)]
+#[case::an_upstream_that_is_to_see_a_certificate(
+    &format!("{}client_certificate = \"c\"\nclient_key = \"k\"\n", MINIMAL.replace("https", "ftp")),
+    "upstream.v.url: must be"
+)]
+#[case::two_keys_of_a_ledger(
+    &format!("[ledger]\nurl = \"postgres://me@db/recgate\"\nkey_file = \"k\"\nkey_env = \"PATH\"\n{MINIMAL}"),
+    "ledger.key_env: must be left out where there is a key_file"
+)]
+fn what_follows_from_a_fault_is_no_fault(#[case] text: &str, #[case] told: &str) {
+    assert_told(text, &[told]);
+}
+
+#[test]
+fn a_trigger_without_an_account_is_a_fault() {
+    assert_told(
+        &genesys("", &trigger("t", PROVEN)),
+        &["trigger.t.upstream: v needs an [upstream.service], which acts for triggers"],
+    );
 }
