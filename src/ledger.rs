@@ -19,6 +19,7 @@
 mod adopt;
 mod batch;
 mod body;
+mod check;
 mod command;
 mod deliveries;
 mod enlist;
@@ -53,6 +54,7 @@ use uuid::Uuid;
 
 pub use self::body::Claim;
 use self::body::IntentBody;
+pub use self::check::{CheckError, check};
 use self::command::{Command, What, Write};
 pub use self::command::{Counted, Event, Use};
 pub use self::deliveries::{

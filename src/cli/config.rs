@@ -9,7 +9,7 @@ use clap::Subcommand;
 use super::{Exit, Settings, mock};
 use crate::config::{BUILT_IN, Config, ConfigError, Layers};
 use crate::gateway::{deliver, tls, upstream};
-use crate::ledger::settings::KeySource;
+use crate::ledger;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
@@ -49,15 +49,11 @@ pub(super) fn run(command: &ConfigCommand) -> Result<(), Exit> {
     std::io::stdout().write_all(text.as_bytes()).context("standard output").map_err(Exit::from)
 }
 
-/// What only using the values shows: files that cannot be read or do not fit together.
+/// What only using the values shows: files that cannot be read or written, or do not fit together.
 pub(super) fn unusable(layers: &Layers, config: &Config) -> Vec<ConfigError> {
     let mut faults = Vec::new();
-    if let Err(error) = config.ledger.check_key() {
-        let key = match config.ledger.key {
-            KeySource::Variable(_) => "ledger.key_env",
-            KeySource::File(_) | KeySource::Beside => "ledger.key_file",
-        };
-        faults.push(layers.fault(key, error.to_string()));
+    for (key, error) in ledger::check(&config.ledger) {
+        faults.push(layers.fault(&format!("ledger.{key}"), error.to_string()));
     }
     for upstream in &config.upstreams {
         for (key, error) in upstream::check(upstream) {

@@ -25,19 +25,20 @@ pub(super) fn run(settings: &Settings) -> Result<(), Exit> {
 /// The mock that a configuration describes, on its port.
 pub(super) async fn bind(config: &Config) -> Result<BoundMock, anyhow::Error> {
     let listen = config.mock.listen;
-    prepare(config)?
+    prepare(config)
+        .context("mock.world")?
         .bind(listen)
         .await
         .with_context(|| format!("mock.listen: cannot listen on {listen}"))
 }
 
-/// The same before it has a port.
+/// The same before it has a port. What is wrong is `mock.world`, which the error does not say again.
 pub(super) fn prepare(config: &Config) -> Result<Mock, anyhow::Error> {
     let world = match &config.mock.world {
         None => None,
         Some(file) => Some(
             std::fs::read_to_string(file)
-                .with_context(|| format!("mock.world: {} cannot be read", file.display()))?,
+                .with_context(|| format!("{} cannot be read", file.display()))?,
         ),
     };
     let settings = MockConfig {
@@ -47,5 +48,5 @@ pub(super) fn prepare(config: &Config) -> Result<Mock, anyhow::Error> {
         world,
         unpublished: config.mock.unpublished.clone(),
     };
-    Mock::new(&settings).context("mock.world")
+    Ok(Mock::new(&settings)?)
 }

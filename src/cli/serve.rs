@@ -91,7 +91,11 @@ async fn serve(config: Config, settings: Settings, dev_tls: Option<DevTls>) -> R
     let coverage = Coverage::default();
 
     // Take every port.
-    let mock = if config.uses_mock() { Some(mock::bind(&config).await?) } else { None };
+    let mock = if config.uses_mock() {
+        Some(mock::bind(&config).await.map_err(|error| unusable(&settings, error))?)
+    } else {
+        None
+    };
     let mock_address = mock.as_ref().map(crate::mock::BoundMock::local_addr);
     let admin_listener = TcpListener::bind(config.admin)
         .await

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use http::uri::PathAndQuery;
 use serde::{Deserialize, Serialize};
 
+use super::checking::Checking;
 use super::value::{secret_of_file, secret_of_variable};
 
 /// `[upstream.service]` and `[upstream.recovery]`, as they are spelt.
@@ -42,42 +43,34 @@ pub struct Account {
 #[derive(Clone)]
 pub struct Secret(String);
 
-// === impl RawAccount ===
-
-impl RawAccount {
-    /// Finds the secret. An error names the key at fault below the account's own, and what to do.
-    pub fn check(&self) -> Result<Account, (&'static str, String)> {
-        let secret = match (&self.client_secret_env, &self.client_secret_file) {
-            (Some(name), None) => {
-                secret_of_variable(name).map_err(|message| ("client_secret_env", message))?
-            }
-            (None, Some(file)) => {
-                secret_of_file(file).map_err(|message| ("client_secret_file", message))?
-            }
+impl Checking<'_> {
+    /// Checks an account, and finds its secret. `key` is its table.
+    pub(super) fn account(&mut self, key: &str, raw: &RawAccount) -> Option<Account> {
+        let (place, found) = match (&raw.client_secret_env, &raw.client_secret_file) {
+            (Some(name), None) => ("client_secret_env", secret_of_variable(name)),
+            (None, Some(file)) => ("client_secret_file", secret_of_file(file)),
             _ => {
                 let wanted = "needs exactly one of: client_secret_env, client_secret_file";
-                return Err(("client_id", wanted.to_owned()));
+                ("client_id", Err(wanted.to_owned()))
             }
         };
-        if self.client_id.is_empty() {
-            return Err(("client_id", "must not be empty".to_owned()));
-        }
-        if secret.is_empty() {
-            let place = match self.client_secret_env {
-                Some(_) => "client_secret_env",
-                None => "client_secret_file",
-            };
-            return Err((place, "holds an empty secret".to_owned()));
+        let found = found.and_then(|secret| match &*secret {
+            "" => Err("holds an empty secret".to_owned()),
+            _ => Ok(Secret(secret)),
+        });
+        let secret = found.map_err(|message| self.fault(&format!("{key}.{place}"), message)).ok();
+        if raw.client_id.is_empty() {
+            self.fault(&format!("{key}.client_id"), "must not be empty");
         }
         // One that is no path would be found out at the first sign-in.
-        let path: Option<PathAndQuery> = self.token_path.parse().ok();
-        if !self.token_path.starts_with('/') || path.is_none() {
-            return Err(("token_path", "must be a path that begins with /".to_owned()));
+        let path: Option<PathAndQuery> = raw.token_path.parse().ok();
+        if !raw.token_path.starts_with('/') || path.is_none() {
+            self.fault(&format!("{key}.token_path"), "must be a path that begins with /");
         }
-        Ok(Account {
-            client_id: self.client_id.clone(),
-            secret: Secret(secret),
-            token_path: self.token_path.clone(),
+        Some(Account {
+            client_id: raw.client_id.clone(),
+            secret: secret?,
+            token_path: raw.token_path.clone(),
         })
     }
 }

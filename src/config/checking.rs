@@ -61,7 +61,7 @@ impl<'a> Checking<'a> {
         let deprecations = self.deprecations(&raw.deprecation);
         let schedule = self.schedule(&raw.hooks);
         let subscriptions = self.subscriptions(&raw.subscription);
-        let triggers = self.triggers(&raw.trigger, &upstreams, Listener::of(&raw.gateway));
+        let triggers = self.triggers(&raw.trigger, &raw.upstream, Listener::of(&raw.gateway));
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let config = Config {
             gateway: Gateway {

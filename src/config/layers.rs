@@ -27,7 +27,8 @@ pub struct Layers {
 
 #[derive(Clone, Debug)]
 struct Override {
-    /// As the operator wrote it.
+    /// The variable's name, or the flag's: the key is told beside it, and its value may be what
+    /// logs are not to hold.
     origin: String,
     path: Vec<String>,
     value: String,
@@ -71,17 +72,16 @@ impl Layers {
 
     /// Lays one flag over: `key=value`, with dots between the steps.
     pub fn with_flag(mut self, flag: &str, assignment: &str) -> Result<Self, ConfigError> {
-        let origin = format!("{flag} {assignment}");
         let Some((key, value)) = assignment.split_once('=') else {
             return Err(ConfigError {
-                origin,
+                origin: format!("{flag} {assignment}"),
                 position: None,
                 key: String::new(),
                 message: "needs key=value, such as gateway.listen=127.0.0.1:8000".to_owned(),
             });
         };
         let path = key.trim().split('.').map(str::to_owned).collect();
-        self.overrides.push(Override { origin, path, value: value.to_owned() });
+        self.overrides.push(Override { origin: flag.to_owned(), path, value: value.to_owned() });
         Ok(self)
     }
 

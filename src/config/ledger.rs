@@ -51,9 +51,9 @@ impl Checking<'_> {
             }
         }
         let key = match (&raw.key_file, &raw.key_env) {
-            (Some(_), Some(_)) => {
+            (Some(file), Some(_)) => {
                 self.fault("ledger.key_env", "must be left out where there is a key_file");
-                KeySource::Beside
+                KeySource::File(file.clone())
             }
             (Some(file), None) => KeySource::File(file.clone()),
             (None, Some(name)) => KeySource::Variable(name.clone()),

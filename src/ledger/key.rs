@@ -37,7 +37,7 @@ pub enum KeyError {
         origin: String,
     },
     /// The variable.
-    #[error("the ledger's key: the environment has no variable {0} (ledger.key_env)")]
+    #[error("the ledger's key: the environment has no variable {0}")]
     Variable(String),
     /// No randomness.
     #[error("the system gives no random bytes for the ledger's key")]

@@ -96,7 +96,7 @@ impl Settings {
     }
 
     /// Whether there is a key, or one may be made; makes none.
-    pub fn check_key(&self) -> Result<(), KeyError> {
+    pub(super) fn check_key(&self) -> Result<(), KeyError> {
         match (&self.key, &self.place) {
             (KeySource::Beside, Place::Memory | Place::Postgres { .. }) => Ok(()),
             (KeySource::Beside, Place::Sqlite(path)) if !beside(path, "key").exists() => {

@@ -74,7 +74,7 @@ pub enum StoreError {
         error: std::io::Error,
     },
     /// A variable that the configuration names.
-    #[error("ledger.password_env: the environment has no variable {0}")]
+    #[error("the ledger's password: the environment has no variable {0}")]
     Password(String),
     /// Another gateway has declared this one dead.
     #[error("another gateway has taken over, as this one gave no sign of life in time")]

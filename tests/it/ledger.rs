@@ -177,4 +177,5 @@ async fn what_cannot_be_looked_at_says_why() {
     let ended = run_to_end(&["config", "check", "--set", secret], &[]).await;
     assert_eq!(ended.code, Some(2));
     assert!(ended.errors.contains("ledger.password_env"), "{}", ended.errors);
+    assert!(!ended.errors.contains("secret"), "{}", ended.errors);
 }

@@ -15,6 +15,7 @@ mod check;
 mod checks;
 mod clients;
 mod commands;
+mod configuration;
 mod dialects;
 mod framing;
 mod hooks;

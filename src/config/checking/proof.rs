@@ -62,27 +62,21 @@ impl Checking<'_> {
         if raw.scheme == Scheme::Mtls {
             return self.certified(key, raw, listener, place);
         }
-        let secrets = self.secrets(key, raw)?;
         match raw.scheme {
             Scheme::Mtls => None,
             Scheme::StandardWebhooks => {
-                let parsed: Result<Vec<Secret>, _> =
-                    secrets.iter().map(|secret| Secret::parse(secret)).collect();
-                match parsed {
-                    Ok(secrets) => Some(Proof::Standard(secrets)),
-                    Err(error) => {
-                        self.fault(&secrets_key(key, raw), error.to_string());
-                        None
-                    }
-                }
+                let read = |secret: &str| {
+                    Secret::parse(secret).map_err(|error| format!("holds no secret: {error}"))
+                };
+                self.secrets(key, raw, read).map(Proof::Standard)
             }
             Scheme::HmacSha256 => {
+                let keys = self.secrets(key, raw, |secret| Ok(Key::new(secret.as_bytes())));
                 let name = raw.header.as_ref()?.parse::<HeaderName>();
                 if name.is_err() {
                     self.fault(&format!("{key}.header"), "is no header's name");
                 }
-                let keys = secrets.iter().map(|secret| Key::new(secret.as_bytes())).collect();
-                Some(Proof::Header { name: name.ok()?, keys, place })
+                Some(Proof::Header { name: name.ok()?, keys: keys?, place })
             }
             Scheme::Bearer => {
                 if listener == Listener::Clear {
@@ -90,8 +84,8 @@ impl Checking<'_> {
                                    behind something that speaks it";
                     self.fault(&format!("{key}.scheme"), message);
                 }
-                let hash = |secret: &String| Sha256::digest(secret.as_bytes()).into();
-                Some(Proof::Bearer { hashes: secrets.iter().map(hash).collect(), place })
+                let hash = |secret: &str| Ok(Sha256::digest(secret.as_bytes()).into());
+                self.secrets(key, raw, hash).map(|hashes| Proof::Bearer { hashes, place })
             }
         }
     }
@@ -128,46 +122,46 @@ impl Checking<'_> {
         Some(verify::Place { id: id?, time: time? })
     }
 
-    fn secrets(&mut self, key: &str, raw: &RawVerify) -> Option<Vec<String>> {
-        let mut secrets = Vec::new();
-        for name in &raw.secrets_env {
-            if name.starts_with("RECGATE_") {
-                let message = "must name variables that do not begin with RECGATE_: those are keys \
-                               of the configuration";
-                self.fault(&format!("{key}.secrets_env"), message);
-                return None;
-            }
-            match secret_of_variable(name) {
-                Ok(secret) => secrets.push(secret),
-                Err(message) => {
-                    self.fault(&format!("{key}.secrets_env"), message);
-                    return None;
-                }
-            }
-        }
-        for file in &raw.secrets_file {
-            match secret_of_file(file) {
-                Ok(secret) => secrets.push(secret),
-                Err(message) => {
-                    self.fault(&format!("{key}.secrets_file"), message);
-                    return None;
-                }
-            }
-        }
-        if secrets.is_empty() {
+    /// What `read` makes of the secrets, where all of them are there and can be one. What is wrong
+    /// with one is told at its own place.
+    fn secrets<T>(
+        &mut self,
+        key: &str,
+        raw: &RawVerify,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<Vec<T>> {
+        let variables = raw.secrets_env.iter().map(|name| secret_of_own_variable(name));
+        let files = raw.secrets_file.iter().map(|file| secret_of_file(file));
+        let variables = variables.enumerate().map(|(at, it)| (format!("secrets_env.{at}"), it));
+        let files = files.enumerate().map(|(at, it)| (format!("secrets_file.{at}"), it));
+        let all = raw.secrets_env.len() + raw.secrets_file.len();
+        if all == 0 {
             self.fault(key, "needs secrets_env or secrets_file: where its secrets are found");
             return None;
         }
-        if secrets.iter().any(|secret| secret.len() < SECRET_BYTES) {
-            let message = format!("holds a secret of less than {SECRET_BYTES} bytes");
-            self.fault(&secrets_key(key, raw), message);
-            return None;
+        let mut secrets = Vec::new();
+        for (place, found) in variables.chain(files) {
+            match found.and_then(long_enough).and_then(|secret| read(&secret)) {
+                Ok(secret) => secrets.push(secret),
+                Err(message) => self.fault(&format!("{key}.{place}"), message),
+            }
         }
-        Some(secrets)
+        (secrets.len() == all).then_some(secrets)
     }
 }
 
-fn secrets_key(key: &str, raw: &RawVerify) -> String {
-    let place = if raw.secrets_env.is_empty() { "secrets_file" } else { "secrets_env" };
-    format!("{key}.{place}")
+fn secret_of_own_variable(name: &str) -> Result<String, String> {
+    if name.starts_with("RECGATE_") {
+        return Err("must name a variable that does not begin with RECGATE_: those are keys of \
+                    the configuration"
+            .to_owned());
+    }
+    secret_of_variable(name)
+}
+
+fn long_enough(secret: String) -> Result<String, String> {
+    if secret.len() < SECRET_BYTES {
+        return Err(format!("holds a secret of less than {SECRET_BYTES} bytes"));
+    }
+    Ok(secret)
 }

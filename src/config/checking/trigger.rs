@@ -3,6 +3,7 @@
 //! How a lease ends that nobody closes has no default: it is the operator's choice
 //! between a recording that may hold what should not be on it, and one that is missing.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,10 +11,9 @@ use regex::RegexBuilder;
 
 use super::Checking;
 use super::proof::Listener;
-use crate::config::checked::Upstream;
+use crate::config::raw::{self, Vendor};
 use crate::config::trigger::{RawAct, RawCondition, RawText, RawTrigger};
 use crate::config::value::span;
-use crate::dialect::Dialect;
 use crate::hook::trigger::payload::{Medium, Pointer, Text, medium};
 use crate::hook::trigger::rule::{Act, Condition, Place, Rule, Scalar, Test};
 use crate::hook::trigger::verify::Proof;
@@ -31,14 +31,16 @@ const LONGEST_PAUSE: Duration = Duration::from_hours(24);
 const DEADLINE_MS: u64 = 15_000;
 
 impl Checking<'_> {
-    /// Checks `[[trigger]]`.
+    /// Checks `[[trigger]]`, by the upstreams as they are written: what is wrong with one of those is
+    /// told there, and not once more for each trigger.
     pub(super) fn triggers(
         &mut self,
         raw: &[RawTrigger],
-        upstreams: &[Upstream],
+        upstreams: &[raw::Upstream],
         listener: Listener,
     ) -> Vec<Arc<Trigger>> {
-        let mut triggers: Vec<Arc<Trigger>> = Vec::new();
+        let mut names = HashSet::new();
+        let mut triggers = Vec::new();
         for raw in raw {
             let key = format!("trigger.{}", raw.name);
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
@@ -46,7 +48,7 @@ impl Checking<'_> {
                 let message = "must have 1 to 64 letters, digits, - or _: it stands in the path";
                 self.fault(&format!("{key}.name"), message);
             }
-            if triggers.iter().any(|it| *it.name == *raw.name) || raw.name == "events" {
+            if !names.insert(&raw.name) || raw.name == "events" {
                 self.fault(&format!("{key}.name"), "is taken");
             }
             if let Some(trigger) = self.trigger(&key, raw, upstreams, listener) {
@@ -60,7 +62,7 @@ impl Checking<'_> {
         &mut self,
         key: &str,
         raw: &RawTrigger,
-        upstreams: &[Upstream],
+        upstreams: &[raw::Upstream],
         listener: Listener,
     ) -> Option<Trigger> {
         let upstream = self.trigger_upstream(key, raw, upstreams);
@@ -111,12 +113,12 @@ impl Checking<'_> {
         &mut self,
         key: &str,
         raw: &RawTrigger,
-        upstreams: &[Upstream],
+        upstreams: &[raw::Upstream],
     ) -> Option<Arc<str>> {
         let key = format!("{key}.upstream");
-        let mut able = upstreams.iter().filter(|it| it.dialect == Dialect::Genesys);
+        let mut able = upstreams.iter().filter(|it| it.vendor == Vendor::Genesys);
         let found = match &raw.upstream {
-            Some(name) => able.find(|it| *it.name == **name),
+            Some(name) => able.find(|it| it.name == *name),
             None => able.next().filter(|_| able.next().is_none()),
         };
         let Some(found) = found else {
@@ -128,7 +130,7 @@ impl Checking<'_> {
                 format!("{} needs an [upstream.service], which acts for triggers", found.name);
             self.fault(&key, message);
         }
-        Some(Arc::clone(&found.name))
+        Some(Arc::from(&*found.name))
     }
 
     fn lease_terms(&mut self, key: &str, raw: &RawTrigger, pauses: bool) -> LeaseTerms {

@@ -8,7 +8,6 @@ use http::Uri;
 use http::uri::Authority;
 
 use super::Checking;
-use crate::config::account::{Account, RawAccount};
 use crate::config::checked::{Address, Breaker, Retry, Scheme, Upstream};
 use crate::config::raw::{self, BuiltIn, ContractChoice, Mode, Vendor};
 use crate::contract::Strictness;
@@ -79,20 +78,28 @@ impl Checking<'_> {
     }
 
     fn upstream(&mut self, key: &str, raw: &raw::Upstream) -> Option<Upstream> {
-        let address = self.address(&format!("{key}.url"), &raw.url)?;
+        let service = raw.service.as_ref();
+        let service = service.and_then(|it| self.account(&format!("{key}.service"), it));
+        let recovery = raw.recovery.as_ref();
+        let recovery = recovery.and_then(|it| self.account(&format!("{key}.recovery"), it));
+        let address = self.address(&format!("{key}.url"), &raw.url);
         let login = match &raw.login_url {
-            Some(url) => self.address(&format!("{key}.login_url"), url)?,
+            Some(url) => self.address(&format!("{key}.login_url"), url),
             None => address.clone(),
         };
         if let Some(ContractChoice::Files(files)) = &raw.contract {
             self.contract_files(&format!("{key}.contract"), files);
         }
-        let secured =
-            |address: &Address| matches!(address, Address::Server { scheme: Scheme::Https, .. });
+        // An address that is none may have been meant to be secured.
+        let clear = |address: &Option<Address>| {
+            address
+                .as_ref()
+                .is_some_and(|it| !matches!(it, Address::Server { scheme: Scheme::Https, .. }))
+        };
         let identity = match (&raw.client_certificate, &raw.client_key) {
             (None, None) => None,
             (Some(certificate), Some(client_key)) => {
-                if !secured(&address) && !secured(&login) {
+                if clear(&address) && clear(&login) {
                     let message = "is shown nowhere: neither url nor login_url is https";
                     self.fault(&format!("{key}.client_certificate"), message);
                 }
@@ -121,6 +128,7 @@ impl Checking<'_> {
             let message = format!("must be at most {LONGEST_OPEN_MS} milliseconds");
             self.fault(&format!("{key}.breaker.longest_open_ms"), message);
         }
+        let (address, login) = (address?, login?);
         let usual = if address == Address::Mock { Mode::Enforce } else { Mode::Report };
         let modes = [
             raw.checks.client_request.unwrap_or(usual),
@@ -168,19 +176,9 @@ impl Checking<'_> {
                 first_open: Duration::from_millis(raw.breaker.open_ms),
                 longest_open: Duration::from_millis(raw.breaker.longest_open_ms),
             },
-            service: self.account(&format!("{key}.service"), raw.service.as_ref()),
-            recovery: self.account(&format!("{key}.recovery"), raw.recovery.as_ref()),
+            service,
+            recovery,
         })
-    }
-
-    fn account(&mut self, key: &str, raw: Option<&RawAccount>) -> Option<Account> {
-        match raw?.check() {
-            Ok(account) => Some(account),
-            Err((field, message)) => {
-                self.fault(&format!("{key}.{field}"), message);
-                None
-            }
-        }
     }
 
     fn address(&mut self, key: &str, url: &str) -> Option<Address> {

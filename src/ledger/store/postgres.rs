@@ -26,6 +26,11 @@ const OLD_CONNECTION: Duration = Duration::from_millis(LEDGER_WRITE_MS);
 /// what a transaction may take in all.
 const STANDSTILL_MS: u64 = 2 * LEDGER_WRITE_MS;
 
+/// The password that a variable of the environment holds.
+pub(in crate::ledger) fn password(variable: &str) -> Result<String, StoreError> {
+    std::env::var(variable).map_err(|_| StoreError::Password(variable.to_owned()))
+}
+
 pub(super) async fn connect(
     url: &str,
     password: Option<&str>,
@@ -39,9 +44,7 @@ pub(super) async fn connect(
     };
     options.database_url.query_pairs_mut().append_pair("application_name", &name);
     if let Some(variable) = password {
-        let secret =
-            std::env::var(variable).map_err(|_| StoreError::Password(variable.to_owned()))?;
-        options.database_url.query_pairs_mut().append_pair("password", &secret);
+        options.database_url.query_pairs_mut().append_pair("password", &self::password(variable)?);
     }
     let connecting = options.disable_statement_logging();
     let limit = Duration::from_millis(LEDGER_WRITE_MS);

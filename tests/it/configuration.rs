@@ -1,0 +1,46 @@
+//! What stops a start is told by `recgate config check` before, in the same words.
+
+use crate::harness::run_to_end;
+
+/// A ledger that cannot be where it is to be, its password, and the mock's world: a check tells what a
+/// start would, once, by the key alone.
+#[tokio::test]
+async fn what_would_stop_the_start_is_told_by_a_check() {
+    let key = ("TEST_LEDGER_KEY", &*"ab".repeat(32));
+    let shared = ["ledger.url=postgres://me@127.0.0.1:1/none", "ledger.key_env=TEST_LEDGER_KEY"];
+    let cases: [(&[&str], (&str, &str), &str); 5] = [
+        (
+            &["ledger.url=sqlite:/none/l.db"],
+            key,
+            "--set: ledger.url: the folder /none is not there",
+        ),
+        (&["ledger.url=sqlite:/dev/null/l.db"], key, "--set: ledger.url: /dev/null is no folder"),
+        (
+            &[],
+            ("RECGATE_LEDGER__URL", "sqlite:/dev"),
+            "RECGATE_LEDGER__URL: ledger.url: /dev is a folder: name a file in it",
+        ),
+        (
+            &[shared[0], shared[1], "ledger.password_env=NOBODY_SET_THIS"],
+            key,
+            "--set: ledger.password_env: the ledger's password: the environment has no variable",
+        ),
+        (
+            &["ledger.url=memory:", "mock.world=/none/world.toml"],
+            key,
+            "--set: mock.world: /none/world.toml cannot be read",
+        ),
+    ];
+    let ports =
+        ["gateway.listen=127.0.0.1:0", "admin.listen=127.0.0.1:0", "mock.listen=127.0.0.1:0"];
+    for (sets, variable, told) in cases {
+        let sets: Vec<&str> = sets.iter().chain(&ports).flat_map(|it| ["--set", it]).collect();
+        for command in [&["config", "check"][..], &["serve"]] {
+            let ended = run_to_end(&[command, &sets].concat(), &[variable]).await;
+            assert_eq!(ended.code, Some(2), "{command:?} {told}: {}", ended.errors);
+            assert_eq!(ended.errors.lines().count(), 1, "{command:?} {told}: {}", ended.errors);
+            let told = format!("recgate: {told}");
+            assert!(ended.errors.starts_with(&told), "{command:?} {told}: {}", ended.errors);
+        }
+    }
+}
