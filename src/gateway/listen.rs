@@ -257,7 +257,8 @@ async fn http1(
     let limits = current.worker().site.config.limits.clone();
     let vitals = vitals(&limits);
     let bounds = wire::Bounds { bytes: limits.header_bytes, lines: limits.header_count };
-    let stream = Wire::new(Noted::new(stream, Arc::clone(&vitals)), bounds);
+    let noted = Noted::new(stream, Arc::clone(&vitals));
+    let stream = Wire::new(noted, bounds, Arc::clone(&vitals));
     let refusals = stream.refusals();
     let seen = Arc::clone(&vitals);
     let last = Rc::new(Cell::new(Answers::More));

@@ -24,7 +24,7 @@ pub(crate) struct Rewound {
     stream: Stream,
 }
 
-/// The methods of [`AsyncWrite`] for a type that reads in its own way, and writes as its `stream` does.
+/// The methods of [`AsyncWrite`] by which a type writes that has a `stream` and reads in its own way.
 macro_rules! writes_go_through {
     () => {
         fn poll_write(
@@ -45,10 +45,6 @@ macro_rules! writes_go_through {
 
         fn is_write_vectored(&self) -> bool {
             self.stream.is_write_vectored()
-        }
-
-        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.stream).poll_flush(cx)
         }
     };
 }
@@ -147,6 +143,10 @@ impl AsyncRead for Rewound {
 
 impl AsyncWrite for Rewound {
     writes_go_through!();
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)

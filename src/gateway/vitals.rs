@@ -125,6 +125,11 @@ impl Vitals {
         Open { vitals: Arc::clone(self), name }
     }
 
+    /// Whether an exchange is under way.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.with(|answers| !answers.open.is_empty())
+    }
+
     pub(crate) const fn patience(&self) -> Patience {
         self.patience
     }

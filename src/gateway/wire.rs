@@ -9,6 +9,10 @@
 //! What is refused never reaches hyper. In its place hyper reads a request of this file's own with
 //! a name nobody can guess, which [`Refusals::of`] turns back into the refusal: so the answer takes
 //! the usual way, after those to requests that came before it, and the connection closes.
+//!
+//! The end of a client's bytes is kept from hyper while a mutation is under way that has come whole:
+//! hyper gives up what is under way when it reads one, and a client that sends a pause and closes
+//! its side, or goes away, means its pause.
 
 mod follow;
 mod head;
@@ -30,10 +34,14 @@ use self::follow::{Follow, Went};
 use self::head::{Asked, Refused};
 use super::linger::Closing;
 use super::stream::writes_go_through;
+use super::vitals::Vitals;
 use crate::error::{Code, Failure};
 
 /// Bytes that are asked of the stream at once while a head is incomplete.
 const READ_BYTES: usize = 4 * 1024;
+
+/// How the request lines of safe methods begin (RFC 9110 §9.2.1).
+const SAFE: [&[u8]; 4] = [b"GET ", b"HEAD ", b"OPTIONS ", b"TRACE "];
 
 /// Bytes of empty lines that may stand before a request: two lines (RFC 9112 §2.2).
 const EMPTY_LINES_BYTES: usize = 4;
@@ -48,6 +56,11 @@ pub(crate) struct Wire<S> {
     judged: usize,
     /// How many bytes of an incomplete head hold no end of it.
     searched: usize,
+    /// Whether the last head's method is a safe one.
+    safe: bool,
+    /// Whether the client has said its last and hyper has not been told.
+    ended: bool,
+    vitals: Arc<Vitals>,
     bounds: Bounds,
     refusals: Arc<Refusals>,
     closing: Closing,
@@ -87,9 +100,12 @@ pub(crate) struct Refusal {
 // === impl Wire ===
 
 impl<S> Wire<S> {
-    pub(crate) fn new(stream: S, bounds: Bounds) -> Self {
+    pub(crate) fn new(stream: S, bounds: Bounds, vitals: Arc<Vitals>) -> Self {
         Self {
             stream,
+            safe: true,
+            ended: false,
+            vitals,
             at: At::Head,
             held: BytesMut::new(),
             judged: 0,
@@ -115,6 +131,7 @@ impl<S> Wire<S> {
             let Some(whole) = self.whole(&bytes[given..])? else { return Ok(0) };
             let head = &bytes[given..given + whole];
             let framing = head::judge(head, self.bounds.lines)?;
+            self.safe = SAFE.iter().any(|method| head.starts_with(method));
             given += whole;
             self.searched = 0;
             self.at = Follow::new(framing, self.bounds.bytes).map_or(At::Head, At::Body);
@@ -177,6 +194,11 @@ impl<S> Wire<S> {
         let _ = self.refusals.refused.set((name, refused));
     }
 
+    /// Whether a mutation is under way of which nothing is missing.
+    fn keeps_end(&self) -> bool {
+        matches!(self.at, At::Head) && !self.safe && self.vitals.is_busy()
+    }
+
     /// Gives what may be given.
     fn give(&mut self, most: usize, buf: &mut ReadBuf<'_>) {
         let give = most.min(buf.remaining());
@@ -217,10 +239,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
             if wire.held.is_empty() {
                 // Judged where hyper will read it: most heads come whole, and are not copied.
                 let before = buf.filled().len();
-                ready!(Pin::new(&mut wire.stream).poll_read(cx, buf))?;
+                let read = ready!(Pin::new(&mut wire.stream).poll_read(cx, buf));
                 let new = &buf.filled()[before..];
-                if new.is_empty() {
-                    return Poll::Ready(Ok(()));
+                if read.is_err() || new.is_empty() {
+                    wire.ended = wire.keeps_end();
+                    return if wire.ended { Poll::Pending } else { Poll::Ready(read) };
                 }
                 match wire.judge(new) {
                     Ok(judged) => {
@@ -268,6 +291,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     writes_go_through!();
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        // hyper flushes after an answer, and then has to read the end that it was not told of.
+        if self.ended && !self.vitals.is_busy() {
+            self.ended = false;
+            cx.waker().wake_by_ref();
+        }
+        Poll::Ready(Ok(()))
+    }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let wire = &mut *self;

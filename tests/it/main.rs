@@ -17,6 +17,7 @@ mod clients;
 mod commands;
 mod configuration;
 mod dialects;
+mod farewells;
 mod framing;
 mod hooks;
 mod json_schema;

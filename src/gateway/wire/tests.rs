@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use proptest::prelude::*;
 use rstest::rstest;
@@ -13,6 +14,13 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use super::{At, Bounds, Wire};
 use crate::error::Code;
+use crate::gateway::vitals::{Patience, Vitals};
+
+const PATIENCE: Patience = Patience {
+    send: Duration::from_secs(5),
+    idle: Duration::from_mins(1),
+    exchange: Duration::from_hours(2),
+};
 
 /// Gives its pieces one a read, then stands still.
 struct Pieces(VecDeque<Vec<u8>>);
@@ -53,7 +61,8 @@ enum Ended {
 
 fn read(pieces: impl IntoIterator<Item = Vec<u8>>, room: usize) -> Read {
     let bounds = Bounds { bytes: 512, lines: 8 };
-    let mut wire = Wire::new(Pieces(pieces.into_iter().collect()), bounds);
+    let vitals = Vitals::new(PATIENCE);
+    let mut wire = Wire::new(Pieces(pieces.into_iter().collect()), bounds, vitals);
     let mut cx = Context::from_waker(Waker::noop());
     let mut passed = Vec::new();
     loop {

@@ -1,0 +1,105 @@
+//! Clients that say no more, or go away, before their answer has come.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use crate::harness::upstream::{config, ok, response};
+use crate::harness::{RawClient, Recgate, Step, Upstream, until};
+
+/// How often each is tried: whether the end comes with a request or behind it is chance.
+const TIMES: usize = 40;
+
+const PAUSE: &str = r#"{"recordingState": "PAUSED"}"#;
+
+fn pause(number: usize) -> String {
+    mutation(&format!("PUT /api/v2/conversations/calls/c{number}/recordingstate"), PAUSE)
+}
+
+fn mutation(what: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "{what} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer t\r\n\
+         Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+}
+
+async fn genesys(upstream: &Upstream) -> Recgate {
+    Recgate::with_config(&config("genesys", "genesys", &upstream.address)).await
+}
+
+async fn no_connections(recgate: &Recgate) {
+    until("the end of the client's connection", || async {
+        (recgate.metric("recgate_connections", &[]).await < 0.5).then_some(())
+    })
+    .await;
+}
+
+/// A side that is closed says that no more requests come, and nothing of the one that has come.
+#[tokio::test]
+async fn a_mutation_is_answered_whose_client_says_no_more() {
+    let upstream = Upstream::scripted(|_| vec![ok()]).await;
+    let recgate = genesys(&upstream).await;
+    for number in 0..TIMES {
+        for request in [pause(number), mutation("DELETE /unknown", ""), mutation("POST /x", "{}")] {
+            let mut client = RawClient::connect(recgate.address).await;
+            client.send(&request).await;
+            client.finish().await;
+            assert_eq!(client.response().await.status(), 200, "{number}: {request}");
+            assert!(client.rest().await.is_empty());
+        }
+    }
+    assert_eq!(upstream.received().len(), 3 * TIMES);
+    no_connections(&recgate).await;
+    recgate.stop().await;
+}
+
+/// Who sends a pause and goes away means it.
+#[tokio::test]
+async fn a_pause_is_carried_out_whose_client_does_not_wait() {
+    let upstream = Upstream::scripted(|_| vec![ok()]).await;
+    let recgate = genesys(&upstream).await;
+    for number in 0..TIMES {
+        let mut client = RawClient::connect(recgate.address).await;
+        client.send(pause(number)).await;
+        drop(client);
+    }
+    upstream.has_received(TIMES).await;
+    no_connections(&recgate).await;
+    recgate.stop().await;
+}
+
+/// Of half a request nothing is carried out, and nobody waits for the other half.
+#[tokio::test]
+async fn half_a_mutation_ends_with_its_client() {
+    let upstream = Upstream::scripted(|_| vec![ok()]).await;
+    let recgate = genesys(&upstream).await;
+    let whole = pause(1);
+    for length in [20, whole.len() - PAUSE.len(), whole.len() - 1] {
+        let mut client = RawClient::connect(recgate.address).await;
+        client.send(&whole[..length]).await;
+        client.finish().await;
+        client.rest().await;
+    }
+    assert!(upstream.received().is_empty());
+    no_connections(&recgate).await;
+    recgate.stop().await;
+}
+
+/// What changes nothing is given up with its client: its upstream call is ended.
+#[tokio::test]
+async fn a_read_is_given_up_with_its_client() {
+    let upstream = Upstream::scripted(|_| {
+        let never = Arc::new(Semaphore::new(0));
+        vec![Step::Await(never), Step::Send(response(&["HTTP/1.1 200 OK"], "late"))]
+    })
+    .await;
+    let recgate = genesys(&upstream).await;
+    let mut client = RawClient::connect(recgate.address).await;
+    client.send("GET /x HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    upstream.has_received(1).await;
+    client.finish().await;
+    assert!(client.rest().await.is_empty());
+    no_connections(&recgate).await;
+    recgate.stop().await;
+}
