@@ -11,6 +11,8 @@ use uuid::Uuid;
 use super::batch::{self, Chain, Tail};
 use super::body::{self, Claim, StartedBody};
 use super::command::{What, Write};
+use super::key::Key;
+use super::read;
 use super::record::{Head, Kind, hex};
 use super::settings::Settings;
 use super::store::{self, Statement, Store, StoreError, Value};
@@ -38,6 +40,9 @@ pub(super) async fn enlist(
 }
 
 async fn begin(store: &mut Store, chain: &Chain, settings: &Settings) -> Result<Head, StoreError> {
+    if !knows_key(store, &chain.key).await? {
+        return Err(StoreError::OtherKey);
+    }
     let now = Timestamp::now().as_microsecond();
     let instance = settings.instance.clone().unwrap_or_default();
     let beat = store.backend.now_ms();
@@ -54,6 +59,18 @@ async fn begin(store: &mut Store, chain: &Chain, settings: &Settings) -> Result<
     tail.append(now, Kind::Started, body::json(&StartedBody { instance, version, heads }));
     batch::insert_records(store, &tail.records).await?;
     Ok(tail.head)
+}
+
+/// Whether the key is the one that the ledger was written with. What is written with another can be
+/// verified with neither; one record of the newest is enough, because some may have been changed.
+async fn knows_key(store: &mut Store, key: &Key) -> Result<bool, StoreError> {
+    let newest = Statement::new(
+        "SELECT writer, seq, at, kind, body, previous, hash FROM ledger_records \
+         ORDER BY writer DESC, seq DESC LIMIT 8",
+    );
+    let rows = store.rows(newest).await?;
+    let is_genuine = |row| read::record(row).is_ok_and(|record| record.is_genuine(key));
+    Ok(rows.is_empty() || rows.iter().any(is_genuine))
 }
 
 /// Writes that the writer ends. What it leaves open can be taken over at once.

@@ -60,6 +60,13 @@ pub enum StoreError {
     /// There is none.
     #[error("there is no ledger at {0}")]
     Missing(String),
+    /// It was written with another key.
+    #[error(
+        "the ledger was written with another key, none of its newest records is genuine by this one: put \
+         the right one back (ledger.key_file, ledger.key_env, or the file beside the ledger), or move the \
+         ledger away to begin a new one"
+    )]
+    OtherKey,
     /// Another process has it.
     #[error(
         "the ledger {0} is in use by another recgate: give this one a ledger.url of its own, or both a PostgreSQL"

@@ -19,7 +19,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::settings::{KeySource, Place, Settings};
-use super::{Ledger, Use};
+use super::{Ledger, Use, verify};
 use crate::change::Journal;
 use crate::change::journal::{
     Action, Event as Happened, Intent, IntentId, Outcome, Plan, Record, Settled, Standing,
@@ -341,6 +341,26 @@ async fn a_file_has_one_gateway_and_its_key_beside_it() {
     // A new key would break every chain without a word.
     let lost = Ledger::open(settings).await.err().unwrap();
     assert!(lost.to_string().contains("put the key back"), "{lost}");
+}
+
+/// What another key writes into a ledger could be verified with neither.
+#[tokio::test]
+async fn a_ledger_is_not_opened_with_another_key() {
+    let settings = new(On::Sqlite).await;
+    let Place::Sqlite(path) = settings.place.clone() else { unreachable!() };
+    Ledger::open(settings.clone()).await.unwrap().close().await;
+    let other = PathBuf::from(format!("{}.other", path.display()));
+    std::fs::write(&other, "0b".repeat(32)).unwrap();
+    let with_other = Settings { key: KeySource::File(other), ..settings.clone() };
+
+    let refused = Ledger::open(with_other.clone()).await.err().unwrap();
+    assert!(refused.to_string().contains("written with another key"), "{refused}");
+    let broken = verify::verify(&with_other, None).await.unwrap().broken.unwrap();
+    assert!(broken.why.contains("this may not be the ledger's key"), "{broken:?}");
+
+    // Nothing was written by it.
+    Ledger::open(settings.clone()).await.unwrap().close().await;
+    assert_eq!(verify::verify(&settings, None).await.unwrap().broken, None);
 }
 
 #[tokio::test]

@@ -78,6 +78,7 @@ pub async fn verify(settings: &Settings, anchor: Option<&Anchor>) -> Result<Verd
     store.begin_reading().await?;
     let mut check = Check::new(key);
     check.records(&mut store).await?;
+    check.key();
     check.beginnings();
     let heads = anchor.map(|it| it.heads.clone()).unwrap_or_default();
     for head in heads {
@@ -186,6 +187,15 @@ impl Check {
                 }
             }
             self.rows_of(store, intents).await?;
+        }
+    }
+
+    /// Where no record at all is what was written, most likely the key is not.
+    fn key(&mut self) {
+        if self.chains.is_empty()
+            && let Some(broken) = &mut self.broken
+        {
+            broken.why.push_str(", and neither is any other: this may not be the ledger's key");
         }
     }
 
