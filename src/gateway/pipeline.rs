@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use http::request::Parts;
-use http::{Method, Request, Response, Version, header};
+use http::{Method, Request, Response, StatusCode, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -44,6 +44,10 @@ use crate::dialect::Dialect;
 use crate::error::{Blame, Code, Failure};
 use crate::limits::{CHANGE_BODY_BYTES, PAUSE_BODY_BYTES};
 use crate::telemetry::Answered;
+
+/// What is counted and logged as the status of an exchange that is given up before its answer: its
+/// client left, or the gateway's stop cut it. The number is nginx's.
+const GIVEN_UP: u16 = 499;
 
 /// One request in, one response out. Never fails: what goes wrong is said in the client's dialect,
 /// and a fault of this program costs the one request that met it.
@@ -107,6 +111,7 @@ async fn walk(
     let passage = Passage::of(request.headers_mut(), version, &arrival, trusted, id);
     let method = request.method().clone();
     let visit = Rc::new(Visit::new(worker, id, promised, passage, &route, method));
+    let mut told = Told { visit: Rc::clone(&visit), started, status: None };
     let origin = cors::origin(request.headers());
 
     let preflight = cors::preflight(visit.upstream(), request.method(), request.headers());
@@ -124,19 +129,41 @@ async fn walk(
     };
 
     let response = visit.dated(cors::allow(visit.upstream(), origin, response));
-    let upstream = &visit.upstream().config.name;
-    visit.worker.site.lasting.metrics.answered(upstream, &visit.judge.method, response.status());
-    let answered = Answered {
-        exchange: id,
-        client: &visit.terms.client,
-        upstream,
-        operation: visit.judge.shown(),
-        status: response.status(),
-        ms: started.elapsed().as_millis(),
-    };
-    answered.log();
-    tracing::debug!(target: "recgate::access", exchange = %id, path = visit.judge.path, "raw path");
+    told.status = Some(response.status());
     response
+}
+
+/// Counts an exchange and logs it when it is over, or given up.
+struct Told {
+    visit: Rc<Visit>,
+    started: Instant,
+    /// What it was answered.
+    status: Option<StatusCode>,
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        let Visit { judge, terms, .. } = &*self.visit;
+        let status = self.status.unwrap_or_else(|| {
+            // Where it panicked, `exchange` answers.
+            let given_up = !std::thread::panicking();
+            let status = given_up.then(|| StatusCode::from_u16(GIVEN_UP).ok());
+            status.flatten().unwrap_or(Code::Internal.status())
+        });
+        let upstream = &self.visit.upstream().config.name;
+        self.visit.worker.site.lasting.metrics.answered(upstream, &judge.method, status);
+        let answered = Answered {
+            exchange: self.visit.id,
+            client: &terms.client,
+            upstream,
+            operation: judge.shown(),
+            status,
+            ms: self.started.elapsed().as_millis(),
+        };
+        answered.log();
+        let (exchange, path) = (self.visit.id, &judge.path);
+        tracing::debug!(target: "recgate::access", %exchange, path, "raw path");
+    }
 }
 
 /// From a request that has a place to go to its answer.

@@ -94,12 +94,19 @@ async fn a_read_is_given_up_with_its_client() {
         vec![Step::Await(never), Step::Send(response(&["HTTP/1.1 200 OK"], "late"))]
     })
     .await;
-    let recgate = genesys(&upstream).await;
+    let recgate = Recgate::start(Some(&upstream.config()), &["log.level=info"]).await;
     let mut client = RawClient::connect(recgate.address).await;
     client.send("GET /x HTTP/1.1\r\nHost: x\r\n\r\n").await;
     upstream.has_received(1).await;
     client.finish().await;
     assert!(client.rest().await.is_empty());
     no_connections(&recgate).await;
+    // Nobody was answered, and that can be seen.
+    let labels = ["upstream=\"it\"", "method=\"GET\"", "status=\"499\""];
+    assert!(recgate.metric("recgate_exchanges_total", &labels).await > 0.5);
+    until("a line of it in the log", || async {
+        recgate.errors().contains(" status=499 ").then_some(())
+    })
+    .await;
     recgate.stop().await;
 }
