@@ -21,7 +21,7 @@ use super::visit::Visit;
 use super::worker::Worker;
 use crate::change::terms::Terms;
 use crate::change::{Answer, Call, Exchange, Next};
-use crate::error::{Blame, Failure};
+use crate::error::Failure;
 
 /// An exchange without a client.
 pub(crate) struct Errand {
@@ -57,8 +57,7 @@ impl Errand {
         let visit =
             Rc::new(Visit::new(Rc::clone(worker), id, promised, passage, &route, Method::GET));
         let deadline = Instant::now() + longest;
-        let next =
-            Rc::new(Forward { visit, deadline, author: Blame::Change, urgency: Urgency::Usual });
+        let next = Rc::new(Forward { visit, deadline, by_change: true, urgency: Urgency::Usual });
         Self { exchange, next, worker: Rc::clone(worker), upstream: Arc::clone(upstream) }
     }
 

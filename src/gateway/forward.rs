@@ -31,8 +31,9 @@ use crate::error::{Blame, Code, Failure};
 pub(crate) struct Forward {
     pub(crate) visit: Rc<Visit>,
     pub(crate) deadline: Instant,
-    /// Who makes the calls: the client, or a change in its name.
-    pub(crate) author: Blame,
+    /// Whether a change makes the calls: it reads every answer that it asked for, whatever the
+    /// contract says of it.
+    pub(crate) by_change: bool,
     /// Whether what the client asked for is urgent; a single call can be more so.
     pub(crate) urgency: Urgency,
 }
@@ -254,8 +255,7 @@ impl Forward {
         let operation = found.map(|placed| &placed.operation);
         let reads = operation
             .is_some_and(|operation| operation.reads_response_body(parts.status, &parts.headers));
-        // A change reads every answer it asked for, whatever the contract says of it.
-        let reads = reads || self.author == Blame::Change || self.visit.learns();
+        let reads = reads || self.by_change || self.visit.learns();
         let collected = if reads {
             body.collect_up_to(self.visit.worker.site.config.limits.answer_bytes).await.map_err(
                 |error| {

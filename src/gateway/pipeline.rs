@@ -194,7 +194,7 @@ async fn carry(
         visit: Rc::clone(&visit),
         // The deadline runs from the end of the request: from here, or from where it is admitted.
         deadline: Instant::now() + visit.terms.deadline,
-        author: Blame::Client,
+        by_change: false,
         urgency,
     };
 
@@ -272,7 +272,7 @@ async fn answer(visit: Rc<Visit>, forward: Forward, call: Call) -> Response<Body
     ));
     let changes = &visit.upstream().changes;
     if let Some(first) = changes.concerned(&call, &exchange) {
-        let next = Rc::new(Forward { author: Blame::Change, ..forward });
+        let next = Rc::new(Forward { by_change: true, ..forward });
         let result = changes.carry_by(first, Rc::clone(&exchange), call, next).await;
         visit.adapted(result, &exchange)
     } else {
