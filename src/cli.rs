@@ -158,9 +158,9 @@ impl Settings {
     fn layers(&self) -> Result<Layers, Exit> {
         let one = |error| Exit::Config(vec![error]);
         // `--config` and its variable have been read by clap.
-        let variables = std::env::vars().filter(|(name, _)| name != "RECGATE_CONFIG");
-        let mut layers =
-            Layers::open(self.config.as_deref()).map_err(one)?.with_variables(variables);
+        let variables = std::env::vars_os().filter(|(name, _)| name != "RECGATE_CONFIG");
+        let layers = Layers::open(self.config.as_deref()).map_err(one)?;
+        let mut layers = layers.with_variables(variables).map_err(Exit::Config)?;
         for assignment in &self.set {
             layers = layers.with_flag("--set", assignment).map_err(one)?;
         }

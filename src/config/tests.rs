@@ -331,13 +331,15 @@ fn secrets_are_not_needed_and_hashes_are_checked() {
 #[test]
 fn variables_and_flags_override_single_keys() {
     let variables = [
-        ("RECGATE_GATEWAY__LISTEN".to_owned(), "127.0.0.1:7000".to_owned()),
-        ("RECGATE_LIMITS__BODY_BYTES".to_owned(), "4096".to_owned()),
-        ("HOME".to_owned(), "/nowhere".to_owned()),
-    ];
+        ("RECGATE_GATEWAY__LISTEN", "127.0.0.1:7000"),
+        ("RECGATE_LIMITS__BODY_BYTES", "4096"),
+        ("HOME", "/nowhere"),
+    ]
+    .map(|(name, value)| (name.into(), value.into()));
     let config = Layers::open(None)
         .unwrap()
         .with_variables(variables.into_iter())
+        .unwrap()
         .with_flag("--set", "upstream.genesys.url=https://api.example")
         .unwrap()
         .with_flag("--set", "gateway.listen=127.0.0.1:7001")
