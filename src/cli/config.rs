@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Subcommand;
 
-use super::{Exit, Settings, mock};
+use super::{Exit, Settings, StandardOutput, mock};
 use crate::config::{BUILT_IN, Config, ConfigError, Layers};
 use crate::gateway::{deliver, tls, upstream};
 use crate::ledger;
@@ -46,7 +46,7 @@ pub(super) fn run(command: &ConfigCommand) -> Result<(), Exit> {
             toml::to_string_pretty(&raw).context("the configuration cannot be printed")?
         }
     };
-    std::io::stdout().write_all(text.as_bytes()).context("standard output").map_err(Exit::from)
+    std::io::stdout().write_all(text.as_bytes()).context(StandardOutput).map_err(Exit::from)
 }
 
 /// What only using the values shows: files that cannot be read or written, or do not fit together.

@@ -148,8 +148,7 @@ async fn serve(config: Config, settings: Settings, dev_tls: Option<DevTls>) -> R
     open_files(config.limits.connections);
     let running = gateway.start().context("gateway threads")?;
     readiness.ready();
-    greet(&config, gateway_address, mock_address, admin_address, dev_tls.as_ref())
-        .context("standard output")?;
+    greeted(greet(&config, gateway_address, mock_address, admin_address, dev_tls.as_ref()));
 
     let (control, leaving) = (running.control(), running.control());
     tokio::select! {
@@ -214,6 +213,13 @@ pub(super) fn terminated() -> anyhow::Result<impl Future<Output = ()> + Send + '
             _ = interrupt.recv() => {}
         }
     })
+}
+
+/// Whether anybody reads what is printed changes nothing for those who are to be served.
+pub(super) fn greeted(printed: std::io::Result<()>) {
+    if let Err(error) = printed {
+        tracing::warn!(%error, "the addresses could not be printed");
+    }
 }
 
 /// What a person needs to know to use it.
