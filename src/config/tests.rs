@@ -367,3 +367,48 @@ fn a_bad_override_is_named(#[case] assignment: &str, #[case] told: &str) {
     assert_eq!(text.matches(key).count(), 1, "{text}");
     assert!(!text.contains("secret@"), "{text}");
 }
+
+/// Each would panic, hang or take all memory later.
+#[rstest]
+#[case("limits.requests=9223372036854775807", "must be 1 to 1000000")]
+#[case("limits.pause_requests=2305843009213693952", "must be 1 to 1000000")]
+#[case("limits.connections=1000001", "must be 1 to 1000000")]
+#[case("limits.connections_per_address=1000001", "must be 1 to 1000000")]
+#[case("limits.trigger_events=1000001", "must be 1 to 1000000")]
+#[case("limits.pool_connections=1000001", "must be 0 to 1000000")]
+#[case("limits.header_count=100000000", "must be 1 to 4096")]
+#[case("limits.answer_header_count=100000000", "must be 1 to 4096")]
+#[case("limits.streams=4294967295", "must be 1 to 10000")]
+#[case("limits.body_bytes=1073741825", "must be 1 to 1073741824 bytes")]
+#[case("limits.answer_bytes=1073741825", "must be 1 to 1073741824 bytes")]
+#[case("limits.header_bytes=9223372036854775807", "must be 8192 to 16777216 bytes")]
+#[case("limits.header_bytes=8191", "must be 8192 to 16777216 bytes")]
+#[case("limits.trigger_body_bytes=16777217", "must be 1 to 16777216 bytes")]
+#[case("limits.exchange_ms=9223372036854775807", "must be 1 to 604800000 milliseconds")]
+#[case("limits.wait_ms=0", "must be 1 to 604800000 milliseconds")]
+#[case("limits.idle_ms=604800001", "must be 0 to 604800000 milliseconds")]
+#[case("limits.pause_watch_ms=604800001", "must be 0 to 604800000 milliseconds")]
+#[case("gateway.drain_ms=604800001", "must be 0 to 604800000 milliseconds")]
+#[case("gateway.threads=100000", "must be 0 to 512")]
+#[case("mock.protection_limit=1000001", "must be 0 to 1000000")]
+#[case("mock.unpublished.read_lag_ms=604800001", "must be 0 to 604800000 milliseconds")]
+#[case("ledger.keep_days=4294967295", "must be 0 to 36525 days")]
+#[case("default_client.deadline_ms=604800001", "must be 1 to 604800000 milliseconds")]
+#[case("client.purecloud-sdk-269.deadline_ms=0", "must be 1 to 604800000 milliseconds")]
+#[case("upstream.genesys.retry.most=4294967295", "must be 0 to 100")]
+fn a_number_beyond_its_bounds_is_told(#[case] assignment: &str, #[case] told: &str) {
+    let layers = Layers::open(None).unwrap().with_flag("--set", assignment).unwrap();
+    let faults = layers.load().unwrap_err();
+    let (key, _) = assignment.split_once('=').unwrap();
+    assert_eq!(
+        faults.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        [format!("--set: {key}: {told}")]
+    );
+}
+
+/// In the file as in a flag: with its place.
+#[test]
+fn a_limit_beyond_its_bounds_has_a_place() {
+    let faults = load(&format!("{MINIMAL}[limits]\nhead_ms = 9_223_372_036_854_775_807\n"));
+    assert_eq!(faults.unwrap_err(), ["6:11: limits.head_ms: must be 1 to 604800000 milliseconds"]);
+}
