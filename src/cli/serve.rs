@@ -50,7 +50,7 @@ pub(super) struct ServeArguments {
 
 pub(super) fn run(arguments: &ServeArguments) -> Result<(), Exit> {
     let settings = &arguments.settings;
-    let mut config = settings.load()?;
+    let mut config = load(settings)?;
     let dev_tls = match &arguments.dev_tls {
         None => None,
         Some(directory) => {
@@ -183,6 +183,14 @@ async fn serve(config: Config, settings: Settings, dev_tls: Option<DevTls>) -> R
         }
         Err(error) => Err(error).context("draining").map_err(Exit::from),
     }
+}
+
+/// The configuration, where it is one to serve with.
+fn load(settings: &Settings) -> Result<Config, Exit> {
+    let layers = settings.layers()?;
+    let config = layers.load().map_err(Exit::Config)?;
+    let faults = config::crossed(&layers, &config);
+    if faults.is_empty() { Ok(config) } else { Err(Exit::Config(faults)) }
 }
 
 /// Why a start failed: what is wrong with the configuration's files, each with the place of its

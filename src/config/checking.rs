@@ -6,6 +6,7 @@
 mod client;
 mod limits;
 mod proof;
+mod served;
 mod trigger;
 mod upstream;
 

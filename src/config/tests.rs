@@ -169,6 +169,27 @@ fn policies_follow_the_date_unless_they_are_named() {
     "[[upstream]]\nname = \"v\"\nurl = \"http://x\"\npaths = [\"/v\"]\nclient_certificate = \"c\"\nclient_key = \"k\"\n",
     "5:22: upstream.v.client_certificate: is shown nowhere"
 )]
+#[case::under_hooks(
+    "[[upstream]]\nname = \"v\"\nurl = \"mock\"\npaths = [\"/hooks/x\"]\n",
+    "4:10: upstream.v.paths.0: `/hooks/x` is never served"
+)]
+#[case::control_paths(
+    "[[upstream]]\nname = \"v\"\nurl = \"mock\"\npaths = [\"/v\", \"/_mock\"]\n",
+    "4:16: upstream.v.paths.1: `/_mock` is never served"
+)]
+#[case::dot_segments(
+    "[[upstream]]\nname = \"v\"\nurl = \"mock\"\npaths = [\"/v\"]\nlogin_paths = [\"/a/../b\"]\n",
+    "5:16: upstream.v.login_paths.0: `/a/../b` is never served"
+)]
+#[case::no_origin(
+    "[[upstream]]\nname = \"v\"\nurl = \"mock\"\npaths = [\"/v\"]\ncors = { allow_origins = [\"*\", \"foo\"] }\n",
+    "5:32: upstream.v.cors.allow_origins.1: `foo` is no origin"
+)]
+#[case::said_twice(
+    "[[upstream]]\nname = \"v\"\nurl = \"mock\"\npaths = [\"/v\"]\ncheck_overrides = [{ operation = \"o\", hop = \"client-request\", mode = \"off\" },\n\
+     { operation = \"o\", hop = \"client-request\", mode = \"report\" }]\n",
+    "6:1: upstream.v.check_overrides.1: `o` has an entry for this hop already"
+)]
 fn faults_name_the_place(#[case] text: &str, #[case] told: &str) {
     let faults = load(text).unwrap_err();
     assert!(faults.iter().any(|fault| fault.contains(told)), "{faults:?} lacks {told:?}");

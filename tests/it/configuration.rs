@@ -48,6 +48,30 @@ async fn what_would_stop_the_start_is_told_by_a_check() {
     }
 }
 
+/// Listeners that cannot be at once, and an upstream that is the gateway: where everything is served, and
+/// not where the mock alone is.
+#[tokio::test]
+async fn addresses_that_cannot_be_are_told_before_a_port_is_taken() {
+    for (sets, told) in [
+        (
+            ["--set", "admin.listen=127.0.0.1:8080"],
+            "recgate: --set: admin.listen: 127.0.0.1:8080 is taken by gateway.listen\n",
+        ),
+        (
+            ["--set", "upstream.webex.url=http://localhost:8080"],
+            "recgate: --set: upstream.webex.url: is gateway.listen (127.0.0.1:8080): requests would go round\n",
+        ),
+    ] {
+        let memory = ("RECGATE_LEDGER__URL", "memory:");
+        for command in [&["config", "check"][..], &["serve"]] {
+            let ended = run_to_end(&[command, &sets].concat(), &[memory]).await;
+            assert_eq!((ended.code, &*ended.errors), (Some(2), told), "{command:?}");
+        }
+        let other = run_to_end(&[&["changes"][..], &sets].concat(), &[memory]).await;
+        assert_eq!((other.code, &*other.errors), (Some(0), ""));
+    }
+}
+
 /// Whatever bytes somebody else's variable holds; of our own the name is told, and never the value.
 #[test]
 fn a_variable_that_is_not_utf_8_is_told_where_it_is_ours() {

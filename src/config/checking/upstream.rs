@@ -55,6 +55,11 @@ impl Checking<'_> {
                     self.fault(&format!("{key}.hosts.{at}"), message);
                 }
             }
+            self.paths(&key, upstream);
+            if let Some(cors) = &upstream.cors {
+                self.origins(&key, cors);
+            }
+            self.overrides(&key, &upstream.check_overrides);
             if upstream.paths.is_empty() && upstream.prefixes.is_empty() {
                 self.fault(&key, "serves nothing: give it `paths` or `prefixes`");
             }
