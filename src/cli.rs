@@ -17,6 +17,7 @@ mod serve;
 mod spec;
 mod trigger;
 
+use std::fmt;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -106,6 +107,11 @@ enum Exit {
     Other(#[from] anyhow::Error),
 }
 
+/// What an error says it happened to, where somebody reads what a command prints: only there does a
+/// pipe that breaks mean that the reader has seen enough.
+#[derive(Clone, Copy, Debug)]
+struct StandardOutput;
+
 /// Parses the arguments of this process and runs the command they name.
 #[must_use]
 pub fn run() -> ExitCode {
@@ -125,7 +131,7 @@ pub fn run() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read has seen enough, as `head` has: nothing is wrong.
-        Err(Exit::Other(error)) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(Exit::Other(error)) if is_unread(&error) => ExitCode::SUCCESS,
         Err(error) => {
             for line in error.to_string().lines() {
                 complain(line);
@@ -143,13 +149,24 @@ fn complain(what: &str) {
     let _ = writeln!(std::io::stderr(), "recgate: {what}");
 }
 
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        let io = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
-        let json = cause.downcast_ref::<serde_json::Error>();
-        let kind = io.or_else(|| json.and_then(serde_json::Error::io_error_kind));
-        kind == Some(std::io::ErrorKind::BrokenPipe)
-    })
+/// Whether standard output could not be written to because nobody reads it any more. Other pipes that
+/// break, such as a database's, are errors like any other.
+fn is_unread(error: &anyhow::Error) -> bool {
+    error.is::<StandardOutput>()
+        && error.chain().any(|cause| {
+            let io = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+            let json = cause.downcast_ref::<serde_json::Error>();
+            let kind = io.or_else(|| json.and_then(serde_json::Error::io_error_kind));
+            kind == Some(std::io::ErrorKind::BrokenPipe)
+        })
+}
+
+// === impl StandardOutput ===
+
+impl fmt::Display for StandardOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("standard output")
+    }
 }
 
 // === impl Settings ===
@@ -158,9 +175,9 @@ impl Settings {
     fn layers(&self) -> Result<Layers, Exit> {
         let one = |error| Exit::Config(vec![error]);
         // `--config` and its variable have been read by clap.
-        let variables = std::env::vars().filter(|(name, _)| name != "RECGATE_CONFIG");
-        let mut layers =
-            Layers::open(self.config.as_deref()).map_err(one)?.with_variables(variables);
+        let variables = std::env::vars_os().filter(|(name, _)| name != "RECGATE_CONFIG");
+        let layers = Layers::open(self.config.as_deref()).map_err(one)?;
+        let mut layers = layers.with_variables(variables).map_err(Exit::Config)?;
         for assignment in &self.set {
             layers = layers.with_flag("--set", assignment).map_err(one)?;
         }
@@ -169,5 +186,27 @@ impl Settings {
 
     fn load(&self) -> Result<Config, Exit> {
         self.layers()?.load().map_err(Exit::Config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::io::{Error, ErrorKind};
+
+    use anyhow::Context;
+
+    use super::{StandardOutput, is_unread};
+
+    #[test]
+    fn only_standard_output_may_lose_its_reader() {
+        let broken = || Err::<(), _>(Error::from(ErrorKind::BrokenPipe));
+        let json = serde_json::Error::io(ErrorKind::BrokenPipe.into());
+        assert!(is_unread(&broken().context(StandardOutput).unwrap_err()));
+        assert!(is_unread(&Err::<(), _>(json).context(StandardOutput).unwrap_err()));
+        assert!(!is_unread(&broken().context("ledger").unwrap_err()));
+        let full = Error::from(ErrorKind::StorageFull);
+        assert!(!is_unread(&Err::<(), _>(full).context(StandardOutput).unwrap_err()));
     }
 }

@@ -11,6 +11,7 @@ pub mod deprecation;
 pub mod error;
 pub mod layers;
 pub mod ledger;
+pub mod listeners;
 pub mod network;
 pub mod raw;
 pub mod subscription;

@@ -386,3 +386,36 @@ pub const REHEARSE_CALLS: usize = 10_000;
 
 /// Bytes of an answer in a rehearsal's lane.
 pub const REHEARSE_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+
+/// The most that a limit in the configuration may be that counts connections, requests or events: each
+/// has its memory, and tokio's semaphores hold as many on every machine.
+pub const CONFIGURED_COUNT: usize = 1_000_000;
+
+/// The most that `gateway.threads` may be.
+pub const GATEWAY_THREADS: usize = 512;
+
+/// The most that `limits.header_count` and `limits.answer_header_count` may be: hyper clears as many
+/// places for every message, and http's own map of headers ends at eight times as many.
+pub const HEADER_LINES: usize = 4_096;
+
+/// The most that `limits.streams` may be.
+pub const STREAMS: u32 = 10_000;
+
+/// The most that `limits.body_bytes` and `limits.answer_bytes` may be.
+pub const BODY_LIMIT_BYTES: usize = 1024 * 1024 * 1024;
+
+/// The most that `limits.header_bytes` may be.
+pub const HEAD_LIMIT_BYTES: usize = 16 * 1024 * 1024;
+
+/// The most that `limits.trigger_body_bytes` may be.
+pub const EVENT_LIMIT_BYTES: usize = 16 * 1024 * 1024;
+
+/// The longest that a time in milliseconds in the configuration may be: a week. A moment so far away can
+/// still be counted.
+pub const LONGEST_MS: u64 = 7 * 24 * 3_600_000;
+
+/// The most that `ledger.keep_days` may be: a century, which can be counted back from today.
+pub const LONGEST_KEEP_DAYS: u32 = 36_525;
+
+/// The most that `upstream.retry.most` may be.
+pub const CONFIGURED_RETRIES: u32 = 100;

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Exit, Settings};
+use super::{Exit, Settings, StandardOutput};
 use crate::change::terms::Terms;
 use crate::change::{Announcement, Registry};
 use crate::config::Config;
@@ -67,10 +67,10 @@ pub(super) fn run(arguments: &ChangesArguments) -> Result<(), Exit> {
     let mut out = std::io::stdout().lock();
     match arguments.format {
         Format::Json => {
-            serde_json::to_writer_pretty(&mut out, &said).context("standard output")?;
-            writeln!(out).context("standard output")?;
+            serde_json::to_writer_pretty(&mut out, &said).context(StandardOutput)?;
+            writeln!(out).context(StandardOutput)?;
         }
-        Format::Text => said.text(&mut out).context("standard output")?,
+        Format::Text => said.text(&mut out).context(StandardOutput)?,
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
-use super::{Exit, Settings};
+use super::{Exit, Settings, StandardOutput};
 use crate::contract::{ContractDate, Strictness, Undeclared};
 use crate::gateway::recorded::Examiner;
 use crate::report::outcome::{Gathering, Outcome};
@@ -122,10 +122,9 @@ fn put(output: Option<&Path>, text: &str) -> Result<(), Exit> {
     match output {
         Some(path) => std::fs::write(path, text)
             .map_err(|error| unusable(format!("{}: {error}", path.display()))),
-        None => std::io::stdout()
-            .write_all(text.as_bytes())
-            .context("standard output")
-            .map_err(Exit::from),
+        None => {
+            std::io::stdout().write_all(text.as_bytes()).context(StandardOutput).map_err(Exit::from)
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use http::{Method, Uri};
 
-use super::{Exit, Settings, asking, serve};
+use super::{Exit, Settings, StandardOutput, asking, serve};
 use crate::admin::clients::{Client, Inventory};
 use crate::ledger;
 use crate::ledger::settings::Place;
@@ -52,10 +52,10 @@ pub(super) fn run(arguments: &ClientsArguments) -> Result<(), Exit> {
     let mut out = std::io::stdout().lock();
     match arguments.format {
         Format::Json => {
-            serde_json::to_writer_pretty(&mut out, &inventory).context("standard output")?;
-            writeln!(out).context("standard output")?;
+            serde_json::to_writer_pretty(&mut out, &inventory).context(StandardOutput)?;
+            writeln!(out).context(StandardOutput)?;
         }
-        Format::Text => table(&mut out, &inventory).context("standard output")?,
+        Format::Text => table(&mut out, &inventory).context(StandardOutput)?,
     }
     Ok(())
 }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Subcommand;
 
-use super::{Exit, Settings, mock};
-use crate::config::{BUILT_IN, Config, ConfigError, Layers};
+use super::{Exit, Settings, StandardOutput, mock};
+use crate::config::{BUILT_IN, Config, ConfigError, Layers, listeners};
 use crate::gateway::{deliver, tls, upstream};
 use crate::ledger;
 
@@ -37,8 +37,8 @@ pub(super) fn run(command: &ConfigCommand) -> Result<(), Exit> {
                 layers.examine().map_err(|error| Exit::Config(vec![error]))?;
             // What stands in the place of a faulty value is no fault of its own.
             let known: Vec<String> = faults.iter().map(|it| it.key.clone()).collect();
-            let more = unusable(&layers, &config);
-            faults.extend(more.into_iter().filter(|it| !known.contains(&it.key)));
+            let more = crossed(&layers, &config).into_iter().chain(unusable(&layers, &config));
+            faults.extend(more.filter(|it| !known.contains(&it.key)));
             if !faults.is_empty() {
                 return Err(Exit::Config(faults));
             }
@@ -46,7 +46,13 @@ pub(super) fn run(command: &ConfigCommand) -> Result<(), Exit> {
             toml::to_string_pretty(&raw).context("the configuration cannot be printed")?
         }
     };
-    std::io::stdout().write_all(text.as_bytes()).context("standard output").map_err(Exit::from)
+    std::io::stdout().write_all(text.as_bytes()).context(StandardOutput).map_err(Exit::from)
+}
+
+/// Addresses that a process which serves cannot have.
+pub(super) fn crossed(layers: &Layers, config: &Config) -> Vec<ConfigError> {
+    let faults = listeners::crossed(config).into_iter();
+    faults.map(|(key, message)| layers.fault(&key, message)).collect()
 }
 
 /// What only using the values shows: files that cannot be read or written, or do not fit together.

@@ -10,7 +10,7 @@ use clap::Args;
 use http::{Method, Uri};
 use serde::Deserialize;
 
-use super::{Exit, Settings, asking, serve};
+use super::{Exit, Settings, StandardOutput, asking, serve};
 use crate::config::Config;
 use crate::ledger::settings::Place;
 use crate::ledger::{
@@ -84,10 +84,10 @@ pub(super) fn list(arguments: &DeliveriesArguments) -> Result<(), Exit> {
     known(&filter, &shown)?;
     let mut out = std::io::stdout().lock();
     if arguments.json {
-        serde_json::to_writer_pretty(&mut out, &shown).context("standard output")?;
-        writeln!(out).context("standard output")?;
+        serde_json::to_writer_pretty(&mut out, &shown).context(StandardOutput)?;
+        writeln!(out).context(StandardOutput)?;
     } else {
-        table(&mut out, &shown).context("standard output")?;
+        table(&mut out, &shown).context(StandardOutput)?;
     }
     Ok(())
 }
@@ -165,7 +165,7 @@ pub(super) fn redrive(arguments: &RedriveArguments) -> Result<(), Exit> {
         runtime.block_on(redrive_in(&config, &what))?
     };
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{again} sent again").context("standard output")?;
+    writeln!(out, "{again} sent again").context(StandardOutput)?;
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::{Exit, Settings, serve};
+use super::{Exit, Settings, StandardOutput, serve};
 use crate::config::Config;
 use crate::ledger::OpenError;
 use crate::ledger::record::{Record, Shown};
@@ -99,9 +99,9 @@ fn records(
     };
     let mut out = BufWriter::new(std::io::stdout().lock());
     serve::runtime()?.block_on(search::search(&config.ledger, &filter, |record| {
-        show(&mut out, record).context("standard output").map_err(Stopped::Output)
+        show(&mut out, record).context(StandardOutput).map_err(Stopped::Output)
     }))?;
-    out.flush().context("standard output").map_err(Exit::from)
+    out.flush().context(StandardOutput).map_err(Exit::from)
 }
 
 fn counted(count: impl std::fmt::Display, what: &str) -> String {
@@ -125,7 +125,7 @@ fn verify(arguments: &Verify) -> Result<(), Exit> {
             through => format!(", 1 to {through} removed by age"),
         };
         writeln!(out, "{writer}  {}{removed}", counted(chain.records, "record"))
-            .context("standard output")?;
+            .context(StandardOutput)?;
     }
     if let Some(broken) = verdict.broken {
         let place = match broken.seq {
@@ -141,12 +141,12 @@ fn verify(arguments: &Verify) -> Result<(), Exit> {
     let chains = verdict.chains.len();
     let (records, chains) = (counted(total, "record"), counted(chains, "chain"));
     let are = if total == 1 { "is" } else { "are" };
-    writeln!(out, "{records} in {chains} {are} what was written").context("standard output")?;
+    writeln!(out, "{records} in {chains} {are} what was written").context(StandardOutput)?;
     if let Some(path) = &arguments.write_anchor {
         let text = serde_json::to_string_pretty(&Anchor::of(&verdict)).context("the anchor")?;
         std::fs::write(path, text + "\n")
             .map_err(|error| Exit::Unusable(format!("{}: {error}", path.display())))?;
-        writeln!(out, "anchor written to {}", path.display()).context("standard output")?;
+        writeln!(out, "anchor written to {}", path.display()).context(StandardOutput)?;
     }
     Ok(())
 }

@@ -14,10 +14,12 @@ pub(super) fn run(settings: &Settings) -> Result<(), Exit> {
     telemetry::log_to_stderr(&config.log);
     let runtime = serve::runtime()?;
     runtime.block_on(async {
+        // First: a signal that comes early ends it as any other does.
+        let terminated = serve::terminated()?;
         let mock = bind(&config).await?;
-        let mut out = std::io::stdout();
-        writeln!(out, "mock     http://{}", mock.local_addr()).context("standard output")?;
-        mock.serve(serve::terminated()?).await.context("the mock vendor")?;
+        let address = mock.local_addr();
+        serve::greeted(writeln!(std::io::stdout(), "mock     http://{address}"));
+        mock.serve(terminated).await.context("the mock vendor")?;
         Ok(())
     })
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
-use super::{Exit, Settings, complain};
+use super::{Exit, Settings, StandardOutput, complain};
 use crate::change::terms::Terms;
 use crate::config::Config;
 use crate::rehearse::scenario::{self, SHIPPED};
@@ -83,7 +83,7 @@ pub(super) fn run(arguments: &RehearseArguments) -> Result<(), Exit> {
             serde_json::to_string_pretty(&report).context("the report")? + "\n"
         }
     };
-    std::io::stdout().write_all(written.as_bytes()).context("standard output")?;
+    std::io::stdout().write_all(written.as_bytes()).context(StandardOutput)?;
     match report.totals.unannounced {
         0 => Ok(()),
         count => Err(Exit::Wrong(format!(

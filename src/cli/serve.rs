@@ -5,11 +5,10 @@
 //! lines that point each vendor's SDK here.
 
 mod dev_tls;
+mod greeting;
 mod reload;
 
 use std::future::Future;
-use std::io::Write;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -22,11 +21,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use self::dev_tls::DevTls;
+use self::greeting::Listening;
 use self::reload::Reloading;
 use super::{Exit, Settings, complain, config, mock};
 use crate::admin::{self, Admin, Readiness};
 use crate::config::Config;
-use crate::dialect::Dialect;
 use crate::gateway::deliver::Deliveries;
 use crate::gateway::metrics::Metrics;
 use crate::gateway::upstream::read_ahead;
@@ -51,7 +50,7 @@ pub(super) struct ServeArguments {
 
 pub(super) fn run(arguments: &ServeArguments) -> Result<(), Exit> {
     let settings = &arguments.settings;
-    let mut config = settings.load()?;
+    let mut config = load(settings)?;
     let dev_tls = match &arguments.dev_tls {
         None => None,
         Some(directory) => {
@@ -148,8 +147,9 @@ async fn serve(config: Config, settings: Settings, dev_tls: Option<DevTls>) -> R
     open_files(config.limits.connections);
     let running = gateway.start().context("gateway threads")?;
     readiness.ready();
-    greet(&config, gateway_address, mock_address, admin_address, dev_tls.as_ref())
-        .context("standard output")?;
+    let listening =
+        Listening { gateway: gateway_address, mock: mock_address, admin: admin_address };
+    greeted(greeting::print(&config, &listening, dev_tls.as_ref()));
 
     let (control, leaving) = (running.control(), running.control());
     tokio::select! {
@@ -185,6 +185,14 @@ async fn serve(config: Config, settings: Settings, dev_tls: Option<DevTls>) -> R
     }
 }
 
+/// The configuration, where it is one to serve with.
+fn load(settings: &Settings) -> Result<Config, Exit> {
+    let layers = settings.layers()?;
+    let config = layers.load().map_err(Exit::Config)?;
+    let faults = config::crossed(&layers, &config);
+    if faults.is_empty() { Ok(config) } else { Err(Exit::Config(faults)) }
+}
+
 /// Why a start failed: what is wrong with the configuration's files, each with the place of its
 /// key, where that is why; else the error itself.
 fn unusable(settings: &Settings, error: anyhow::Error) -> Exit {
@@ -216,63 +224,9 @@ pub(super) fn terminated() -> anyhow::Result<impl Future<Output = ()> + Send + '
     })
 }
 
-/// What a person needs to know to use it.
-fn greet(
-    config: &Config,
-    gateway: SocketAddr,
-    mock: Option<SocketAddr>,
-    admin: SocketAddr,
-    dev_tls: Option<&DevTls>,
-) -> std::io::Result<()> {
-    let scheme = if config.gateway.tls.is_some() { "https" } else { "http" };
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "gateway  {scheme}://{gateway}")?;
-    if let Some(mock) = mock {
-        writeln!(out, "mock     http://{mock}")?;
+/// Whether anybody reads what is printed changes nothing for those who are to be served.
+pub(super) fn greeted(printed: std::io::Result<()>) {
+    if let Err(error) = printed {
+        tracing::warn!(%error, "the addresses could not be printed");
     }
-    writeln!(out, "ledger   {}", config.ledger.place)?;
-    writeln!(out, "admin    http://{admin}")?;
-    if let Some(dev_tls) = dev_tls {
-        let file = std::path::absolute(dev_tls.authority())?;
-        let file = file.display();
-        writeln!(out, "trust    {file}, for this machine alone:")?;
-        writeln!(out, "  curl        --cacert {file}")?;
-        writeln!(out, "  Python      SSL_CERT_FILE={file} REQUESTS_CA_BUNDLE={file}")?;
-        writeln!(out, "  Node.js     NODE_EXTRA_CA_CERTS={file}")?;
-    }
-    for upstream in &config.upstreams {
-        let first = |paths: &[String]| paths.first().cloned().unwrap_or_default();
-        let (api, login) = (first(&upstream.prefixes), first(&upstream.login_prefixes));
-        let (host, port) = (gateway.ip(), gateway.port());
-        match upstream.dialect {
-            Dialect::Genesys => {
-                let (api, login) = (api.trim_start_matches('/'), login.trim_start_matches('/'));
-                writeln!(out, "\n{}: point the vendor's SDKs here", upstream.name)?;
-                writeln!(
-                    out,
-                    "  Python      api_client = PureCloudPlatformClientV2.api_client.ApiClient(); api_client.set_gateway(\"{host}\", \"{scheme}\", {port}, \"{login}\", \"{api}\")"
-                )?;
-                writeln!(
-                    out,
-                    "  JavaScript  platformClient.ApiClient.instance.setGateway({{host: \"{host}\", protocol: \"{scheme}\", port: {port}, path_params_login: \"{login}\", path_params_api: \"{api}\"}})"
-                )?;
-                writeln!(
-                    out,
-                    "  SDK's config file\n    [gateway]\n    host = {host}\n    protocol = {scheme}\n    port = {port}\n    path_params_login = {login}\n    path_params_api = {api}"
-                )?;
-            }
-            Dialect::Webex => {
-                writeln!(out, "\n{}: point the vendor's SDKs here", upstream.name)?;
-                writeln!(
-                    out,
-                    "  wxc-sdk     from wxc_sdk.rest import RestSession; RestSession.BASE = \"{scheme}://{gateway}/v1\""
-                )?;
-                writeln!(out, "  webexpythonsdk  WebexAPI(base_url=\"{scheme}://{gateway}/v1/\")")?;
-            }
-            Dialect::Problem => {
-                writeln!(out, "\n{}: {scheme}://{gateway}{api}", upstream.name)?;
-            }
-        }
-    }
-    out.flush()
 }

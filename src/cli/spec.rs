@@ -13,7 +13,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use jiff::civil::Date;
 use serde::Serialize;
 
-use super::Exit;
+use super::{Exit, StandardOutput};
 use crate::contract::{
     ContractDate, DatedOverlay, Input, Note, Severity, Summary, Timeline, UriTable,
 };
@@ -111,7 +111,7 @@ pub(super) fn run(command: &SpecCommand) -> Result<(), Exit> {
             json + "\n"
         }
     };
-    std::io::stdout().write_all(text.as_bytes()).context("standard output")?;
+    std::io::stdout().write_all(text.as_bytes()).context(StandardOutput)?;
     if errors > 0 {
         return Err(Exit::Wrong(format!("{} in the documents", counted(errors, "error"))));
     }

@@ -11,7 +11,7 @@ use anyhow::Context;
 use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Exit, Settings};
+use super::{Exit, Settings, StandardOutput};
 use crate::hook::trigger::payload::Asked;
 use crate::hook::trigger::{Hold, Message, OnExpiry, Order};
 
@@ -91,7 +91,7 @@ fn listed(what: &str, asked: &Asked) -> String {
 
 fn print(text: &str) -> Result<(), Exit> {
     let written = std::io::stdout().write_all(text.as_bytes());
-    written.context("standard output").map_err(Exit::from)
+    written.context(StandardOutput).map_err(Exit::from)
 }
 
 fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {

@@ -4,7 +4,9 @@
 //! in one round. One file an upstream, a client, a trigger; the tables that stand alone are here.
 
 mod client;
+mod limits;
 mod proof;
+mod served;
 mod trigger;
 mod upstream;
 
@@ -49,7 +51,7 @@ impl<'a> Checking<'a> {
             world: raw.mock.world.clone(),
             unpublished: self.unpublished(&raw.mock.unpublished),
         };
-        self.limits(&raw.limits);
+        self.limits(&raw);
         let trusted_peers = self.trusted_peers(&raw.gateway.trusted_peers);
         self.tls(raw.gateway.tls.as_ref());
         let ledger = self.ledger(&raw.ledger);
@@ -163,47 +165,6 @@ impl<'a> Checking<'a> {
             _ => {
                 self.fault(key, "must be a status from 200 to 299");
                 StatusCode::OK
-            }
-        }
-    }
-
-    fn limits(&mut self, limits: &raw::Limits) {
-        let positive = [
-            ("connections", limits.connections),
-            ("connections_per_address", limits.connections_per_address),
-            ("requests", limits.requests),
-            ("pause_requests", limits.pause_requests),
-            ("body_bytes", limits.body_bytes),
-            ("answer_bytes", limits.answer_bytes),
-            ("header_count", limits.header_count),
-            ("answer_header_count", limits.answer_header_count),
-            ("trigger_body_bytes", limits.trigger_body_bytes),
-            ("trigger_events", limits.trigger_events),
-        ];
-        for (key, value) in positive {
-            if value == 0 {
-                self.fault(&format!("limits.{key}"), "must be at least 1");
-            }
-        }
-        if limits.streams == 0 {
-            self.fault("limits.streams", "must be at least 1");
-        }
-        // hyper's read buffer holds a whole head and is never smaller.
-        if limits.header_bytes < 8_192 {
-            self.fault("limits.header_bytes", "must be at least 8192");
-        }
-        let times = [
-            ("first_byte_ms", limits.first_byte_ms),
-            ("head_ms", limits.head_ms),
-            ("body_ms", limits.body_ms),
-            ("send_ms", limits.send_ms),
-            ("exchange_ms", limits.exchange_ms),
-            ("wait_ms", limits.wait_ms),
-            ("connect_ms", limits.connect_ms),
-        ];
-        for (key, value) in times {
-            if value == 0 {
-                self.fault(&format!("limits.{key}"), "must be at least 1 millisecond");
             }
         }
     }

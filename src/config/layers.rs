@@ -4,6 +4,7 @@
 //! `--set a.b=…` override single keys, flags after variables. A step through an array is an
 //! index, or the `name` of an entry: `upstream.genesys.url`.
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use toml::{Table, Value};
@@ -55,19 +56,38 @@ impl Layers {
         Ok(Self { origin, text, overrides: Vec::new() })
     }
 
-    /// Lays variables over: those that begin with `RECGATE_`.
-    #[must_use]
-    pub fn with_variables(mut self, variables: impl Iterator<Item = (String, String)>) -> Self {
-        let mut found: Vec<Override> = variables
-            .filter_map(|(name, value)| {
-                let key = name.strip_prefix(PREFIX)?.to_ascii_lowercase();
-                let path = key.split("__").map(str::to_owned).collect();
-                Some(Override { origin: name, path, value })
-            })
-            .collect();
+    /// Lays variables over: those that begin with `RECGATE_`. The others are nobody's business here,
+    /// whatever bytes they hold.
+    pub fn with_variables(
+        mut self,
+        variables: impl Iterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, Vec<ConfigError>> {
+        let (mut found, mut faults) = (Vec::new(), Vec::new());
+        let own =
+            variables.filter(|(name, _)| name.as_encoded_bytes().starts_with(PREFIX.as_bytes()));
+        for (name, value) in own {
+            let origin = name.to_string_lossy().into_owned();
+            match (name.to_str().and_then(|name| name.strip_prefix(PREFIX)), value.into_string()) {
+                (Some(key), Ok(value)) => {
+                    let path = key.to_ascii_lowercase().split("__").map(str::to_owned).collect();
+                    found.push(Override { origin, path, value });
+                }
+                // Its value may be a secret, broken as it is.
+                _ => faults.push(ConfigError {
+                    origin,
+                    position: None,
+                    key: String::new(),
+                    message: "is not UTF-8".to_owned(),
+                }),
+            }
+        }
+        if !faults.is_empty() {
+            faults.sort_by(|a, b| a.origin.cmp(&b.origin));
+            return Err(faults);
+        }
         found.sort_by(|a, b| a.origin.cmp(&b.origin));
         self.overrides.extend(found);
-        self
+        Ok(self)
     }
 
     /// Lays one flag over: `key=value`, with dots between the steps.

@@ -169,6 +169,27 @@ fn policies_follow_the_date_unless_they_are_named() {
     "[[upstream]]\nname = \"v\"\nurl = \"http://x\"\npaths = [\"/v\"]\nclient_certificate = \"c\"\nclient_key = \"k\"\n",
     "5:22: upstream.v.client_certificate: is shown nowhere"
 )]
+#[case::under_hooks(
+    "[[upstream]]\nname = \"v\"\nurl = \"mock\"\npaths = [\"/hooks/x\"]\n",
+    "4:10: upstream.v.paths.0: `/hooks/x` is never served"
+)]
+#[case::control_paths(
+    "[[upstream]]\nname = \"v\"\nurl = \"mock\"\npaths = [\"/v\", \"/_mock\"]\n",
+    "4:16: upstream.v.paths.1: `/_mock` is never served"
+)]
+#[case::dot_segments(
+    "[[upstream]]\nname = \"v\"\nurl = \"mock\"\npaths = [\"/v\"]\nlogin_paths = [\"/a/../b\"]\n",
+    "5:16: upstream.v.login_paths.0: `/a/../b` is never served"
+)]
+#[case::no_origin(
+    "[[upstream]]\nname = \"v\"\nurl = \"mock\"\npaths = [\"/v\"]\ncors = { allow_origins = [\"*\", \"foo\"] }\n",
+    "5:32: upstream.v.cors.allow_origins.1: `foo` is no origin"
+)]
+#[case::said_twice(
+    "[[upstream]]\nname = \"v\"\nurl = \"mock\"\npaths = [\"/v\"]\ncheck_overrides = [{ operation = \"o\", hop = \"client-request\", mode = \"off\" },\n\
+     { operation = \"o\", hop = \"client-request\", mode = \"report\" }]\n",
+    "6:1: upstream.v.check_overrides.1: `o` has an entry for this hop already"
+)]
 fn faults_name_the_place(#[case] text: &str, #[case] told: &str) {
     let faults = load(text).unwrap_err();
     assert!(faults.iter().any(|fault| fault.contains(told)), "{faults:?} lacks {told:?}");
@@ -331,13 +352,15 @@ fn secrets_are_not_needed_and_hashes_are_checked() {
 #[test]
 fn variables_and_flags_override_single_keys() {
     let variables = [
-        ("RECGATE_GATEWAY__LISTEN".to_owned(), "127.0.0.1:7000".to_owned()),
-        ("RECGATE_LIMITS__BODY_BYTES".to_owned(), "4096".to_owned()),
-        ("HOME".to_owned(), "/nowhere".to_owned()),
-    ];
+        ("RECGATE_GATEWAY__LISTEN", "127.0.0.1:7000"),
+        ("RECGATE_LIMITS__BODY_BYTES", "4096"),
+        ("HOME", "/nowhere"),
+    ]
+    .map(|(name, value)| (name.into(), value.into()));
     let config = Layers::open(None)
         .unwrap()
         .with_variables(variables.into_iter())
+        .unwrap()
         .with_flag("--set", "upstream.genesys.url=https://api.example")
         .unwrap()
         .with_flag("--set", "gateway.listen=127.0.0.1:7001")
@@ -364,4 +387,49 @@ fn a_bad_override_is_named(#[case] assignment: &str, #[case] told: &str) {
     assert!(text.starts_with(&format!("--set: {key}: {told}")), "{text}");
     assert_eq!(text.matches(key).count(), 1, "{text}");
     assert!(!text.contains("secret@"), "{text}");
+}
+
+/// Each would panic, hang or take all memory later.
+#[rstest]
+#[case("limits.requests=9223372036854775807", "must be 1 to 1000000")]
+#[case("limits.pause_requests=2305843009213693952", "must be 1 to 1000000")]
+#[case("limits.connections=1000001", "must be 1 to 1000000")]
+#[case("limits.connections_per_address=1000001", "must be 1 to 1000000")]
+#[case("limits.trigger_events=1000001", "must be 1 to 1000000")]
+#[case("limits.pool_connections=1000001", "must be 0 to 1000000")]
+#[case("limits.header_count=100000000", "must be 1 to 4096")]
+#[case("limits.answer_header_count=100000000", "must be 1 to 4096")]
+#[case("limits.streams=4294967295", "must be 1 to 10000")]
+#[case("limits.body_bytes=1073741825", "must be 1 to 1073741824 bytes")]
+#[case("limits.answer_bytes=1073741825", "must be 1 to 1073741824 bytes")]
+#[case("limits.header_bytes=9223372036854775807", "must be 8192 to 16777216 bytes")]
+#[case("limits.header_bytes=8191", "must be 8192 to 16777216 bytes")]
+#[case("limits.trigger_body_bytes=16777217", "must be 1 to 16777216 bytes")]
+#[case("limits.exchange_ms=9223372036854775807", "must be 1 to 604800000 milliseconds")]
+#[case("limits.wait_ms=0", "must be 1 to 604800000 milliseconds")]
+#[case("limits.idle_ms=604800001", "must be 0 to 604800000 milliseconds")]
+#[case("limits.pause_watch_ms=604800001", "must be 0 to 604800000 milliseconds")]
+#[case("gateway.drain_ms=604800001", "must be 0 to 604800000 milliseconds")]
+#[case("gateway.threads=100000", "must be 0 to 512")]
+#[case("mock.protection_limit=1000001", "must be 0 to 1000000")]
+#[case("mock.unpublished.read_lag_ms=604800001", "must be 0 to 604800000 milliseconds")]
+#[case("ledger.keep_days=4294967295", "must be 0 to 36525 days")]
+#[case("default_client.deadline_ms=604800001", "must be 1 to 604800000 milliseconds")]
+#[case("client.purecloud-sdk-269.deadline_ms=0", "must be 1 to 604800000 milliseconds")]
+#[case("upstream.genesys.retry.most=4294967295", "must be 0 to 100")]
+fn a_number_beyond_its_bounds_is_told(#[case] assignment: &str, #[case] told: &str) {
+    let layers = Layers::open(None).unwrap().with_flag("--set", assignment).unwrap();
+    let faults = layers.load().unwrap_err();
+    let (key, _) = assignment.split_once('=').unwrap();
+    assert_eq!(
+        faults.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        [format!("--set: {key}: {told}")]
+    );
+}
+
+/// In the file as in a flag: with its place.
+#[test]
+fn a_limit_beyond_its_bounds_has_a_place() {
+    let faults = load(&format!("{MINIMAL}[limits]\nhead_ms = 9_223_372_036_854_775_807\n"));
+    assert_eq!(faults.unwrap_err(), ["6:11: limits.head_ms: must be 1 to 604800000 milliseconds"]);
 }

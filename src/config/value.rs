@@ -1,6 +1,7 @@
 //! Values that several tables write alike: lengths of time, a word where a table may stand, and
 //! secrets, which never stand in the configuration.
 
+use std::env::VarError;
 use std::fmt;
 use std::marker::PhantomData;
 use std::path::Path;
@@ -18,7 +19,10 @@ pub(super) fn span(text: &str) -> Option<Duration> {
 
 /// The secret that a variable of the environment holds. An error says what to do.
 pub(super) fn secret_of_variable(name: &str) -> Result<String, String> {
-    std::env::var(name).map_err(|_| format!("the variable {name} is not set"))
+    std::env::var(name).map_err(|error| match error {
+        VarError::NotPresent => format!("the variable {name} is not set"),
+        VarError::NotUnicode(_) => format!("the variable {name} is not UTF-8"),
+    })
 }
 
 /// The secret that is a file's first line. An error says what to do.

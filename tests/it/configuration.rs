@@ -1,5 +1,8 @@
 //! What stops a start is told by `recgate config check` before, in the same words.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+
 use crate::harness::run_to_end;
 
 /// A ledger that cannot be where it is to be, its password, and the mock's world: a check tells what a
@@ -42,5 +45,61 @@ async fn what_would_stop_the_start_is_told_by_a_check() {
             let told = format!("recgate: {told}");
             assert!(ended.errors.starts_with(&told), "{command:?} {told}: {}", ended.errors);
         }
+    }
+}
+
+/// Listeners that cannot be at once, and an upstream that is the gateway: where everything is served, and
+/// not where the mock alone is.
+#[tokio::test]
+async fn addresses_that_cannot_be_are_told_before_a_port_is_taken() {
+    for (sets, told) in [
+        (
+            ["--set", "admin.listen=127.0.0.1:8080"],
+            "recgate: --set: admin.listen: 127.0.0.1:8080 is taken by gateway.listen\n",
+        ),
+        (
+            ["--set", "upstream.webex.url=http://localhost:8080"],
+            "recgate: --set: upstream.webex.url: is gateway.listen (127.0.0.1:8080): requests would go round\n",
+        ),
+    ] {
+        let memory = ("RECGATE_LEDGER__URL", "memory:");
+        for command in [&["config", "check"][..], &["serve"]] {
+            let ended = run_to_end(&[command, &sets].concat(), &[memory]).await;
+            assert_eq!((ended.code, &*ended.errors), (Some(2), told), "{command:?}");
+        }
+        let other = run_to_end(&[&["changes"][..], &sets].concat(), &[memory]).await;
+        assert_eq!((other.code, &*other.errors), (Some(0), ""));
+    }
+}
+
+/// Whatever bytes somebody else's variable holds; of our own the name is told, and never the value.
+#[test]
+fn a_variable_that_is_not_utf_8_is_told_where_it_is_ours() {
+    let bytes = OsStr::from_bytes;
+    let cases = [
+        (bytes(b"SOMEBODY_ELSES"), bytes(b"hush\xff"), Some(0), ""),
+        (bytes(b"SOMEBODY_\xff"), bytes(b"hush"), Some(0), ""),
+        (
+            bytes(b"RECGATE_LOG__LEVEL"),
+            bytes(b"hush\xff"),
+            Some(2),
+            "recgate: RECGATE_LOG__LEVEL: is not UTF-8\n",
+        ),
+        (
+            bytes(b"RECGATE_\xff"),
+            bytes(b"hush"),
+            Some(2),
+            "recgate: RECGATE_\u{fffd}: is not UTF-8\n",
+        ),
+    ];
+    for (name, value, code, told) in cases {
+        let ended = std::process::Command::new(env!("CARGO_BIN_EXE_recgate"))
+            .args(["config", "check"])
+            .env("RECGATE_LEDGER__URL", "memory:")
+            .env(name, value)
+            .output()
+            .unwrap();
+        let errors = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!((ended.status.code(), &*errors), (code, told), "{name:?}");
     }
 }

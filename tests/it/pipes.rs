@@ -1,5 +1,7 @@
 //! What is written goes to whoever reads, and they may stop.
 
+use std::io::{BufRead, BufReader};
+
 /// As of `recgate … | head`: whoever read has seen enough.
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
@@ -18,5 +20,29 @@ fn a_reader_that_goes_away_is_no_error() {
             .unwrap();
         let errors = String::from_utf8(ended.stderr).unwrap();
         assert_eq!((ended.status.code(), errors.as_str()), (Some(0), ""), "{arguments:?}");
+    }
+}
+
+/// What serves is not there for who reads its greeting: nobody needs to.
+#[test]
+fn what_serves_does_so_without_a_reader() {
+    for command in ["serve", "mock"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_recgate"))
+            .args([command, "--set", "gateway.listen=127.0.0.1:0", "--set", "ledger.url=memory:"])
+            .args(["--set", "admin.listen=127.0.0.1:0", "--set", "mock.listen=127.0.0.1:0"])
+            .stdout(writer)
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        // It says so where logs go, and stays.
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let told = lines.find(|line| line.as_ref().is_ok_and(|it| it.contains("not be printed")));
+        assert!(told.is_some(), "{command} ended: {:?}", child.wait());
+        assert_eq!(child.try_wait().unwrap(), None, "{command} goes on");
+        let pid = child.id().to_string();
+        std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{command} served until it was told");
     }
 }

@@ -182,7 +182,7 @@ async fn a_bad_key_is_named_with_its_place_and_what_is_allowed() {
         ("[gateway]\nlistne = \"127.0.0.1:0\"\n", ":2:1", &["listne", "listen"]),
         ("[log]\nlevel = \"loud\"\n", ":2:9", &["log.level", "loud", "debug"]),
         ("[gateway]\nlisten = \"nowhere\"\n", ":2:10", &["gateway.listen"]),
-        ("[limits]\nbody_bytes = 0\n", ":2:14", &["limits.body_bytes", "at least 1"]),
+        ("[limits]\nbody_bytes = 0\n", ":2:14", &["limits.body_bytes", "must be 1 to"]),
         ("[limits]\nbody_bytes = \n", ":2:", &[]),
         ("[default_client]\ndeadline_ms = -1\n", ":2:15", &["default_client.deadline_ms"]),
         (

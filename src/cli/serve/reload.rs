@@ -119,7 +119,7 @@ impl Reloading {
             Exit::Config(faults) => faults.iter().map(ToString::to_string).collect(),
             other => vec![other.to_string()],
         };
-        let mut config = self.settings.load().map_err(told)?;
+        let mut config = super::load(&self.settings).map_err(told)?;
         if let Some(dev_tls) = &self.dev_tls {
             dev_tls.apply(&mut config).map_err(told)?;
         }

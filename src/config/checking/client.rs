@@ -86,8 +86,8 @@ impl Checking<'_> {
         let general = fallback.unwrap_or(&none);
         let as_of = own.as_of.or(general.as_of).unwrap_or(ContractDate::On(before_effective()));
         let deadline_ms = own.deadline_ms.or(general.deadline_ms).unwrap_or(15_000);
-        if deadline_ms == 0 {
-            self.fault(&format!("{key}.deadline_ms"), "must be at least 1 millisecond");
+        if own.deadline_ms.is_some() {
+            self.time(&format!("{key}.deadline_ms"), deadline_ms);
         }
         // A policy of the default is for the default's date: a client with a date of its own gets
         // the usual policy of that date, unless it names one.

@@ -12,7 +12,7 @@ use crate::config::checked::{Address, Breaker, Retry, Scheme, Upstream};
 use crate::config::raw::{self, BuiltIn, ContractChoice, Mode, Vendor};
 use crate::contract::Strictness;
 use crate::dialect::Dialect;
-use crate::limits::LONGEST_OPEN_MS;
+use crate::limits::{CONFIGURED_RETRIES, LONGEST_OPEN_MS};
 
 impl Checking<'_> {
     pub(super) fn upstreams(&mut self, raw: &[raw::Upstream]) -> Vec<Upstream> {
@@ -55,6 +55,11 @@ impl Checking<'_> {
                     self.fault(&format!("{key}.hosts.{at}"), message);
                 }
             }
+            self.paths(&key, upstream);
+            if let Some(cors) = &upstream.cors {
+                self.origins(&key, cors);
+            }
+            self.overrides(&key, &upstream.check_overrides);
             if upstream.paths.is_empty() && upstream.prefixes.is_empty() {
                 self.fault(&key, "serves nothing: give it `paths` or `prefixes`");
             }
@@ -114,20 +119,7 @@ impl Checking<'_> {
                 None
             }
         };
-        if raw.retry.percent > 100 {
-            self.fault(&format!("{key}.retry.percent"), "must be at most 100");
-        }
-        if raw.breaker.open_ms == 0 {
-            self.fault(&format!("{key}.breaker.open_ms"), "must be at least 1 millisecond");
-        }
-        if raw.breaker.longest_open_ms < raw.breaker.open_ms {
-            let message = "must be at least open_ms";
-            self.fault(&format!("{key}.breaker.longest_open_ms"), message);
-        }
-        if raw.breaker.longest_open_ms > LONGEST_OPEN_MS {
-            let message = format!("must be at most {LONGEST_OPEN_MS} milliseconds");
-            self.fault(&format!("{key}.breaker.longest_open_ms"), message);
-        }
+        self.trouble(key, raw);
         let (address, login) = (address?, login?);
         let usual = if address == Address::Mock { Mode::Enforce } else { Mode::Report };
         let modes = [
@@ -179,6 +171,25 @@ impl Checking<'_> {
             service,
             recovery,
         })
+    }
+
+    /// What is done while an upstream is in trouble.
+    fn trouble(&mut self, key: &str, raw: &raw::Upstream) {
+        self.within(&format!("{key}.retry.most"), raw.retry.most, &(0..=CONFIGURED_RETRIES), "");
+        if raw.retry.percent > 100 {
+            self.fault(&format!("{key}.retry.percent"), "must be at most 100");
+        }
+        if raw.breaker.open_ms == 0 {
+            self.fault(&format!("{key}.breaker.open_ms"), "must be at least 1 millisecond");
+        }
+        if raw.breaker.longest_open_ms < raw.breaker.open_ms {
+            let message = "must be at least open_ms";
+            self.fault(&format!("{key}.breaker.longest_open_ms"), message);
+        }
+        if raw.breaker.longest_open_ms > LONGEST_OPEN_MS {
+            let message = format!("must be at most {LONGEST_OPEN_MS} milliseconds");
+            self.fault(&format!("{key}.breaker.longest_open_ms"), message);
+        }
     }
 
     fn address(&mut self, key: &str, url: &str) -> Option<Address> {

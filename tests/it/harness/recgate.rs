@@ -3,6 +3,7 @@
 //! A process that is dropped is killed, so that a failed test leaves nothing behind; a test that
 //! is about ending calls [`Recgate::stop`], which sends SIGTERM and hands back the exit code.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -47,7 +48,8 @@ fn command(arguments: &[&str]) -> Command {
     let program = measured.unwrap_or_else(|| env!("CARGO_BIN_EXE_recgate").into());
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("RECGATE_")) {
+    let own = |name: &OsStr| name.as_encoded_bytes().starts_with(b"RECGATE_");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| own(name)) {
         command.env_remove(name);
     }
     // A test that wants a ledger that stays says where, by a flag or in a configuration.
