@@ -108,6 +108,8 @@ pub enum Code {
     TriggerReplayed,
     /// An event that is its sender's, and cannot be used.
     TriggerPayload,
+    /// An event that is longer than events may be.
+    TriggerTooLarge,
     /// More events wait than may.
     TriggerFull,
     /// More requests are under way than the gateway has places for; nothing was sent.
@@ -472,6 +474,13 @@ impl Code {
                 Client,
                 Never,
                 "The event is its sender's, but its payload cannot be used. Nothing was done.",
+            ),
+            Self::TriggerTooLarge => (
+                "trigger.too-large",
+                413,
+                Client,
+                Never,
+                "The event's body is longer than limits.trigger_body_bytes. Nothing was done.",
             ),
             Self::TriggerFull => (
                 "trigger.full",

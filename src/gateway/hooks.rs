@@ -209,7 +209,7 @@ async fn whole(worker: &Worker, body: Incoming) -> Result<Bytes, Failure> {
         Ok(Ok(Collected::Whole(bytes))) => Ok(bytes),
         Ok(Ok(Collected::Longer(_))) => {
             let why = format!("an event has at most {most} bytes");
-            Err(Failure::new(Code::RequestTooLarge, why))
+            Err(Failure::new(Code::TriggerTooLarge, why))
         }
         Ok(Err(error)) => Err(Failure::new(Code::RequestBody, error.to_string())),
         Err(_) => Err(Failure::new(Code::RequestTimeout, "an event that did not come in time")),
