@@ -110,6 +110,8 @@ pub enum Code {
     TriggerPayload,
     /// An event that is longer than events may be.
     TriggerTooLarge,
+    /// A method other than POST, which is all that triggers take.
+    TriggerMethod,
     /// More events wait than may.
     TriggerFull,
     /// More requests are under way than the gateway has places for; nothing was sent.
@@ -482,6 +484,9 @@ impl Code {
                 Never,
                 "The event's body is longer than limits.trigger_body_bytes. Nothing was done.",
             ),
+            Self::TriggerMethod => {
+                ("trigger.method", 405, Client, Never, "Events come by POST. Nothing was done.")
+            }
             Self::TriggerFull => (
                 "trigger.full",
                 503,
