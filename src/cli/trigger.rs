@@ -36,7 +36,12 @@ pub(super) fn test(arguments: &TestArguments) -> Result<(), Exit> {
     let trigger = config.triggers.iter().find(|it| *it.name == *arguments.name);
     let trigger = trigger.ok_or_else(|| {
         let known: Vec<&str> = config.triggers.iter().map(|it| &*it.name).collect();
-        Exit::Unusable(format!("no trigger `{}`; there are: {}", arguments.name, known.join(", ")))
+        let known = if known.is_empty() {
+            "there is none".to_owned()
+        } else {
+            format!("there are: {}", known.join(", "))
+        };
+        Exit::Unusable(format!("no trigger `{}`; {known}", arguments.name))
     })?;
     let most = config.limits.trigger_body_bytes;
     let body = payload(&arguments.file, most)

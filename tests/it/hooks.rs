@@ -526,4 +526,8 @@ async fn rules_can_be_tried() {
     let ended = test(&["--set", &format!("limits.trigger_body_bytes={}", length - 1)]).await;
     assert_eq!((ended.code, &*ended.out), (Some(1), ""), "{}", ended.errors);
     assert!(ended.errors.contains("longer than limits.trigger_body_bytes"), "{}", ended.errors);
+
+    let ended = run_to_end(&["hook", "test", "crm", &payload], &[]).await;
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.errors.contains("no trigger `crm`; there is none"), "{}", ended.errors);
 }
