@@ -108,6 +108,10 @@ pub enum Code {
     TriggerReplayed,
     /// An event that is its sender's, and cannot be used.
     TriggerPayload,
+    /// An event that is longer than events may be.
+    TriggerTooLarge,
+    /// A method other than POST, which is all that triggers take.
+    TriggerMethod,
     /// More events wait than may.
     TriggerFull,
     /// More requests are under way than the gateway has places for; nothing was sent.
@@ -473,6 +477,16 @@ impl Code {
                 Never,
                 "The event is its sender's, but its payload cannot be used. Nothing was done.",
             ),
+            Self::TriggerTooLarge => (
+                "trigger.too-large",
+                413,
+                Client,
+                Never,
+                "The event's body is longer than limits.trigger_body_bytes. Nothing was done.",
+            ),
+            Self::TriggerMethod => {
+                ("trigger.method", 405, Client, Never, "Events come by POST. Nothing was done.")
+            }
             Self::TriggerFull => (
                 "trigger.full",
                 503,

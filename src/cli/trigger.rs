@@ -1,11 +1,11 @@
 //! `recgate hook test`: what a trigger would make of a payload.
 //!
 //! Signatures, times and ids are not looked at: what is tried are the rules. 0: a rule matches. 1:
-//! none does, or what it asks for cannot be done. 2: the arguments or the configuration cannot be
+//! none does, what it asks for cannot be done, or the payload is too long. 2: the arguments or the configuration cannot be
 //! used.
 
-use std::io::Write;
-use std::path::PathBuf;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
@@ -36,10 +36,22 @@ pub(super) fn test(arguments: &TestArguments) -> Result<(), Exit> {
     let trigger = config.triggers.iter().find(|it| *it.name == *arguments.name);
     let trigger = trigger.ok_or_else(|| {
         let known: Vec<&str> = config.triggers.iter().map(|it| &*it.name).collect();
-        Exit::Unusable(format!("no trigger `{}`; there are: {}", arguments.name, known.join(", ")))
+        let known = if known.is_empty() {
+            "there is none".to_owned()
+        } else {
+            format!("there are: {}", known.join(", "))
+        };
+        Exit::Unusable(format!("no trigger `{}`; {known}", arguments.name))
     })?;
-    let body = std::fs::read(&arguments.file)
+    let most = config.limits.trigger_body_bytes;
+    let body = payload(&arguments.file, most)
         .map_err(|error| Exit::Unusable(format!("{}: {error}", arguments.file.display())))?;
+    if body.len() > most {
+        // What is tried here has to come to what would come of it there.
+        return Err(Exit::Wrong(format!(
+            "its payload is longer than limits.trigger_body_bytes ({most}): the gateway answers 413"
+        )));
+    }
     let headers: HeaderMap = arguments.headers.iter().cloned().collect();
     let message = Message {
         headers: &headers,
@@ -54,6 +66,13 @@ pub(super) fn test(arguments: &TestArguments) -> Result<(), Exit> {
         return Err(Exit::Wrong("no rule matches".to_owned()));
     };
     print(&format!("rule {rule} matches\n{}", would(&order)))
+}
+
+/// What a file holds, up to a byte more than may be.
+fn payload(file: &Path, most: usize) -> std::io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    std::fs::File::open(file)?.take(most as u64 + 1).read_to_end(&mut body)?;
+    Ok(body)
 }
 
 /// What would be done, for a person.

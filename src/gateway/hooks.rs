@@ -135,6 +135,10 @@ pub(crate) async fn receive(
             let how = HeaderValue::from_static("Bearer, Webhook");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, how);
         }
+        // §15.5.6: and a 405 what is allowed.
+        if failure.code == Code::TriggerMethod {
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+        }
         response
     });
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -159,10 +163,11 @@ async fn answer(
         let told = hooks.shelf.told(event).await.map_err(unwritten)?;
         return Ok(json(StatusCode::OK, &told.ok_or_else(unknown)?, None));
     }
-    let trigger = worker.site.triggers.get(&*name).map(Arc::clone).ok_or_else(unknown)?;
-    if parts.method != Method::POST {
-        return Err(unknown());
+    // Said of every name that could be one's: a look around does not tell which triggers there are.
+    if parts.method != Method::POST && !name.is_empty() && !name.contains('/') {
+        return Err(Failure::new(Code::TriggerMethod, "an event that is no POST"));
     }
+    let trigger = worker.site.triggers.get(&*name).map(Arc::clone).ok_or_else(unknown)?;
     let refuse = |refusal| {
         worker.site.lasting.metrics.event(&trigger.name, "refused");
         refused(&trigger, refusal)
@@ -209,7 +214,7 @@ async fn whole(worker: &Worker, body: Incoming) -> Result<Bytes, Failure> {
         Ok(Ok(Collected::Whole(bytes))) => Ok(bytes),
         Ok(Ok(Collected::Longer(_))) => {
             let why = format!("an event has at most {most} bytes");
-            Err(Failure::new(Code::RequestTooLarge, why))
+            Err(Failure::new(Code::TriggerTooLarge, why))
         }
         Ok(Err(error)) => Err(Failure::new(Code::RequestBody, error.to_string())),
         Err(_) => Err(Failure::new(Code::RequestTimeout, "an event that did not come in time")),

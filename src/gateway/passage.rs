@@ -72,7 +72,8 @@ pub(crate) struct Passage {
 struct Origin {
     element: HeaderValue,
     peers: HeaderValue,
-    host: HeaderValue,
+    /// None where no host was named: HTTP/1.0 needs none.
+    host: Option<HeaderValue>,
     proto: HeaderValue,
 }
 
@@ -95,7 +96,7 @@ impl Arrival {
         Self { peer, scheme, certificate, told, last }
     }
 
-    /// The element of `Forwarded` for a request to `host`.
+    /// The element of `Forwarded` for a request to `host`; empty where none was named.
     fn element(&self, host: &HeaderValue) -> HeaderValue {
         let mut last = self.last.borrow_mut();
         let (named, element) = &*last;
@@ -107,7 +108,11 @@ impl Arrival {
         // A host was judged to be an authority, which holds no quote.
         let named = host.to_str().unwrap_or_default();
         let mut element = String::with_capacity(peer.len() + named.len() + 40);
-        element.extend([open, peer, close, ";host=\"", named, "\";proto=", self.scheme.as_str()]);
+        element.extend([open, peer, close]);
+        if !named.is_empty() {
+            element.extend([";host=\"", named, "\""]);
+        }
+        element.extend([";proto=", self.scheme.as_str()]);
         let element = value(element, "for=unknown");
         // A copy: what hyper gives is a slice of all that was read with it.
         *last = (value(named.to_owned(), ""), element.clone());
@@ -167,7 +172,9 @@ impl Passage {
         if let Some(origin) = self.origin.as_ref().filter(|_| name == InName::Client) {
             headers.insert(FORWARDED, origin.element.clone());
             headers.insert(FORWARDED_FOR, origin.peers.clone());
-            headers.insert(FORWARDED_HOST, origin.host.clone());
+            if let Some(host) = &origin.host {
+                headers.insert(FORWARDED_HOST, host.clone());
+            }
             headers.insert(FORWARDED_PROTO, origin.proto.clone());
         }
     }
@@ -184,7 +191,7 @@ fn origin(headers: &HeaderMap, arrival: &Arrival, trusts: bool) -> Origin {
     let own = Origin {
         element: arrival.element(&host),
         peers: arrival.told.clone(),
-        host,
+        host: Some(host).filter(|host| !host.is_empty()),
         proto: HeaderValue::from_static(arrival.scheme.as_str()),
     };
     if !trusts {
@@ -200,14 +207,12 @@ fn origin(headers: &HeaderMap, arrival: &Arrival, trusts: bool) -> Origin {
         _ => own,
     };
     // The outermost host and scheme are what a client sees.
-    let kept = |name: HeaderName, own: HeaderValue| {
-        said(&name).and_then(|said| HeaderValue::try_from(said).ok()).unwrap_or(own)
-    };
+    let kept = |name: HeaderName| said(&name).and_then(|said| HeaderValue::try_from(said).ok());
     Origin {
         element: extended(FORWARDED, own.element),
         peers: extended(FORWARDED_FOR, own.peers),
-        host: kept(FORWARDED_HOST, own.host),
-        proto: kept(FORWARDED_PROTO, own.proto),
+        host: kept(FORWARDED_HOST).or(own.host),
+        proto: kept(FORWARDED_PROTO).unwrap_or(own.proto),
     }
 }
 
@@ -321,15 +326,20 @@ mod tests {
     #[test]
     fn each_host_of_a_connection_is_told() {
         let arrival = Arrival::new("203.0.113.9".parse().unwrap(), Scheme::Http, None);
-        for host in ["one.example", "one.example", "two.example", "", "one.example"] {
+        let (one, two) = (Some("one.example"), Some("two.example"));
+        for host in [one, one, two, None, Some(""), one] {
             let mut headers = HeaderMap::new();
-            headers.append("host", HeaderValue::from_static(host));
+            if let Some(host) = host {
+                headers.append("host", HeaderValue::from_static(host));
+            }
             let passage =
                 Passage::of(&mut headers, Version::HTTP_11, &arrival, &[], Uuid::from_u128(7));
             passage.tell(&mut headers, InName::Client);
-            let element = format!("for=203.0.113.9;host=\"{host}\";proto=http");
-            assert_eq!(headers["forwarded"], element);
-            assert_eq!(headers["x-forwarded-host"], host);
+            let named = host.filter(|host| !host.is_empty());
+            let element = named.map(|host| format!(";host=\"{host}\"")).unwrap_or_default();
+            assert_eq!(headers["forwarded"], format!("for=203.0.113.9{element};proto=http"));
+            let told = headers.get("x-forwarded-host").map(|it| it.to_str().unwrap());
+            assert_eq!(told, named);
         }
     }
 

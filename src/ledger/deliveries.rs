@@ -26,6 +26,9 @@ use crate::limits::DELIVERIES_EXAMINED;
 
 /// How soon a gateway looks again into a ledger that others write to.
 const POLL: Duration = Duration::from_secs(1);
+/// How soon to look again for what is due and was not found: it has come due since the look, or
+/// another gateway has it for a moment.
+const SOON: Duration = Duration::from_millis(5);
 
 /// Writes down reports and claims what is due, in one transaction.
 pub(super) async fn turn(
@@ -141,9 +144,11 @@ async fn claim(
     if examined == DELIVERIES_EXAMINED {
         return Ok(Some(Duration::ZERO));
     }
+    // The clock has gone on since the look: what has come due between the two counts as well, or
+    // nothing would call for it.
     let next = format!(
-        "SELECT COALESCE(MIN(d.due) - {now}, -1) AS wait, COUNT(*) AS found FROM \
-         ledger_deliveries d WHERE {here} AND d.due > {now} AND d.claimed_until <= {now}"
+        "SELECT COALESCE(MIN(d.due) - {now}, 0) AS wait, COUNT(*) AS found FROM \
+         ledger_deliveries d WHERE {here} AND d.claimed_until <= {now}"
     );
     let next = Statement::lasting(next).with(&*want.subscription).with(&*want.mark);
     let rows = store.rows(next).await?;
@@ -152,7 +157,7 @@ async fn claim(
         return Ok(None);
     };
     let wait = u64::try_from(store::number(row, "wait")?).unwrap_or(0);
-    Ok(Some(Duration::from_millis(wait.max(1))))
+    Ok(Some(if wait == 0 { SOON } else { Duration::from_millis(wait) }))
 }
 
 /// Tells those that are first in all of their lanes from those that are not, with when the last of

@@ -30,6 +30,20 @@ const KEYS: [&str; 11] = [
     "effect",
 ];
 
+/// Headers that say how an answer is framed and what becomes of its connection (RFC 9110 §7.6.1, RFC
+/// 9113 §8.2.2). The mock's server writes them itself, and cannot keep another's word in them; `cut`
+/// is the fault for an answer that breaks off.
+const FRAMING: [&str; 8] = [
+    "connection",
+    "content-length",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
 /// The faults that are still to strike.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Faults(Vec<Fault>);
@@ -235,6 +249,11 @@ fn headers(object: &Map<String, Value>) -> Result<HeaderMap, String> {
             for (name, value) in entries {
                 let problem = || format!("`headers`: `{name}` is no header with a text value");
                 let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| problem())?;
+                if FRAMING.contains(&parsed.as_str()) {
+                    return Err(format!(
+                        "`headers`: `{name}` is about framing, which the mock does itself; `cut` breaks an answer off"
+                    ));
+                }
                 let values = match value {
                     Value::Array(values) => values.as_slice(),
                     one => std::slice::from_ref(one),

@@ -148,7 +148,11 @@ async fn http_1_0_is_answered_in_its_own_terms() {
     assert!(head.starts_with("HTTP/1.0 200 "), "{head}");
     assert!(!head.to_ascii_lowercase().contains("transfer-encoding"), "{head}");
     assert_eq!(body, "hello");
-    assert_eq!(upstream.only().start, "GET /old HTTP/1.1");
+    let received = upstream.only();
+    assert_eq!(received.start, "GET /old HTTP/1.1");
+    // No host was named, so none is told.
+    assert_eq!(received.one("forwarded"), Some("for=127.0.0.1;proto=http"));
+    assert_eq!(received.one("x-forwarded-host"), None);
 }
 
 /// An upload that ends early never becomes a whole request, streamed or read.

@@ -519,4 +519,15 @@ async fn rules_can_be_tried() {
     let ended = test(&["--header", "x-stage: test"]).await;
     assert!(ended.out.contains("no rule"), "{}", ended.out);
     assert_eq!(ended.code, Some(1));
+    // What the gateway would not read is not tried.
+    let length = std::fs::metadata(&payload).unwrap().len();
+    let ended = test(&["--set", &format!("limits.trigger_body_bytes={length}")]).await;
+    assert_eq!(ended.code, Some(0), "{}", ended.errors);
+    let ended = test(&["--set", &format!("limits.trigger_body_bytes={}", length - 1)]).await;
+    assert_eq!((ended.code, &*ended.out), (Some(1), ""), "{}", ended.errors);
+    assert!(ended.errors.contains("longer than limits.trigger_body_bytes"), "{}", ended.errors);
+
+    let ended = run_to_end(&["hook", "test", "crm", &payload], &[]).await;
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.errors.contains("no trigger `crm`; there is none"), "{}", ended.errors);
 }

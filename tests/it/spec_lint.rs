@@ -189,3 +189,14 @@ async fn what_cannot_be_used_ends_in_two() {
     assert_eq!(code, Some(1));
     assert!(out.contains("error[document.version]"), "{out}");
 }
+
+/// Nobody writes to it: who opened it would wait for ever.
+#[tokio::test]
+async fn a_pipe_is_no_document() {
+    let path = written("pipe", "");
+    std::fs::remove_file(&path).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let (code, _, errors) = lint(&[&path]).await;
+    assert_eq!(code, Some(2), "{errors}");
+    assert!(errors.contains("pipe cannot be read: not a regular file"), "{errors}");
+}

@@ -151,10 +151,13 @@ impl Library<'_> {
 
 /// Reads at most `most` bytes of a regular file.
 fn read_text(path: &Path, most: usize) -> std::io::Result<String> {
+    let regular = |found: fs::Metadata| {
+        if found.is_file() { Ok(()) } else { Err(std::io::Error::other("not a regular file")) }
+    };
+    // Before it is opened as well: a pipe is opened when somebody writes to it, and maybe never.
+    regular(fs::metadata(path)?)?;
     let file = fs::File::open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(std::io::Error::other("not a regular file"));
-    }
+    regular(file.metadata()?)?;
     let mut text = String::new();
     file.take(most as u64).read_to_string(&mut text)?;
     Ok(text)

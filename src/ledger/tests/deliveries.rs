@@ -244,6 +244,32 @@ async fn failures_wait_the_dead_are_redriven_and_the_gone_left_alone(#[case] on:
     ledger.close().await;
 }
 
+/// A wait may end at any moment of a turn, also between two of its statements.
+#[rstest]
+#[case::memory(On::Memory)]
+#[case::sqlite(On::Sqlite)]
+#[case::postgres(On::Postgres)]
+#[tokio::test]
+async fn what_comes_due_in_the_middle_of_a_turn_is_looked_for_again(#[case] on: On) {
+    let ledger = Ledger::open(new(on).await).await.unwrap();
+    subscribe(&ledger, &[("crm", &["*"])]).await;
+    settled(&ledger, intent(Action::Pause, "c1"), Outcome::Done).await;
+    let mut tried = claim(&ledger, "crm", 8).await.remove(0);
+    for _ in 0..100 {
+        let fate = Fate::Again { after: Duration::from_millis(1), why: Why::TimedOut };
+        let mut reports = vec![report(&tried, fate)];
+        tried = loop {
+            let reports = std::mem::take(&mut reports);
+            let turn = ledger.deliver(reports, vec![want("crm", 8)]).await.unwrap();
+            match turn.claimed.into_iter().next() {
+                Some(claimed) => break claimed,
+                None => assert!(turn.next.is_some(), "nothing calls for what waits"),
+            }
+        };
+    }
+    ledger.close().await;
+}
+
 #[tokio::test]
 async fn two_gateways_never_claim_the_same() {
     let settings = new(On::Postgres).await;

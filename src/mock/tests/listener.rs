@@ -164,6 +164,21 @@ async fn the_control_plane_says_what_it_does_not_know() {
         (json!([{ "operation": "getUsersMe", "cut": -1 }]), "`cut`"),
         (json!([{ "operation": "getUsersMe", "delayMs": 1e9 }]), "`delayMs`"),
         (json!([{ "operation": "getUsersMe", "headers": { "a b": "x" } }]), "`a b`"),
+        (
+            json!([{ "operation": "getUsersMe", "headers": { "Content-Length": "5" } }]),
+            "fault 0: `headers`: `Content-Length`",
+        ),
+        (
+            json!([
+                { "operation": "getUsersMe" },
+                { "operation": "getUsersMe", "headers": { "transfer-encoding": "chunked" } }
+            ]),
+            "fault 1: `headers`: `transfer-encoding`",
+        ),
+        (
+            json!([{ "operation": "getUsersMe", "headers": { "connection": ["close"] } }]),
+            "`connection`",
+        ),
     ] {
         let (status, body) = mock.faults(faults.clone()).await;
         assert_eq!(status, 400, "{faults}");

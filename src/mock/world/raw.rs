@@ -104,6 +104,11 @@ pub(super) fn parse(text: &str) -> Result<World, WorldError> {
     for principal in raw.principal {
         checker.principal(&mut world, principal)?;
     }
+    // An empty file is a world, too, of which every answer would be 401.
+    if world.principals.is_empty() {
+        let problem = "nobody is in this world: it needs a [[principal]] at least".to_owned();
+        return Err(WorldError { line: 1, key: "principal".to_owned(), problem });
+    }
     for conversation in raw.conversation {
         checker.conversation(&mut world, conversation)?;
     }
@@ -255,6 +260,13 @@ mod tests {
         assert_eq!(world.principals.len(), 19);
         assert_eq!(world.conversations.len(), 16);
         assert_eq!(world.protected.len(), 2);
+    }
+
+    #[test]
+    fn a_world_without_anyone_is_refused() {
+        for text in ["", "# nobody yet\n"] {
+            assert_error(text, 1, "principal", "nobody is in this world");
+        }
     }
 
     #[test]

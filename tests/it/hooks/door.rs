@@ -14,10 +14,12 @@ async fn paths_of_triggers_go_no_further() {
         crate::harness::Upstream::scripted(|_| vec![crate::harness::upstream::ok()]).await;
     let recgate = Recgate::with_config(&upstream.config()).await;
     let client = http().build().unwrap();
-    for path in ["/hooks", "/hooks/", "/hooks/x", "/%68ooks/x", "/hooks/events/x"] {
+    for path in ["/hooks", "/hooks/", "/%68ooks/x", "/hooks/x/y", "/hooks/events/x"] {
         let answer = client.get(recgate.url(path)).send().await.unwrap();
         assert_eq!(answer.status(), 404, "{path}");
     }
+    let answer = client.get(recgate.url("/hooks/x")).send().await.unwrap();
+    assert_eq!(answer.status(), 405);
     for path in ["/hooks%2Fx", "/hooks/x%2Fy", "/hooks/%2e%2e%2Fx", "/hooks/x%00", "/hooks/%ff"] {
         let answer = client.get(recgate.url(path)).send().await.unwrap();
         assert_eq!(answer.status(), 400, "{path}");
@@ -26,6 +28,26 @@ async fn paths_of_triggers_go_no_further() {
     assert!(upstream.received().is_empty());
     let answer = client.get(recgate.url("/hooksome")).send().await.unwrap();
     assert_eq!(answer.status(), 200);
+}
+
+/// Triggers take POST alone, and what says so does not tell which there are.
+#[tokio::test]
+async fn another_method_is_told_which_one_is_taken() {
+    let scene = Scene::new(&[screen("billing", "")]).await;
+    let recgate = scene.gateway(&[]).await;
+    for name in ["billing", "none", "events"] {
+        for method in ["GET", "HEAD", "PUT", "DELETE"] {
+            let url = recgate.url(&format!("/hooks/{name}"));
+            let request = scene.client.request(method.parse().unwrap(), url);
+            let answer = request.send().await.unwrap();
+            assert_eq!(answer.status(), 405, "{method} {name}");
+            assert_eq!(answer.headers()["allow"], "POST", "{method} {name}");
+            assert_eq!(answer.headers()["recgate-error"], "trigger.method", "{method} {name}");
+        }
+    }
+    let answer = scene.client.post(recgate.url("/hooks/none")).send().await.unwrap();
+    assert_eq!(answer.headers()["recgate-error"], "trigger.unknown");
+    recgate.stop().await;
 }
 
 /// Whoever knows no secret takes no place that is kept for pauses, however many bodies they begin and
