@@ -22,6 +22,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, Layers};
@@ -115,7 +116,16 @@ struct StandardOutput;
 /// Parses the arguments of this process and runs the command they name.
 #[must_use]
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| {
+        // clap names the argument, which nobody has given, and not the variable that stands for it.
+        let empty = error.get(ContextKind::InvalidValue);
+        let unset = std::env::var_os("RECGATE_CONFIG").is_some_and(|it| it.is_empty());
+        if unset && matches!(empty, Some(ContextValue::String(it)) if it.is_empty()) {
+            complain("RECGATE_CONFIG is empty: it has to name a file, or not to be set");
+            std::process::exit(2);
+        }
+        error.exit()
+    });
     let done = match cli.command {
         Command::Serve(settings) => serve::run(&settings),
         Command::Mock(settings) => mock::run(&settings),

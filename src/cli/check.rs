@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
-use super::{Exit, Settings, StandardOutput};
+use super::{Exit, Settings, StandardOutput, config};
 use crate::contract::{ContractDate, Strictness, Undeclared};
 use crate::gateway::recorded::Examiner;
 use crate::report::outcome::{Gathering, Outcome};
@@ -60,7 +60,8 @@ enum Format {
 }
 
 pub(super) fn run(arguments: &CheckArguments) -> Result<(), Exit> {
-    let mut config = arguments.settings.load()?;
+    let layers = arguments.settings.layers()?;
+    let mut config = layers.load().map_err(Exit::Config)?;
     if arguments.strict {
         for upstream in &mut config.upstreams {
             upstream.strictness = Strictness::all(Undeclared::Reject);
@@ -74,13 +75,21 @@ pub(super) fn run(arguments: &CheckArguments) -> Result<(), Exit> {
         findings.clone(),
         &coverage,
     )
-    .map_err(unusable)?;
+    .map_err(|error| {
+        // Other files of a gateway's are not needed here, and may be missing.
+        let mut faults = config::unusable(&layers, &config);
+        faults.retain(|it| it.key.starts_with("upstream."));
+        if faults.is_empty() { unusable(error) } else { Exit::Config(faults) }
+    })?;
     let mut gathering = Gathering::default();
     for path in &arguments.traffic {
         har::read_file(path, |entry| gathering.add(examiner.examine(&entry))).map_err(unusable)?;
     }
     let files = arguments.traffic.iter().map(|path| path.display().to_string()).collect();
     let outcome = gathering.finish(files, findings.list(), coverage.touched());
+    if outcome.entries == 0 {
+        return Err(Exit::Unusable("nothing was checked: the traffic has no entries".to_owned()));
+    }
     if outcome.entries == outcome.unmatched + outcome.beside {
         return Err(Exit::Unusable(format!(
             "nothing was checked: of {} entries none belongs to an upstream; name it with --upstream",

@@ -36,8 +36,8 @@ pub(super) struct Swap {
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
     /// What cannot change while the process lives.
-    #[error("{0} cannot change without a restart")]
-    Pinned(String),
+    #[error("{} cannot change without a restart", .0.join(", "))]
+    Pinned(Vec<&'static str>),
     /// What could not have started either.
     #[error(transparent)]
     Unusable(#[from] StartError),
@@ -126,6 +126,7 @@ fn pinned(now: &Config, wanted: &Config) -> Result<(), ReloadError> {
         ("mock", now.mock == wanted.mock),
         ("limits.pause_watch_ms", now.limits.pause_watch_ms == wanted.limits.pause_watch_ms),
     ];
-    let other: Vec<&str> = kept.iter().filter(|(_, kept)| !kept).map(|(key, _)| *key).collect();
-    if other.is_empty() { Ok(()) } else { Err(ReloadError::Pinned(other.join(", "))) }
+    let other: Vec<&'static str> =
+        kept.iter().filter(|(_, kept)| !kept).map(|(key, _)| *key).collect();
+    if other.is_empty() { Ok(()) } else { Err(ReloadError::Pinned(other)) }
 }

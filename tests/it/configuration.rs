@@ -103,3 +103,28 @@ fn a_variable_that_is_not_utf_8_is_told_where_it_is_ours() {
         assert_eq!((ended.status.code(), &*errors), (code, told), "{name:?}");
     }
 }
+
+#[tokio::test]
+async fn what_is_empty_is_named() {
+    let ended = run_to_end(&["config", "check"], &[("RECGATE_CONFIG", "")]).await;
+    let told = "recgate: RECGATE_CONFIG is empty: it has to name a file, or not to be set\n";
+    assert_eq!((ended.code, &*ended.errors), (Some(2), told));
+    let har = crate::harness::file("empty.har", "{\"log\":{\"entries\":[]}}");
+    let ended = run_to_end(&["check", har.to_str().unwrap()], &[]).await;
+    let told = "recgate: nothing was checked: the traffic has no entries\n";
+    assert_eq!((ended.code, &*ended.errors), (Some(2), told));
+}
+
+/// Offline as at a start: the file of a contract that is not there has its key and its place.
+#[tokio::test]
+async fn recorded_traffic_is_not_judged_by_a_contract_that_is_not_there() {
+    let text = "[[upstream]]\nname = \"v\"\nurl = \"https://v.example\"\npaths = [\"/v\"]\n\
+                contract = { document = \"/none/c.yaml\" }\n[ledger]\nurl = \"sqlite:/none/l.db\"\n";
+    let config = crate::harness::file("config.toml", text);
+    let arguments = ["check", "fixtures/har/clean.har", "--config", config.to_str().unwrap()];
+    let ended = run_to_end(&arguments, &[]).await;
+    assert_eq!(ended.code, Some(2));
+    let told = format!("recgate: {}:5:12: upstream.v.contract: ", config.display());
+    assert!(ended.errors.starts_with(&told), "{}", ended.errors);
+    assert_eq!(ended.errors.lines().count(), 1, "{}", ended.errors);
+}

@@ -76,7 +76,10 @@ async fn a_bad_configuration_keeps_the_old_and_says_why() {
         ),
         (
             new.config() + "[limits]\npause_watch_ms = 7\n[ledger]\nkeep_days = 1\n",
-            &["ledger, limits.pause_watch_ms cannot change without a restart"],
+            &[
+                "config.toml:9:1: ledger: cannot change without a restart",
+                "config.toml:8:18: limits.pause_watch_ms: cannot change without a restart",
+            ],
         ),
     ];
     for (count, (text, told)) in (1_u32..).zip(bad) {

@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::config::raw::{ContractChoice, Reload};
 use crate::gateway::deliver::Others;
 use crate::gateway::metrics::{Metrics, Reloaded, Reread};
-use crate::gateway::reload::{Control, Renewed};
+use crate::gateway::reload::{Control, ReloadError, Renewed};
 
 use super::dev_tls::DevTls;
 
@@ -129,11 +129,26 @@ impl Reloading {
             .read(&config.subscriptions, config.schedule.clone())
             .map_err(|error| told(super::unusable(&self.settings, error.into())))?;
         let reloaded = self.control.reload(config);
-        reloaded.map_err(|error| told(super::unusable(&self.settings, error.into())))?;
+        reloaded.map_err(|error| {
+            told(match error {
+                ReloadError::Pinned(keys) => self.pinned(&keys),
+                ReloadError::Unusable(error) => super::unusable(&self.settings, error.into()),
+            })
+        })?;
         self.others.put(others);
         super::open_files(connections);
         tracing::info!("configuration, contracts and certificates were read again");
         Ok(())
+    }
+
+    /// What cannot change, each key with its place.
+    fn pinned(&self, keys: &[&str]) -> Exit {
+        let layers = match self.settings.layers() {
+            Ok(layers) => layers,
+            Err(exit) => return exit,
+        };
+        let fault = |key: &&str| layers.fault(key, "cannot change without a restart");
+        Exit::Config(keys.iter().map(fault).collect())
     }
 
     fn certificates(&self) -> Result<Renewed, String> {
