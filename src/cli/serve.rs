@@ -104,7 +104,8 @@ async fn serve(config: Config, settings: Settings, dev_tls: Option<DevTls>) -> R
     let upstreams = config.upstreams.clone();
     let reading = tokio::task::spawn_blocking(move || read_ahead(&upstreams));
     // After the ports: a start that fails for one of them makes no ledger.
-    let ledger = Ledger::open(config.ledger.clone()).await.context("ledger");
+    let ledger = Ledger::open(config.ledger.clone()).await;
+    let ledger = ledger.with_context(|| format!("ledger.url ({})", config.ledger.place));
     let ledger = ledger.map_err(|error| unusable(&settings, error))?;
     reading.await.context("contracts")?;
     ledger.register(&mut registry);

@@ -44,9 +44,9 @@ pub(super) enum Backend {
 /// Why a store does not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database says so.
+    /// The database says so. Its words name their cause, which is told once.
     #[error("{0}")]
-    Database(#[from] sqlx::Error),
+    Database(sqlx::Error),
     /// It was made by a newer recgate.
     #[error(
         "the ledger has schema {found}, this recgate knows {known}: use the recgate that wrote it, or a newer one"
@@ -107,6 +107,14 @@ pub(super) enum Purpose {
 struct Ran {
     changed: u64,
     rows: Vec<AnyRow>,
+}
+
+// === impl StoreError ===
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Database(error)
+    }
 }
 
 // === impl Store ===
