@@ -438,7 +438,7 @@ async fn exit_codes_tell_clean_from_broken_from_unusable() {
     let empty = file("empty.har", r#"{"log": {"entries": []}}"#).display().to_string();
     for (arguments, wanted) in [
         (vec![broken.as_str()], "entry 1 at /log/entries/0/request/method: must be a text"),
-        (vec![empty.as_str()], "nothing was checked: of 0 entries none belongs to an upstream"),
+        (vec![empty.as_str()], "nothing was checked: the traffic has no entries"),
         (vec!["no-such.har"], "no-such.har: cannot be opened"),
         (
             vec![clean, "--upstream", "nobody"],
