@@ -14,6 +14,7 @@ pub mod ledger;
 pub mod listeners;
 pub mod network;
 pub mod raw;
+pub mod reserved;
 pub mod subscription;
 #[cfg(test)]
 mod tests;

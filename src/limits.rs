@@ -123,6 +123,9 @@ pub const VIOLATIONS_A_MINUTE: u32 = 60;
 /// Heads of other writers' chains that a start of the ledger writes down, the newest first.
 pub const LEDGER_HEADS: usize = 1_000;
 
+/// Records, the newest, of which one has to be made with the key that a ledger is opened with.
+pub const LEDGER_KEY_RECORDS: i64 = 8;
+
 /// Records that a verification of the ledger holds at once.
 pub const LEDGER_VERIFY_PAGE: usize = 1_000;
 

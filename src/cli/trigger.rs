@@ -1,8 +1,8 @@
 //! `recgate hook test`: what a trigger would make of a payload.
 //!
 //! Signatures, times and ids are not looked at: what is tried are the rules. 0: a rule matches. 1:
-//! none does, what it asks for cannot be done, or the payload is too long. 2: the arguments or the configuration cannot be
-//! used.
+//! none does, what it asks for cannot be done, or the payload is too long. 2: the arguments or the
+//! configuration cannot be used.
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};

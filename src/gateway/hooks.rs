@@ -40,14 +40,13 @@ use super::worker::Worker;
 use super::{respond, target};
 use crate::change::call::path_of;
 use crate::change::exchange::LEDGER;
+use crate::config::reserved::{HOOKS, is_for_triggers};
 use crate::dialect::Dialect;
 use crate::error::{Code, Failure};
 use crate::hook::shelf::{Lane, Outcome, Shelf, Told};
 use crate::hook::trigger::verify::Certified;
 use crate::hook::trigger::{Message, Order, Refusal, Trigger};
 use crate::limits::{TRIGGER_KEEP_MS, TRIGGER_REPLAYS, TRIGGER_UNPROVEN};
-
-const PREFIX: &str = "/hooks";
 
 /// What threads share of triggers.
 pub(crate) struct Hooks {
@@ -106,10 +105,8 @@ impl Hooks {
 /// Whether a request is for triggers, however its path is spelt.
 pub(crate) fn are_meant(target: &str) -> bool {
     let path = path_of(target);
-    let plain = |path: &str| {
-        path.strip_prefix(PREFIX).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    plain(path) || (path.contains('%') && plain(&percent_decode_str(path).decode_utf8_lossy()))
+    let decoded = || percent_decode_str(path).decode_utf8_lossy();
+    is_for_triggers(path) || (path.contains('%') && is_for_triggers(&decoded()))
 }
 
 /// Answers a request for triggers. `entered` is what the front door says of it.
@@ -153,7 +150,8 @@ async fn answer(
 ) -> Result<Response<Body>, Failure> {
     let unknown = || Failure::new(Code::TriggerUnknown, "no such trigger or event");
     let (parts, body) = request.into_parts();
-    let name = parts.uri.path().strip_prefix("/hooks/").ok_or_else(unknown)?.to_owned();
+    let below = parts.uri.path().strip_prefix(HOOKS).and_then(|rest| rest.strip_prefix('/'));
+    let name = below.ok_or_else(unknown)?.to_owned();
     let hooks = Arc::clone(&worker.site.lasting.hooks);
     if let Some(event) = name.strip_prefix("events/") {
         let event: Uuid = event.parse().map_err(|_| unknown())?;

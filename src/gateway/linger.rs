@@ -108,10 +108,6 @@ impl<S: AsyncRead + Unpin> AsyncRead for Lingering<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
     writes_go_through!();
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let it = &mut *self;
         it.closing.poll(&mut it.stream, it.ended, cx)

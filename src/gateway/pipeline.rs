@@ -13,6 +13,7 @@ use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -144,12 +145,12 @@ struct Told {
 impl Drop for Told {
     fn drop(&mut self) {
         let Visit { judge, terms, .. } = &*self.visit;
-        let status = self.status.unwrap_or_else(|| {
-            // Where it panicked, `exchange` answers.
-            let given_up = !std::thread::panicking();
-            let status = given_up.then(|| StatusCode::from_u16(GIVEN_UP).ok());
-            status.flatten().unwrap_or(Code::Internal.status())
-        });
+        let status = match self.status {
+            Some(status) => status,
+            // `exchange` answers.
+            None if thread::panicking() => Code::Internal.status(),
+            None => StatusCode::from_u16(GIVEN_UP).unwrap_or(Code::Internal.status()),
+        };
         let upstream = &self.visit.upstream().config.name;
         self.visit.worker.site.lasting.metrics.answered(upstream, &judge.method, status);
         let answered = Answered {

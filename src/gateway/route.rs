@@ -10,9 +10,7 @@ use percent_encoding::percent_decode_str;
 
 use super::upstream::Upstream;
 use crate::change::call::path_of;
-
-/// Control paths that are never reachable from the client side, whatever a prefix uncovers.
-const CLOSED: &str = "_mock";
+use crate::config::reserved;
 
 /// Paths and prefixes of all upstreams, the longest first.
 #[derive(Clone)]
@@ -118,17 +116,14 @@ impl Entry {
     }
 }
 
-/// Whether a path, read as loosely as any server might, holds a closed segment.
+/// Whether a path, whatever a prefix uncovers and however it is spelt, is never sent.
 fn is_closed(path: &str) -> bool {
-    let closed = |path: &str| {
-        path.split(['/', '\\', ';']).any(|segment| segment.trim().eq_ignore_ascii_case(CLOSED))
-    };
     if memchr::memchr(b'%', path.as_bytes()).is_none() {
         // Most paths have no underscore, and so no such segment.
-        return memchr::memchr(b'_', path.as_bytes()).is_some() && closed(path);
+        return memchr::memchr(b'_', path.as_bytes()).is_some() && reserved::is_closed(path);
     }
     // Decoded twice, for servers that do.
     let once = percent_decode_str(path).decode_utf8_lossy().into_owned();
     let twice = percent_decode_str(&once).decode_utf8_lossy();
-    closed(&twice)
+    reserved::is_closed(&twice)
 }

@@ -24,9 +24,17 @@ pub(crate) struct Rewound {
     stream: Stream,
 }
 
-/// The methods of [`AsyncWrite`] by which a type writes that has a `stream` and reads in its own way.
+/// The methods of [`AsyncWrite`] by which a type writes that has a `stream` and reads in its own way,
+/// and may flush in its own way, too.
 macro_rules! writes_go_through {
     () => {
+        writes_go_through!(but_for_flushes);
+
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.stream).poll_flush(cx)
+        }
+    };
+    (but_for_flushes) => {
         fn poll_write(
             mut self: Pin<&mut Self>,
             cx: &mut Context<'_>,
@@ -143,10 +151,6 @@ impl AsyncRead for Rewound {
 
 impl AsyncWrite for Rewound {
     writes_go_through!();
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)

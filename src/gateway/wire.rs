@@ -40,9 +40,6 @@ use crate::error::{Code, Failure};
 /// Bytes that are asked of the stream at once while a head is incomplete.
 const READ_BYTES: usize = 4 * 1024;
 
-/// How the request lines of safe methods begin (RFC 9110 §9.2.1).
-const SAFE: [&[u8]; 4] = [b"GET ", b"HEAD ", b"OPTIONS ", b"TRACE "];
-
 /// Bytes of empty lines that may stand before a request: two lines (RFC 9112 §2.2).
 const EMPTY_LINES_BYTES: usize = 4;
 
@@ -129,12 +126,11 @@ impl<S> Wire<S> {
                 given += 2;
             }
             let Some(whole) = self.whole(&bytes[given..])? else { return Ok(0) };
-            let head = &bytes[given..given + whole];
-            let framing = head::judge(head, self.bounds.lines)?;
-            self.safe = SAFE.iter().any(|method| head.starts_with(method));
+            let head = head::judge(&bytes[given..given + whole], self.bounds.lines)?;
+            self.safe = head.safe;
             given += whole;
             self.searched = 0;
-            self.at = Follow::new(framing, self.bounds.bytes).map_or(At::Head, At::Body);
+            self.at = Follow::new(head.framing, self.bounds.bytes).map_or(At::Head, At::Body);
         }
         if let At::Body(follow) = &mut self.at {
             match follow.over(&bytes[given..]) {
@@ -290,7 +286,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
-    writes_go_through!();
+    writes_go_through!(but_for_flushes);
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;

@@ -16,7 +16,7 @@ use super::read;
 use super::record::{Head, Kind, hex};
 use super::settings::Settings;
 use super::store::{self, Statement, Store, StoreError, Value};
-use crate::limits::LEDGER_HEADS;
+use crate::limits::{LEDGER_HEADS, LEDGER_KEY_RECORDS};
 
 /// Finds the head of the writer's chain, or begins it.
 ///
@@ -64,11 +64,8 @@ async fn begin(store: &mut Store, chain: &Chain, settings: &Settings) -> Result<
 /// Whether the key is the one that the ledger was written with. What is written with another can be
 /// verified with neither; one record of the newest is enough, because some may have been changed.
 async fn knows_key(store: &mut Store, key: &Key) -> Result<bool, StoreError> {
-    let newest = Statement::new(
-        "SELECT writer, seq, at, kind, body, previous, hash FROM ledger_records \
-         ORDER BY writer DESC, seq DESC LIMIT 8",
-    );
-    let rows = store.rows(newest).await?;
+    let newest = read::select("ORDER BY writer DESC, seq DESC LIMIT $1");
+    let rows = store.rows(newest.with(LEDGER_KEY_RECORDS)).await?;
     let is_genuine = |row| read::record(row).is_ok_and(|record| record.is_genuine(key));
     Ok(rows.is_empty() || rows.iter().any(is_genuine))
 }

@@ -132,10 +132,7 @@ const FOLLOWING: [&str; 7] = [
 
 /// Up to where chains have been removed already, by every genuine checkpoint.
 async fn floors(store: &mut Store, chain: &Chain) -> Result<Vec<Claim>, StoreError> {
-    let select = Statement::new(
-        "SELECT writer, seq, at, kind, body, previous, hash FROM ledger_records \
-         WHERE kind = 'checkpoint' ORDER BY at, writer, seq",
-    );
+    let select = read::select("WHERE kind = 'checkpoint' ORDER BY at, writer, seq");
     let mut floors = Floors::default();
     let key = chain.key.clone();
     store
@@ -190,10 +187,7 @@ async fn last_to_go(
     if stays <= first {
         return Ok(None);
     }
-    let select = Statement::new(
-        "SELECT writer, seq, at, kind, body, previous, hash FROM ledger_records \
-         WHERE writer = $1 AND seq = $2",
-    );
+    let select = read::select("WHERE writer = $1 AND seq = $2");
     let rows = store.rows(select.with(writer).with(stays - 1)).await?;
     let Some(last) = rows.first().map(read::record).transpose()? else { return Ok(None) };
     if !last.is_genuine(&chain.key) {

@@ -6,12 +6,16 @@ use sqlx::any::AnyRow;
 use super::record::Record;
 use super::store::{self, Statement, Store, StoreError};
 
+/// A query for [`record`]s, as it goes on after its columns.
+pub(super) fn select(rest: &str) -> Statement {
+    Statement::lasting(format!(
+        "SELECT writer, seq, at, kind, body, previous, hash FROM ledger_records {rest}"
+    ))
+}
+
 /// The newest records, oldest first.
 pub(super) async fn newest(store: &mut Store, most: usize) -> Result<Vec<Record>, StoreError> {
-    let select = Statement::new(
-        "SELECT writer, seq, at, kind, body, previous, hash FROM ledger_records \
-         ORDER BY at DESC, writer DESC, seq DESC LIMIT $1",
-    );
+    let select = select("ORDER BY at DESC, writer DESC, seq DESC LIMIT $1");
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     let rows = store.rows(select.with(most)).await?;
     rows.iter().rev().map(record).collect()

@@ -11,7 +11,7 @@ use super::body::subject;
 use super::read;
 use super::record::Record;
 use super::settings::Settings;
-use super::store::{Purpose, Statement, Store};
+use super::store::{Purpose, Store};
 use crate::limits::LEDGER_VERIFY_PAGE;
 
 /// What is looked for. What is left out does not matter.
@@ -37,8 +37,7 @@ pub async fn search<E: From<OpenError>>(
     let mut store = opened.map_err(OpenError::from)?;
     store.begin_reading().await.map_err(OpenError::from)?;
     let page = format!(
-        "SELECT writer, seq, at, kind, body, previous, hash FROM ledger_records \
-         WHERE (at, writer, seq) > ($1, $2, $3) AND at >= $4 AND at < $5 \
+        "WHERE (at, writer, seq) > ($1, $2, $3) AND at >= $4 AND at < $5 \
          ORDER BY at, writer, seq LIMIT {LEDGER_VERIFY_PAGE}"
     );
     let since = filter.since.map_or(i64::MIN, Timestamp::as_microsecond);
@@ -46,8 +45,7 @@ pub async fn search<E: From<OpenError>>(
     let until = filter.until.map_or(i64::MAX, Timestamp::as_microsecond);
     let wanted = filter.subject.as_deref().map(subject);
     loop {
-        let select = Statement::lasting(page.clone());
-        let select = select.with(after.0).with(&*after.1).with(after.2);
+        let select = read::select(&page).with(after.0).with(&*after.1).with(after.2);
         let select = select.with(since).with(until);
         let rows = store.rows(select).await.map_err(OpenError::from)?;
         let Some(last) = rows.last() else { break };

@@ -28,13 +28,6 @@ async fn genesys(upstream: &Upstream) -> Recgate {
     Recgate::with_config(&config("genesys", "genesys", &upstream.address)).await
 }
 
-async fn no_connections(recgate: &Recgate) {
-    until("the end of the client's connection", || async {
-        (recgate.metric("recgate_connections", &[]).await < 0.5).then_some(())
-    })
-    .await;
-}
-
 /// A side that is closed says that no more requests come, and nothing of the one that has come.
 #[tokio::test]
 async fn a_mutation_is_answered_whose_client_says_no_more() {
@@ -50,7 +43,7 @@ async fn a_mutation_is_answered_whose_client_says_no_more() {
         }
     }
     assert_eq!(upstream.received().len(), 3 * TIMES);
-    no_connections(&recgate).await;
+    recgate.has_no_connections().await;
     recgate.stop().await;
 }
 
@@ -65,7 +58,7 @@ async fn a_pause_is_carried_out_whose_client_does_not_wait() {
         drop(client);
     }
     upstream.has_received(TIMES).await;
-    no_connections(&recgate).await;
+    recgate.has_no_connections().await;
     recgate.stop().await;
 }
 
@@ -82,7 +75,7 @@ async fn half_a_mutation_ends_with_its_client() {
         client.rest().await;
     }
     assert!(upstream.received().is_empty());
-    no_connections(&recgate).await;
+    recgate.has_no_connections().await;
     recgate.stop().await;
 }
 
@@ -100,7 +93,7 @@ async fn a_read_is_given_up_with_its_client() {
     upstream.has_received(1).await;
     client.finish().await;
     assert!(client.rest().await.is_empty());
-    no_connections(&recgate).await;
+    recgate.has_no_connections().await;
     // Nobody was answered, and that can be seen.
     let labels = ["upstream=\"it\"", "method=\"GET\"", "status=\"499\""];
     assert!(recgate.metric("recgate_exchanges_total", &labels).await > 0.5);

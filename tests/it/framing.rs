@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use crate::harness::message::Buffer;
 use crate::harness::raw::ask;
 use crate::harness::upstream::{config, ok, response};
-use crate::harness::{Message, RawClient, Recgate, Step, Upstream, soon, until};
+use crate::harness::{Message, RawClient, Recgate, Step, Upstream, soon};
 use crate::pass_through::request;
 
 #[tokio::test]
@@ -172,10 +172,7 @@ async fn a_cut_upload_is_not_made_whole() {
         client.finish().await;
         let answer = client.response_or_end().await.map_or(0, |answer| answer.status());
         assert!(answer == 0 || answer >= 400, "{target} {framing}: {answer}");
-        until("the end of the connection", || async {
-            (recgate.metric("recgate_connections", &[]).await < 0.5).then_some(())
-        })
-        .await;
+        recgate.has_no_connections().await;
         assert!(upstream.received().is_empty(), "{target} {framing}");
     }
 }

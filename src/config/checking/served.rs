@@ -1,19 +1,14 @@
-//! What of an upstream can ever be served: paths that the front door lets through, origins that a browser
-//! sends, overrides that do not contradict one another.
+//! What of an upstream can ever be served: paths that the front door lets through, origins that a
+//! browser sends, overrides that do not contradict one another.
 //!
-//! Each of these would do nothing, in silence. The rules are the gateway's own, told here in the words
-//! of the configuration.
+//! Each of these would do nothing, in silence. The rules are the gateway's own, told here in the
+//! words of the configuration.
 
 use http::Uri;
 
 use super::Checking;
 use crate::config::raw::{self, AmbiguousPaths, CheckOverride};
-
-/// What is answered by the gateway itself, whatever upstreams serve.
-const HOOKS: &str = "/hooks";
-
-/// A segment that is never sent: the mock's control paths.
-const CLOSED: &str = "_mock";
+use crate::config::reserved;
 
 /// Ports that a browser leaves out of an origin.
 const USUAL_PORTS: [(&str, u16); 2] = [("http", 80), ("https", 443)];
@@ -71,12 +66,10 @@ enum Sent {
 
 /// Why no request below a path would be sent upstream.
 fn unserved(path: &str, sent: Sent, ambiguous: AmbiguousPaths) -> Option<&'static str> {
-    let below_hooks = path.strip_prefix(HOOKS);
-    if below_hooks.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+    if reserved::is_for_triggers(path) {
         return Some("is never served: paths under /hooks are for triggers");
     }
-    let mut segments = path.split(['/', '\\', ';']);
-    if sent == Sent::Whole && segments.any(|it| it.trim().eq_ignore_ascii_case(CLOSED)) {
+    if sent == Sent::Whole && reserved::is_closed(path) {
         return Some("is never served: the mock's control paths are closed");
     }
     if path.chars().any(|it| it.is_whitespace() || it.is_control()) {

@@ -259,6 +259,14 @@ impl Recgate {
             .sum()
     }
 
+    /// Waits until no client has a connection that the gateway knows of.
+    pub(crate) async fn has_no_connections(&self) {
+        until("the end of the clients' connections", || async {
+            (self.metric("recgate_connections", &[]).await < 0.5).then_some(())
+        })
+        .await;
+    }
+
     /// Sends a signal (`-TERM`, `-INT`).
     pub(crate) fn signal(&self, name: &str) {
         signal(self.pid, name);

@@ -1,9 +1,9 @@
 //! A client that is gone after step k of n, for every k, over HTTP/1.1 and 2.
 //!
 //! Step k is the k-th call that reaches the vendor for the command; it is held there until the
-//! client has gone (over HTTP/2: the gateway has seen it go), and only then answered. Asserted: every intent has exactly one
-//! outcome, `done` or what the case is about; the world is as the command says; every run reached
-//! its step.
+//! client has gone (over HTTP/2: the gateway has seen it go), and only then answered. Asserted:
+//! every intent has exactly one outcome, `done` or what the case is about; the world is as the
+//! command says; every run reached its step.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 
 use super::world::{Hold, Trouble, World};
 use super::{config, ledger, quiet, sqlite, times};
-use crate::harness::{Recgate, http, soon, until};
+use crate::harness::{Recgate, http, soon};
 
 /// A command, and the calls that it takes.
 #[derive(Clone, Copy, Debug)]
@@ -148,10 +148,7 @@ async fn every_mutation_ends_although_its_client_left() {
                 gone.push(run);
             }
             if http2 {
-                until("the end of the clients' connections", || async {
-                    (recgate.metric("recgate_connections", &[]).await < 0.5).then_some(())
-                })
-                .await;
+                recgate.has_no_connections().await;
             } else {
                 // Nobody tells when they are closed: over HTTP/1 a mutation that has come whole has
                 // its connection until it is answered.
