@@ -22,6 +22,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand};
 
@@ -157,6 +158,15 @@ pub fn run() -> ExitCode {
 /// Says something on standard error, where anybody reads it.
 fn complain(what: &str) {
     let _ = writeln!(std::io::stderr(), "recgate: {what}");
+}
+
+/// Writes the whole of what a command has to say. Whoever does not read on has seen enough, and what
+/// the command found is told by its exit code all the same.
+fn print(text: &str) -> Result<(), Exit> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context(StandardOutput).map_err(Exit::from),
+    }
 }
 
 /// Whether standard output could not be written to because nobody reads it any more. Other pipes that

@@ -5,13 +5,11 @@
 //! arguments, the configuration or the traffic cannot be used; where nothing could be checked,
 //! nothing passed.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use clap::{Args, ValueEnum};
 
-use super::{Exit, Settings, StandardOutput, config};
+use super::{Exit, Settings, config, print};
 use crate::contract::{ContractDate, Strictness, Undeclared};
 use crate::gateway::recorded::Examiner;
 use crate::report::outcome::{Gathering, Outcome};
@@ -131,9 +129,7 @@ fn put(output: Option<&Path>, text: &str) -> Result<(), Exit> {
     match output {
         Some(path) => std::fs::write(path, text)
             .map_err(|error| unusable(format!("{}: {error}", path.display()))),
-        None => {
-            std::io::stdout().write_all(text.as_bytes()).context(StandardOutput).map_err(Exit::from)
-        }
+        None => print(text),
     }
 }
 

@@ -1,12 +1,11 @@
 //! `recgate config`: check a configuration, or print the one that would be used.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Subcommand;
 
-use super::{Exit, Settings, StandardOutput, mock};
+use super::{Exit, Settings, mock, print};
 use crate::config::{BUILT_IN, Config, ConfigError, Layers, listeners};
 use crate::gateway::{deliver, tls, upstream};
 use crate::ledger;
@@ -46,7 +45,7 @@ pub(super) fn run(command: &ConfigCommand) -> Result<(), Exit> {
             toml::to_string_pretty(&raw).context("the configuration cannot be printed")?
         }
     };
-    std::io::stdout().write_all(text.as_bytes()).context(StandardOutput).map_err(Exit::from)
+    print(&text)
 }
 
 /// Addresses that a process which serves cannot have.

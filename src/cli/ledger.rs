@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::{Exit, Settings, StandardOutput, serve};
+use super::{Exit, Settings, StandardOutput, print, serve};
 use crate::config::Config;
 use crate::ledger::OpenError;
 use crate::ledger::record::{Record, Shown};
@@ -116,7 +116,7 @@ fn verify(arguments: &Verify) -> Result<(), Exit> {
     let verdict = serve::runtime()?
         .block_on(verify::verify(&config.ledger, anchor.as_ref()))
         .map_err(unusable)?;
-    let mut out = std::io::stdout().lock();
+    let mut told = Vec::new();
     let mut total = 0;
     for (writer, chain) in &verdict.chains {
         total += chain.records;
@@ -124,10 +124,10 @@ fn verify(arguments: &Verify) -> Result<(), Exit> {
             0 => String::new(),
             through => format!(", 1 to {through} removed by age"),
         };
-        writeln!(out, "{writer}  {}{removed}", counted(chain.records, "record"))
-            .context(StandardOutput)?;
+        told.push(format!("{writer}  {}{removed}\n", counted(chain.records, "record")));
     }
     if let Some(broken) = verdict.broken {
+        print(&told.concat())?;
         let place = match broken.seq {
             0 => broken.writer,
             seq => format!("writer {}, record {seq}", broken.writer),
@@ -141,12 +141,13 @@ fn verify(arguments: &Verify) -> Result<(), Exit> {
     let chains = verdict.chains.len();
     let (records, chains) = (counted(total, "record"), counted(chains, "chain"));
     let are = if total == 1 { "is" } else { "are" };
-    writeln!(out, "{records} in {chains} {are} what was written").context(StandardOutput)?;
+    told.push(format!("{records} in {chains} {are} what was written\n"));
+    print(&told.concat())?;
     if let Some(path) = &arguments.write_anchor {
         let text = serde_json::to_string_pretty(&Anchor::of(&verdict)).context("the anchor")?;
         std::fs::write(path, text + "\n")
             .map_err(|error| Exit::Unusable(format!("{}: {error}", path.display())))?;
-        writeln!(out, "anchor written to {}", path.display()).context(StandardOutput)?;
+        print(&format!("anchor written to {}\n", path.display()))?;
     }
     Ok(())
 }

@@ -3,14 +3,13 @@
 //! 0: the client gets what it got, or what its terms announce. 1: it gets something else. 2: the
 //! arguments, the configuration or the calls cannot be used; where nothing ran, nothing passed.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
-use super::{Exit, Settings, StandardOutput, complain};
+use super::{Exit, Settings, complain, print};
 use crate::change::terms::Terms;
 use crate::config::Config;
 use crate::rehearse::scenario::{self, SHIPPED};
@@ -83,7 +82,7 @@ pub(super) fn run(arguments: &RehearseArguments) -> Result<(), Exit> {
             serde_json::to_string_pretty(&report).context("the report")? + "\n"
         }
     };
-    std::io::stdout().write_all(written.as_bytes()).context(StandardOutput)?;
+    print(&written)?;
     match report.totals.unannounced {
         0 => Ok(()),
         count => Err(Exit::Wrong(format!(

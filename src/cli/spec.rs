@@ -5,7 +5,6 @@
 //! alone in 0.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -13,7 +12,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use jiff::civil::Date;
 use serde::Serialize;
 
-use super::{Exit, StandardOutput};
+use super::{Exit, print};
 use crate::contract::{
     ContractDate, DatedOverlay, Input, Note, Severity, Summary, Timeline, UriTable,
 };
@@ -111,7 +110,7 @@ pub(super) fn run(command: &SpecCommand) -> Result<(), Exit> {
             json + "\n"
         }
     };
-    std::io::stdout().write_all(text.as_bytes()).context(StandardOutput)?;
+    print(&text)?;
     if errors > 0 {
         return Err(Exit::Wrong(format!("{} in the documents", counted(errors, "error"))));
     }

@@ -4,14 +4,13 @@
 //! none does, what it asks for cannot be done, or the payload is too long. 2: the arguments or the
 //! configuration cannot be used.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Exit, Settings, StandardOutput};
+use super::{Exit, Settings, print};
 use crate::hook::trigger::payload::Asked;
 use crate::hook::trigger::{Hold, Message, OnExpiry, Order};
 
@@ -106,11 +105,6 @@ fn place(hold: &Hold) -> String {
 
 fn listed(what: &str, asked: &Asked) -> String {
     format!("{what}\n  {}\n", asked.conversations.join("\n  "))
-}
-
-fn print(text: &str) -> Result<(), Exit> {
-    let written = std::io::stdout().write_all(text.as_bytes());
-    written.context(StandardOutput).map_err(Exit::from)
 }
 
 fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::{Recgate, file, http, run_to_end, until};
+use crate::pipes::unread;
 
 /// A place for a ledger of this test's own.
 fn place(name: &str) -> (std::path::PathBuf, String) {
@@ -162,6 +163,8 @@ async fn a_changed_record_and_a_cut_end_are_found() {
         "{}",
         broken.errors
     );
+    // Whether anybody reads what else there is to say or not.
+    assert_eq!(unread(&["ledger", "verify", "--set", &set]).status.code(), Some(1));
     database.close().await.unwrap();
 }
 

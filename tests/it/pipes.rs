@@ -2,24 +2,28 @@
 
 use std::io::{BufRead, BufReader};
 
-/// As of `recgate … | head`: whoever read has seen enough.
+/// Runs the binary to its end without a reader.
+pub(crate) fn unread(arguments: &[&str]) -> std::process::Output {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_recgate"));
+    command.args(arguments).stdout(writer).output().unwrap()
+}
+
+/// As of `recgate … | head`: whoever read has seen enough. What was found is told by the exit code.
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
-    for arguments in [
-        &["config", "default"][..],
-        &["changes"],
-        &["spec", "lint", "specs/genesys.openapi.yaml"],
-        &["check", "fixtures/har/clean.har", "--config", "fixtures/har/config.toml"],
+fn a_reader_that_goes_away_is_no_error_and_hides_none() {
+    let check = ["check", "fixtures/har/clean.har", "--config", "fixtures/har/config.toml"];
+    for (arguments, more, code, errors) in [
+        (&["config", "default"][..], &[][..], 0, ""),
+        (&["changes"], &[], 0, ""),
+        (&["spec", "lint", "specs/genesys.openapi.yaml"], &[], 0, ""),
+        (&check, &[], 0, ""),
+        (&check, &["--fail-under", "90"], 1, "recgate: coverage is 33.33 %, under 90 %\n"),
     ] {
-        let (reader, writer) = std::io::pipe().unwrap();
-        drop(reader);
-        let ended = std::process::Command::new(env!("CARGO_BIN_EXE_recgate"))
-            .args(arguments)
-            .stdout(writer)
-            .output()
-            .unwrap();
-        let errors = String::from_utf8(ended.stderr).unwrap();
-        assert_eq!((ended.status.code(), errors.as_str()), (Some(0), ""), "{arguments:?}");
+        let ended = unread(&[arguments, more].concat());
+        let told = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!((ended.status.code(), told.as_str()), (Some(code), errors), "{arguments:?}");
     }
 }
 
