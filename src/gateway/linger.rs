@@ -4,18 +4,23 @@
 //! before it (RFC 9112 §9.6): an answer over HTTP/1, a GOAWAY and the answers before it over HTTP/2.
 //! So the writing side is closed first, and what the client still sends is read and thrown away
 //! until it has closed, too; for so long and so many bytes at most as `limits` says.
+//!
+//! And the other way round: an end that is read behind requests over HTTP/2 is kept from hyper for a
+//! moment, because hyper gives up what it has not handed over when it reads one, and a client that
+//! sends a pause and goes away means its pause.
 
 use std::future::Future as _;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Duration, Sleep};
 
-use super::stream::writes_go_through;
-use crate::limits::{LINGER_BYTES, LINGER_MS};
+use super::vitals::Vitals;
+use crate::limits::{END_KEPT_MS, LINGER_BYTES, LINGER_MS};
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 4 * 1024;
@@ -33,9 +38,21 @@ struct Linger {
 /// A stream that is closed this way, unless its client has closed before.
 pub(crate) struct Lingering<S> {
     stream: S,
-    /// The client has closed its side.
-    ended: bool,
+    vitals: Arc<Vitals>,
+    end: End,
+    /// The client takes nothing more.
+    is_deaf: bool,
     closing: Closing,
+}
+
+/// Whether the client has closed its side.
+enum End {
+    /// It has not.
+    Open,
+    /// It has, and hyper has not been told: not before then, while something is under way.
+    Kept(Pin<Box<Sleep>>),
+    /// It has.
+    Told,
 }
 
 // === impl Closing ===
@@ -87,8 +104,27 @@ impl Linger {
 // === impl Lingering ===
 
 impl<S> Lingering<S> {
-    pub(crate) const fn new(stream: S) -> Self {
-        Self { stream, ended: false, closing: Closing(None) }
+    pub(crate) const fn new(stream: S, vitals: Arc<Vitals>) -> Self {
+        Self { stream, vitals, end: End::Open, is_deaf: false, closing: Closing(None) }
+    }
+
+    /// What a write gives, or `all` where nobody is there to write to: hyper would end at an error what
+    /// it has yet to read, and is told soon enough by the end behind that.
+    fn written<T>(
+        &mut self,
+        all: T,
+        write: impl FnOnce(Pin<&mut S>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>>
+    where
+        S: Unpin,
+    {
+        if !self.is_deaf {
+            match write(Pin::new(&mut self.stream)) {
+                Poll::Ready(Err(_)) => self.is_deaf = true,
+                written => return written,
+            }
+        }
+        Poll::Ready(Ok(all))
     }
 }
 
@@ -98,18 +134,57 @@ impl<S: AsyncRead + Unpin> AsyncRead for Lingering<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let it = &mut *self;
+        if let End::Kept(until) = &mut it.end {
+            if it.vitals.is_busy() && until.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            it.end = End::Told;
+            return Poll::Ready(Ok(()));
+        }
         let (before, room) = (buf.filled().len(), buf.remaining());
-        let polled = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
-        self.ended |= polled.is_err() || (room > 0 && buf.filled().len() == before);
+        let polled = ready!(Pin::new(&mut it.stream).poll_read(cx, buf));
+        let ends = polled.is_err() || (room > 0 && buf.filled().len() == before);
+        if ends && matches!(it.end, End::Open) {
+            let kept = Duration::from_millis(END_KEPT_MS);
+            it.end = End::Kept(Box::pin(tokio::time::sleep(kept)));
+            // What came before it is begun first.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         Poll::Ready(polled)
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
-    writes_go_through!();
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.written(buf.len(), |stream| stream.poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let all = bufs.iter().map(|buf| buf.len()).sum();
+        self.written(all, |stream| stream.poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.written((), |stream| stream.poll_flush(cx))
+    }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let it = &mut *self;
-        it.closing.poll(&mut it.stream, it.ended, cx)
+        let ended = !matches!(it.end, End::Open);
+        it.closing.poll(&mut it.stream, ended, cx)
     }
 }

@@ -310,7 +310,8 @@ async fn http2(
 ) {
     let limits = current.worker().site.config.limits.clone();
     let vitals = vitals(&limits);
-    let stream = Lingering::new(Noted::new(stream, Arc::clone(&vitals)));
+    let noted = Noted::new(stream, Arc::clone(&vitals));
+    let stream = Lingering::new(noted, Arc::clone(&vitals));
     let seen = Arc::clone(&vitals);
     let service = service_fn(move |request| {
         let (worker, arrival) = (current.worker(), Rc::clone(&arrival));

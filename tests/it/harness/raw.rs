@@ -21,6 +21,17 @@ pub(crate) async fn ask(address: SocketAddr, request: impl AsRef<[u8]>) -> Messa
     client.response().await
 }
 
+/// The first bytes of a connection over HTTP/2: the preface, and settings that are none.
+pub(crate) fn preface() -> Vec<u8> {
+    [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &frame(4, 0, 0, &[])].concat()
+}
+
+/// A frame of HTTP/2 (RFC 9113 §4.1).
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
 // === impl RawClient ===
 
 impl RawClient {

@@ -9,7 +9,7 @@ use http::Request;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::raw::ask;
+use crate::harness::raw::{ask, frame, preface};
 use crate::harness::upstream::{config, ok};
 use crate::harness::{RawClient, Recgate, Step, Upstream, soon, until};
 use crate::pass_through::request;
@@ -191,15 +191,7 @@ async fn an_hpack_bomb_is_a_head_that_is_too_large() {
     let recgate = Recgate::with_config(&config("genesys", "genesys", &upstream.address)).await;
     let before = Before::flood(&recgate).await;
     let (mut read, mut write) = TcpStream::connect(recgate.address).await.unwrap().into_split();
-    let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
-        let mut frame = u32::try_from(payload.len()).unwrap().to_be_bytes()[1..].to_vec();
-        frame.extend_from_slice(&[kind, flags]);
-        frame.extend_from_slice(&stream.to_be_bytes());
-        frame.extend_from_slice(payload);
-        frame
-    };
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    bytes.extend(frame(4, 0, 0, &[]));
+    let mut bytes = preface();
     // A literal with indexing: name `x`, a value of 3,900 bytes (RFC 7541 section 6.2.1).
     let mut block = vec![0x82, 0x86, 0x84, 0x40, 1, b'x', 0x7f, 0xbd, 0x1d];
     block.extend(std::iter::repeat_n(b'v', 3_900));
@@ -266,9 +258,8 @@ async fn endless_continuations_end_their_connection() {
     let recgate = Recgate::with_config(&config("genesys", "genesys", &upstream.address)).await;
     let before = Before::flood(&recgate).await;
     let (mut read, mut write) = TcpStream::connect(recgate.address).await.unwrap().into_split();
-    let preface =
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\x01\x01\0\0\0\0\x01\x82";
-    write.write_all(preface).await.unwrap();
+    let begun = [preface(), frame(1, 0, 1, &[0x82])].concat();
+    write.write_all(&begun).await.unwrap();
     // A literal header without indexing, of 16,000 bytes, a frame.
     let value = vec![b'v'; 15_990];
     let mut block = vec![0x00, 1, b'x', 0x7f];
@@ -280,9 +271,7 @@ async fn endless_continuations_end_their_connection() {
     }
     block.push(u8::try_from(rest).unwrap());
     block.extend_from_slice(&value);
-    let mut frame = u32::try_from(block.len()).unwrap().to_be_bytes()[1..].to_vec();
-    frame.extend_from_slice(&[0x09, 0, 0, 0, 0, 1]);
-    frame.extend_from_slice(&block);
+    let frame = frame(9, 0, 1, &block);
     let writing = async {
         for sent in 0..20_000 {
             if write.write_all(&frame).await.is_err() {
