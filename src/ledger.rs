@@ -19,6 +19,7 @@
 mod adopt;
 mod batch;
 mod body;
+mod chain;
 mod check;
 mod command;
 mod deliveries;
@@ -37,6 +38,7 @@ pub mod settings;
 mod shelf;
 mod store;
 mod told;
+mod turns;
 pub mod verify;
 mod writer;
 

@@ -120,6 +120,10 @@ pub const DELIVERY_ADDRESSES: usize = 4;
 /// Events about broken contracts that one gateway tells in a minute; more are only counted.
 pub const VIOLATIONS_A_MINUTE: u32 = 60;
 
+/// Rows that one statement of the ledger puts in: each has up to eight values, and PostgreSQL takes
+/// 65,535.
+pub const LEDGER_ROWS: usize = 1_000;
+
 /// Heads of other writers' chains that a start of the ledger writes down, the newest first.
 pub const LEDGER_HEADS: usize = 1_000;
 

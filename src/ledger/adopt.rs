@@ -10,8 +10,8 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::batch::{self, Chain, Tail};
 use super::body::{self, AdoptedBody, Claim};
+use super::chain::{self, Chain, Tail};
 use super::enlist;
 use super::record::{Kind, hex};
 use super::store::{self, Backend, Statement, Store, StoreError, Value};
@@ -28,7 +28,7 @@ pub(super) async fn adopt(
     instance: Option<&str>,
 ) -> Result<Vec<OpenIntent>, StoreError> {
     store.begin().await?;
-    batch::still_alive(store, chain.writer).await?;
+    chain::still_alive(store, chain.writer).await?;
     let now = Timestamp::now().as_microsecond();
     let mut tail = Tail::new(chain);
     let mut adopted = Vec::new();
@@ -44,7 +44,7 @@ pub(super) async fn adopt(
         }
         adopted.extend(intents);
     }
-    batch::insert_records(store, &tail.records).await?;
+    chain::insert(store, &tail.records).await?;
     let head = tail.head;
     let open = describe(store, &adopted).await?;
     store.commit().await?;

@@ -19,7 +19,6 @@ pub(super) use self::redrive::redrive;
 pub use self::redrive::{Redrive, redrive_in};
 pub use self::shown::{Backlog, Delivery, Filter, Gone, Shown, State, of};
 pub(super) use self::shown::{backlog, shown};
-use super::batch::rows;
 use super::store::{self, Backend, Statement, Store, StoreError, Value};
 use crate::hook::delivery::{Claimed, Fate, Report, Turn, Want};
 use crate::limits::DELIVERIES_EXAMINED;
@@ -233,7 +232,7 @@ async fn put_off(store: &mut Store, want: &Want, behind: &[(i64, i64)]) -> Resul
     let now = store.backend.now_ms();
     // When the first ones may be done, by number; one that is done later calls.
     let mut update = Statement::varying("WITH later (number, until) AS (VALUES ");
-    rows(&mut update, behind.iter(), |(number, until)| [Value::from(*number), Value::from(*until)]);
+    update.rows(behind, |(number, until)| [Value::from(*number), Value::from(*until)]);
     update.push(&format!(
         ") UPDATE ledger_deliveries SET due = (SELECT CASE WHEN l.until > {now} + "
     ));

@@ -8,8 +8,8 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::batch::{self, Chain, Tail};
 use super::body::{self, Claim, StartedBody};
+use super::chain::{self, Chain, Tail};
 use super::command::{What, Write};
 use super::key::Key;
 use super::read;
@@ -57,7 +57,7 @@ async fn begin(store: &mut Store, chain: &Chain, settings: &Settings) -> Result<
     let chain = Chain { head: Head::NONE, ..chain.clone() };
     let mut tail = Tail::new(&chain);
     tail.append(now, Kind::Started, body::json(&StartedBody { instance, version, heads }));
-    batch::insert_records(store, &tail.records).await?;
+    chain::insert(store, &tail.records).await?;
     Ok(tail.head)
 }
 
@@ -73,11 +73,11 @@ async fn knows_key(store: &mut Store, key: &Key) -> Result<bool, StoreError> {
 /// Writes that the writer ends. What it leaves open can be taken over at once.
 pub(super) async fn end(store: &mut Store, chain: &Chain) -> Result<(), StoreError> {
     store.begin().await?;
-    batch::still_alive(store, chain.writer).await?;
+    chain::still_alive(store, chain.writer).await?;
     let now = Timestamp::now().as_microsecond();
     let mut tail = Tail::new(chain);
     tail.append(now, Kind::Ended, "{}".to_owned());
-    batch::insert_records(store, &tail.records).await?;
+    chain::insert(store, &tail.records).await?;
     let update = Statement::new("UPDATE ledger_writers SET ended = $1 WHERE id = $2");
     store.run(update.with(now).with(chain.writer)).await?;
     store.commit().await

@@ -13,15 +13,11 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::batch::rows;
 use super::deliveries::Backlog;
 use super::store::{self, Backend, Statement, Store, StoreError, Value};
 use super::told::Told;
 use crate::hook::delivery::event::Pattern;
-use crate::limits::DELIVERIES_WAITING;
-
-/// Rows of one statement.
-const ROWS: usize = 1_000;
+use crate::limits::{DELIVERIES_WAITING, LEDGER_ROWS};
 
 /// The locks for turns: few, because a server has room for some thousands in all. What shares one
 /// waits for another's transaction for nothing.
@@ -78,11 +74,11 @@ impl Fan {
             told.into_iter().filter(|it| self.is_wanted(&it.kind) && ids.insert(it.id)).collect();
         take_turns(store, told.iter().flat_map(|it| &it.about).map(String::as_str)).await?;
         let mut deliveries = 0;
-        for told in told.chunks(ROWS) {
+        for told in told.chunks(LEDGER_ROWS) {
             let new = insert_events(store, told, now).await?;
             let told = told.iter().filter(|it| new.contains(&it.id));
             let wanted: Vec<(&Told, Arc<str>)> = told.flat_map(|it| self.wanting(it)).collect();
-            for wanted in wanted.chunks(ROWS) {
+            for wanted in wanted.chunks(LEDGER_ROWS) {
                 deliveries += wanted.len();
                 insert_deliveries(store, wanted, now).await?;
             }
@@ -158,7 +154,7 @@ async fn insert_events(
     // two must not wait for one another.
     let mut sorted: Vec<&Told> = told.iter().collect();
     sorted.sort_unstable_by_key(|it| it.id);
-    rows(&mut insert, sorted.into_iter(), |it| {
+    insert.rows(sorted, |it| {
         [
             Value::from(it.id),
             Value::from(&*it.kind),
@@ -187,7 +183,7 @@ async fn insert_deliveries(
         "INSERT INTO ledger_deliveries (event, subscription, state, failed, due, claim, \
          claimed_until, told, created, ended) VALUES ",
     );
-    rows(&mut insert, wanted.iter(), |(told, subscription)| {
+    insert.rows(wanted, |(told, subscription)| {
         [
             Value::from(told.id),
             Value::from(&**subscription),
@@ -224,10 +220,10 @@ pub(super) async fn enter_lanes(
     store: &mut Store,
     lanes: &[(&str, &str, i64)],
 ) -> Result<(), StoreError> {
-    for lanes in lanes.chunks(ROWS) {
+    for lanes in lanes.chunks(LEDGER_ROWS) {
         let mut insert =
             Statement::varying("INSERT INTO ledger_lanes (subscription, about, delivery) VALUES ");
-        rows(&mut insert, lanes.iter(), |(subscription, about, number)| {
+        insert.rows(lanes, |(subscription, about, number)| {
             [Value::from(*subscription), Value::from(*about), Value::from(*number)]
         });
         store.run(insert).await?;

@@ -11,7 +11,6 @@ use jiff::tz::TimeZone;
 use uuid::Uuid;
 
 use super::OpenError;
-use super::batch::rows;
 use super::command::{Counted, Use};
 use super::fan::Fan;
 use super::settings::Settings;
@@ -19,10 +18,7 @@ use super::store::Purpose;
 use super::store::{self, Statement, Store, StoreError, Value};
 use super::told::{LEGACY_CALL, Told};
 use crate::change::inventory::Usage;
-use crate::limits::{LEDGER_DETAIL_BYTES, LEDGER_INVENTORY_PENDING};
-
-/// Rows of one statement.
-const ROWS: usize = 1_000;
+use crate::limits::{LEDGER_DETAIL_BYTES, LEDGER_INVENTORY_PENDING, LEDGER_ROWS};
 
 /// Uses that have not been written yet.
 #[derive(Clone, Debug)]
@@ -88,11 +84,11 @@ pub(super) async fn flush(
     // In one order, so that two gateways cannot wait for one another.
     sorted.sort_unstable_by_key(|(key, _)| *key);
     store.begin().await?;
-    for sorted in sorted.chunks(ROWS) {
+    for sorted in sorted.chunks(LEDGER_ROWS) {
         let mut upsert = Statement::varying(
             "INSERT INTO ledger_inventory (client, key, detail, first_seen, last_seen, count) VALUES ",
         );
-        rows(&mut upsert, sorted.iter(), |((client, key), uses)| {
+        upsert.rows(sorted, |((client, key), uses)| {
             [
                 Value::from(&**client),
                 Value::from(&**key),

@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::batch::{self, Chain, Tail};
 use super::body::{self, CheckpointBody, Claim};
+use super::chain::{self, Chain, Tail};
 use super::read;
 use super::record::{Kind, Record, hex};
 use super::store::{self, Backend, Statement, Store, StoreError};
@@ -62,7 +62,7 @@ pub(super) async fn prune(
     before: Timestamp,
 ) -> Result<Pruned, StoreError> {
     store.begin().await?;
-    batch::still_alive(store, chain.writer).await?;
+    chain::still_alive(store, chain.writer).await?;
     if store.backend == Backend::Postgres {
         // One gateway at a time: a checkpoint must know all that went before it.
         let lock = "SELECT 1 AS one FROM pg_advisory_xact_lock(32199636652225638)";
@@ -96,7 +96,7 @@ pub(super) async fn prune(
         let mut tail = Tail::new(chain);
         let now = Timestamp::now().as_microsecond();
         tail.append(now, Kind::Checkpoint, body::json(&CheckpointBody { before, removed: floors }));
-        batch::insert_records(store, &tail.records).await?;
+        chain::insert(store, &tail.records).await?;
         head = tail.head;
     }
     for statement in FOLLOWING {

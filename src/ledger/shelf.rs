@@ -14,7 +14,7 @@ use sqlx::any::AnyRow;
 use uuid::Uuid;
 
 pub(super) use self::arrivals::admit;
-use super::batch::{self, Chain};
+use super::chain::{self, Chain};
 use super::command::{Command, Event, Reply, What, Write, hand_over};
 use super::store::{self, Backend, Statement, Store, StoreError, Value};
 use super::{Ledger, bounded, protection};
@@ -216,7 +216,7 @@ async fn take(store: &mut Store, chain: &Chain, asked: Take) -> Result<Taken, St
         return due(store, chain, &asked, "").await;
     }
     store.begin().await?;
-    batch::still_alive(store, chain.writer).await?;
+    chain::still_alive(store, chain.writer).await?;
     let free = format!(
         " AND (l.owner = '' OR l.owner = $2 OR NOT EXISTS (SELECT 1 FROM ledger_writers w \
          WHERE w.id = l.owner AND w.ended = 0 AND w.beat >= {} - {LEDGER_DEAD_MS}))",

@@ -18,7 +18,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 use uuid::Uuid;
 
-use super::batch::{self, Chain, Done};
+use super::batch::{self, Done};
+use super::chain::{self, Chain};
 use super::command::{Command, Use, What, Write, hand_over};
 use super::fan::Fan;
 use super::key::Key;
@@ -26,6 +27,7 @@ use super::prune::{Pruned, Rest};
 use super::record::Head;
 use super::settings::{Place, Settings};
 use super::store::{Backend, Store, StoreError, sqlite};
+use super::turns;
 use super::{OpenError, adopt, deliveries, inventory, prune, read};
 use crate::change::journal::IntentId;
 use crate::change::mark::{self, Mark};
@@ -275,12 +277,12 @@ impl Writer {
         let failed = match command {
             Command::Write(_) | Command::Count(_) | Command::Close(_) => None,
             Command::OpenOn(key, reply) => {
-                let open = timeout(LIMIT, batch::open_on(store, &[&key])).await;
+                let open = timeout(LIMIT, turns::open_on(store, &[&key])).await;
                 let open = flat(open).map(|open| open.into_iter().map(|(_, it)| it).collect());
                 hand_over(reply, open)
             }
             Command::Since(key, fence, reply) => {
-                hand_over(reply, flat(timeout(LIMIT, batch::since(store, &key, fence)).await))
+                hand_over(reply, flat(timeout(LIMIT, turns::since(store, &key, fence)).await))
             }
             Command::Adopt(reply) => {
                 let instance = self.settings.instance.as_deref();
@@ -350,7 +352,7 @@ impl Writer {
         let chain = &mut self.chain;
         let work = async {
             if store.backend == Backend::Postgres {
-                batch::still_alive(store, chain.writer).await?;
+                chain::still_alive(store, chain.writer).await?;
             }
             inventory::flush(store, &mut self.uses, &mut self.fan, &mut self.calls).await
         };

@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::lane_of;
 use crate::hook::shelf::{Admitted, Arrival, Lane};
+use crate::ledger::body;
 use crate::ledger::store::{self, Statement, Store, StoreError, Value};
-use crate::ledger::{batch, body};
 use crate::limits::TRIGGER_WAITING_PER_CONVERSATION;
 
 /// Takes events in, where there is room and their senders have not used their ids before. A number
@@ -84,7 +84,7 @@ async fn insert(
         "INSERT INTO ledger_trigger_events \
          (id, replay, upstream, lane, at, received, body, state, outcome, ended) VALUES ",
     );
-    batch::rows(&mut insert, wanted.into_iter(), |arrival| {
+    insert.rows(wanted, |arrival| {
         [
             Value::from(arrival.id),
             Value::from(replay(arrival)),
@@ -113,7 +113,7 @@ async fn stir(store: &mut Store, lanes: BTreeMap<&Lane, i64>) -> Result<(), Stor
     let mut upsert = Statement::varying(
         "INSERT INTO ledger_trigger_lanes (upstream, lane, owner, due, arrivals, state) VALUES ",
     );
-    batch::rows(&mut upsert, lanes.into_iter(), |(lane, arrivals)| {
+    upsert.rows(lanes, |(lane, arrivals)| {
         [
             Value::from(&*lane.upstream),
             Value::from(&*lane.key),

@@ -80,6 +80,20 @@ impl Statement {
         }
         self.push(")");
     }
+
+    /// `(…), (…), …`: a tuple of values for each item.
+    pub(in crate::ledger) fn rows<T, const N: usize>(
+        &mut self,
+        items: impl IntoIterator<Item = T>,
+        values: impl Fn(T) -> [Value; N],
+    ) {
+        for (at, item) in items.into_iter().enumerate() {
+            if at > 0 {
+                self.push(", ");
+            }
+            self.tuple(values(item));
+        }
+    }
 }
 
 // === impl Ready ===
