@@ -19,6 +19,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Duration, Sleep};
 
+use super::stream::writes_go_through;
 use super::vitals::Vitals;
 use crate::limits::{END_KEPT_MS, LINGER_BYTES, LINGER_MS};
 
@@ -40,8 +41,6 @@ pub(crate) struct Lingering<S> {
     stream: S,
     vitals: Arc<Vitals>,
     end: End,
-    /// The client takes nothing more.
-    is_deaf: bool,
     closing: Closing,
 }
 
@@ -105,26 +104,7 @@ impl Linger {
 
 impl<S> Lingering<S> {
     pub(crate) const fn new(stream: S, vitals: Arc<Vitals>) -> Self {
-        Self { stream, vitals, end: End::Open, is_deaf: false, closing: Closing(None) }
-    }
-
-    /// What a write gives, or `all` where nobody is there to write to: hyper would end at an error what
-    /// it has yet to read, and is told soon enough by the end behind that.
-    fn written<T>(
-        &mut self,
-        all: T,
-        write: impl FnOnce(Pin<&mut S>) -> Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>>
-    where
-        S: Unpin,
-    {
-        if !self.is_deaf {
-            match write(Pin::new(&mut self.stream)) {
-                Poll::Ready(Err(_)) => self.is_deaf = true,
-                written => return written,
-            }
-        }
-        Poll::Ready(Ok(all))
+        Self { stream, vitals, end: End::Open, closing: Closing(None) }
     }
 }
 
@@ -157,30 +137,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Lingering<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.written(buf.len(), |stream| stream.poll_write(cx, buf))
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let all = bufs.iter().map(|buf| buf.len()).sum();
-        self.written(all, |stream| stream.poll_write_vectored(cx, bufs))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.written((), |stream| stream.poll_flush(cx))
-    }
+    writes_go_through!();
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let it = &mut *self;

@@ -22,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use super::body::Body;
+use crate::limits::END_KEPT_MS;
 
 /// Bytes of an answer that HTTP/2 is given at once: one frame of the default size (RFC 9113 §4.2).
 const PIECE_BYTES: usize = 16 * 1024;
@@ -99,9 +100,14 @@ pub(crate) struct Delivered {
 }
 
 /// A stream whose standing still is noted.
+///
+/// Who has gone is written to for a moment as if they had not: hyper leaves unread what came before
+/// an error of writing, and a pause may be there.
 pub(crate) struct Noted<S> {
     stream: S,
     vitals: Arc<Vitals>,
+    /// Since when nothing that is written arrives.
+    gone: Option<Instant>,
 }
 
 // === impl Vitals ===
@@ -278,7 +284,27 @@ impl http_body::Body for Delivered {
 
 impl<S> Noted<S> {
     pub(crate) const fn new(stream: S, vitals: Arc<Vitals>) -> Self {
-        Self { stream, vitals }
+        Self { stream, vitals, gone: None }
+    }
+
+    /// What a write gives, and `all` for a moment after its client has gone.
+    fn written<T>(
+        &mut self,
+        all: T,
+        write: impl FnOnce(Pin<&mut S>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>>
+    where
+        S: Unpin,
+    {
+        if self.gone.is_none() {
+            match write(Pin::new(&mut self.stream)) {
+                Poll::Ready(Err(_)) => self.gone = Some(Instant::now()),
+                written => return written,
+            }
+        }
+        let kept = Duration::from_millis(END_KEPT_MS);
+        let is_late = self.gone.is_some_and(|since| since.elapsed() > kept);
+        Poll::Ready(if is_late { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(all) })
     }
 }
 
@@ -298,7 +324,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        let polled = self.written(buf.len(), |stream| stream.poll_write(cx, buf));
         self.vitals.note_write(&polled);
         polled
     }
@@ -308,7 +334,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        let all = bufs.iter().map(|buf| buf.len()).sum();
+        let polled = self.written(all, |stream| stream.poll_write_vectored(cx, bufs));
         self.vitals.note_write(&polled);
         polled
     }
@@ -318,7 +345,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.stream).poll_flush(cx);
+        let polled = self.written((), |stream| stream.poll_flush(cx));
         if polled.is_pending() {
             self.vitals.note_write(&polled);
         }

@@ -63,6 +63,21 @@ async fn a_pause_is_carried_out_whose_client_does_not_wait() {
     recgate.stop().await;
 }
 
+/// Also where it stands behind others, whose answers nobody takes.
+#[tokio::test]
+async fn pauses_in_a_row_are_carried_out_whose_client_does_not_wait() {
+    let upstream = Upstream::scripted(|_| vec![ok()]).await;
+    let recgate = genesys(&upstream).await;
+    for number in 0..TIMES {
+        let mut client = RawClient::connect(recgate.address).await;
+        client.send((0..3).map(|more| pause(number * 3 + more)).collect::<String>()).await;
+        drop(client);
+    }
+    upstream.has_received(3 * TIMES).await;
+    recgate.has_no_connections().await;
+    recgate.stop().await;
+}
+
 /// The same over HTTP/2, where an end gives up whatever has not been handed over: here behind a read
 /// that is begun before the pause.
 #[tokio::test]
