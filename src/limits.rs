@@ -382,6 +382,8 @@ pub const CHUNK_EXTENSION_BYTES: usize = 4 * 1024;
 /// How long requests whose client has gone have to be admitted, where they came before its end and
 /// stand behind another, in milliseconds.
 pub const END_KEPT_MS: u64 = 1_000;
+/// Bytes of answers that are written to a client that has gone, as if it had not.
+pub const GONE_BYTES: usize = 1024 * 1024;
 /// How long a client that has its last answer may go on sending before its connection is cut, in
 /// milliseconds, and how many bytes.
 pub const LINGER_MS: u64 = 2_000;

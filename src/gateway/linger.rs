@@ -5,9 +5,9 @@
 //! So the writing side is closed first, and what the client still sends is read and thrown away
 //! until it has closed, too; for so long and so many bytes at most as `limits` says.
 //!
-//! And the other way round: an end that is read behind requests over HTTP/2 is kept from hyper for a
-//! moment, because hyper gives up what it has not handed over when it reads one, and a client that
-//! sends a pause and goes away means its pause.
+//! And the other way round: an end that is read over HTTP/2 is kept from hyper while mutations are
+//! under way, for a second at most: hyper gives up what it has not handed over, or written, when it
+//! reads one, and a client that sends a pause and goes away means its pause.
 
 use std::future::Future as _;
 use std::io;
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Duration, Sleep};
+use tokio::time::{Duration, Instant, Sleep};
 
 use super::stream::writes_go_through;
 use super::vitals::Vitals;
@@ -25,6 +25,9 @@ use crate::limits::{END_KEPT_MS, LINGER_BYTES, LINGER_MS};
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 4 * 1024;
+
+/// Between two looks at what is owed to a client that has closed its side.
+const MOMENT: Duration = Duration::from_millis(5);
 
 /// How far a stream is closed.
 #[derive(Default)]
@@ -48,10 +51,19 @@ pub(crate) struct Lingering<S> {
 enum End {
     /// It has not.
     Open,
-    /// It has, and hyper has not been told: not before then, while something is under way.
-    Kept(Pin<Box<Sleep>>),
+    /// It has, and hyper has not been told.
+    Kept(Kept),
     /// It has.
     Told,
+}
+
+/// An end that is not told yet. It is when nothing is owed to the client any more, twice in a row and
+/// a moment apart: in the first moment hyper hands over what came before the end, and in the last it
+/// writes what it was given.
+struct Kept {
+    since: Instant,
+    look: Pin<Box<Sleep>>,
+    owed: bool,
 }
 
 // === impl Closing ===
@@ -100,6 +112,29 @@ impl Linger {
     }
 }
 
+// === impl Kept ===
+
+impl Kept {
+    fn begin() -> Self {
+        let look = Box::pin(tokio::time::sleep(MOMENT));
+        Self { since: Instant::now(), look, owed: true }
+    }
+
+    /// Ready when it may be told.
+    fn poll(&mut self, vitals: &Vitals, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            ready!(self.look.as_mut().poll(cx));
+            let (owed, was_owed) = (vitals.owes(), self.owed);
+            let late = self.since.elapsed() >= Duration::from_millis(END_KEPT_MS);
+            if late || (!owed && !was_owed) {
+                return Poll::Ready(());
+            }
+            self.owed = owed;
+            self.look.as_mut().reset(Instant::now() + MOMENT);
+        }
+    }
+}
+
 // === impl Lingering ===
 
 impl<S> Lingering<S> {
@@ -115,10 +150,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Lingering<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let it = &mut *self;
-        if let End::Kept(until) = &mut it.end {
-            if it.vitals.is_busy() && until.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
-            }
+        if let End::Kept(kept) = &mut it.end {
+            ready!(kept.poll(&it.vitals, cx));
             it.end = End::Told;
             return Poll::Ready(Ok(()));
         }
@@ -126,11 +159,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Lingering<S> {
         let polled = ready!(Pin::new(&mut it.stream).poll_read(cx, buf));
         let ends = polled.is_err() || (room > 0 && buf.filled().len() == before);
         if ends && matches!(it.end, End::Open) {
-            let kept = Duration::from_millis(END_KEPT_MS);
-            it.end = End::Kept(Box::pin(tokio::time::sleep(kept)));
-            // What came before it is begun first.
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
+            let mut kept = Kept::begin();
+            // Two moments have to pass.
+            let told = kept.poll(&it.vitals, cx);
+            it.end = End::Kept(kept);
+            return told.map(Ok);
         }
         Poll::Ready(polled)
     }

@@ -40,6 +40,8 @@ pub struct Metrics {
     pub(crate) in_flight: Gauge,
     /// Work that goes on after an answer: pauses that are watched, tunnels.
     pub(crate) follow_ups: Gauge,
+    /// Answers of which a part may have to be handed over still.
+    pub(crate) delivering: Gauge,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -189,6 +191,8 @@ impl Metrics {
         );
         registry.register("connections", "Open client connections", metrics.connections.clone());
         registry.register("in_flight", "Unfinished exchanges", metrics.in_flight.clone());
+        let delivering = metrics.delivering.clone();
+        registry.register("answers_under_way", "Answers that are being handed over", delivering);
         registry.register("follow_ups", "Work after an answer", metrics.follow_ups.clone());
         metrics
     }

@@ -206,6 +206,7 @@ async fn carry(
             return visit.refuse(&failure);
         }
         let forward = forward(Urgency::Usual);
+        let _counted = visit.worker.admitted(place);
         return visit.answer(Box::pin(forward.streaming(head, body)).await);
     }
 
@@ -224,6 +225,7 @@ async fn carry(
                 return visit.refuse(&failure);
             }
             let forward = forward(Urgency::Usual);
+            let _counted = visit.worker.admitted(place);
             return visit.answer(Box::pin(forward.streaming(head, body)).await);
         }
         Err(failure) => return visit.refuse(&failure),

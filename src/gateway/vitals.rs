@@ -9,6 +9,8 @@
 //! An answer over HTTP/2 is handed over in small pieces ([`PIECE_BYTES`]): given at once, all of it
 //! would wait in the connection's memory for a client that opens no window.
 
+mod noted;
+
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,12 +19,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Method;
 use http_body::{Frame, SizeHint};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::time::Instant;
 
+pub(crate) use self::noted::Noted;
 use super::body::Body;
-use crate::limits::END_KEPT_MS;
 
 /// Bytes of an answer that HTTP/2 is given at once: one frame of the default size (RFC 9113 §4.2).
 const PIECE_BYTES: usize = 16 * 1024;
@@ -37,6 +40,8 @@ pub(crate) struct Vitals {
     /// Milliseconds after `started` since when nothing can be written.
     blocked: AtomicU64,
     answers: Mutex<Answers>,
+    /// Of all connections: answers that are being handed over.
+    delivering: Gauge,
 }
 
 /// How long a client may let the gateway wait.
@@ -53,13 +58,23 @@ pub(crate) struct Patience {
 /// The exchanges that are not over.
 #[derive(Debug, Default)]
 struct Answers {
-    /// When each began.
-    open: Vec<(u64, Instant)>,
+    open: Vec<Exchange>,
     /// When the last of them ended.
     idle_since: Option<Instant>,
     /// Parts of answers that were given and not fetched on, by the moment.
     given: Vec<(u64, Instant)>,
     next: u64,
+}
+
+/// One of them.
+#[derive(Clone, Copy, Debug)]
+struct Exchange {
+    name: u64,
+    began: Instant,
+    /// Whether it may change something.
+    changes: bool,
+    /// When its answer was there, of which a part may be missing.
+    answered: Option<Instant>,
 }
 
 /// How a connection does.
@@ -99,41 +114,35 @@ pub(crate) struct Delivered {
     open: Open,
 }
 
-/// A stream whose standing still is noted.
-///
-/// Who has gone is written to for a moment as if they had not: hyper leaves unread what came before
-/// an error of writing, and a pause may be there.
-pub(crate) struct Noted<S> {
-    stream: S,
-    vitals: Arc<Vitals>,
-    /// Since when nothing that is written arrives.
-    gone: Option<Instant>,
-}
-
 // === impl Vitals ===
 
 impl Vitals {
-    pub(crate) fn new(patience: Patience) -> Arc<Self> {
+    pub(crate) fn new(patience: Patience, delivering: Gauge) -> Arc<Self> {
         let started = Instant::now();
         let answers = Answers { idle_since: Some(started), ..Answers::default() };
         let blocked = AtomicU64::new(NEVER);
-        Arc::new(Self { started, patience, blocked, answers: Mutex::new(answers) })
+        Arc::new(Self { started, patience, blocked, answers: Mutex::new(answers), delivering })
     }
 
     /// An exchange begins; it ends when what is returned is dropped.
-    pub(crate) fn begin(self: &Arc<Self>) -> Open {
+    pub(crate) fn begin(self: &Arc<Self>, method: &Method) -> Open {
         let name = self.with(|answers| {
             let name = answers.name();
-            answers.open.push((name, Instant::now()));
+            let (began, changes) = (Instant::now(), !method.is_safe());
+            answers.open.push(Exchange { name, began, changes, answered: None });
             answers.idle_since = None;
             name
         });
         Open { vitals: Arc::clone(self), name }
     }
 
-    /// Whether an exchange is under way.
-    pub(crate) fn is_busy(&self) -> bool {
-        self.with(|answers| !answers.open.is_empty())
+    /// Whether a mutation is under way whose answer its client may still want, though it says no
+    /// more: one that is not there yet, or has begun a moment ago.
+    pub(crate) fn owes(&self) -> bool {
+        let owed = |it: &Exchange| {
+            it.changes && it.answered.is_none_or(|since| since.elapsed() < self.patience.send)
+        };
+        self.with(|answers| answers.open.iter().any(owed))
     }
 
     pub(crate) const fn patience(&self) -> Patience {
@@ -148,9 +157,9 @@ impl Vitals {
             after => Some(self.started + Duration::from_millis(after)),
         };
         let (waiting, begun, idle) = self.with(|answers| {
-            let oldest = |of: &[(u64, Instant)]| of.iter().map(|(_, since)| *since).min();
-            let waiting = oldest(&answers.given).into_iter().chain(blocked).min();
-            (waiting, oldest(&answers.open), answers.idle_since)
+            let given = answers.given.iter().map(|(_, since)| *since);
+            let begun = answers.open.iter().map(|it| it.began).min();
+            (given.chain(blocked).min(), begun, answers.idle_since)
         });
         let untaken_at = waiting.map(|since| since + self.patience.send);
         let endless_at = begun.map(|since| since + self.patience.exchange);
@@ -198,7 +207,7 @@ impl Answers {
 impl Drop for Open {
     fn drop(&mut self) {
         self.vitals.with(|answers| {
-            answers.open.retain(|(it, _)| *it != self.name);
+            answers.open.retain(|it| it.name != self.name);
             if answers.open.is_empty() {
                 answers.idle_since = Some(Instant::now());
             }
@@ -210,6 +219,13 @@ impl Drop for Open {
 
 impl Delivered {
     pub(crate) fn new(body: Body, pieces: Pieces, open: Open) -> Self {
+        open.vitals.delivering.inc();
+        open.vitals.with(|answers| {
+            let answered = answers.open.iter_mut().find(|it| it.name == open.name);
+            if let Some(it) = answered {
+                it.answered = Some(Instant::now());
+            }
+        });
         Self { body, left: Bytes::new(), pieces, given: None, open }
     }
 
@@ -230,6 +246,7 @@ impl Delivered {
 impl Drop for Delivered {
     fn drop(&mut self) {
         self.fetched();
+        self.open.vitals.delivering.dec();
     }
 }
 
@@ -280,83 +297,6 @@ impl http_body::Body for Delivered {
     }
 }
 
-// === impl Noted ===
-
-impl<S> Noted<S> {
-    pub(crate) const fn new(stream: S, vitals: Arc<Vitals>) -> Self {
-        Self { stream, vitals, gone: None }
-    }
-
-    /// What a write gives, and `all` for a moment after its client has gone.
-    fn written<T>(
-        &mut self,
-        all: T,
-        write: impl FnOnce(Pin<&mut S>) -> Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>>
-    where
-        S: Unpin,
-    {
-        if self.gone.is_none() {
-            match write(Pin::new(&mut self.stream)) {
-                Poll::Ready(Err(_)) => self.gone = Some(Instant::now()),
-                written => return written,
-            }
-        }
-        let kept = Duration::from_millis(END_KEPT_MS);
-        let is_late = self.gone.is_some_and(|since| since.elapsed() > kept);
-        Poll::Ready(if is_late { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(all) })
-    }
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Noted<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let polled = self.written(buf.len(), |stream| stream.poll_write(cx, buf));
-        self.vitals.note_write(&polled);
-        polled
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let all = bufs.iter().map(|buf| buf.len()).sum();
-        let polled = self.written(all, |stream| stream.poll_write_vectored(cx, bufs));
-        self.vitals.note_write(&polled);
-        polled
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let polled = self.written((), |stream| stream.poll_flush(cx));
-        if polled.is_pending() {
-            self.vitals.note_write(&polled);
-        }
-        polled
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -364,7 +304,9 @@ mod tests {
     use std::time::Duration;
 
     use bytes::Bytes;
+    use http::Method;
     use http_body_util::BodyExt;
+    use prometheus_client::metrics::gauge::Gauge;
     use tokio::time::{Instant, advance};
 
     use super::{Body, Delivered, PIECE_BYTES, Patience, Pieces, State, Vitals};
@@ -377,9 +319,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_without_an_exchange_is_idle() {
-        let vitals = Vitals::new(PATIENCE);
+        let vitals = Vitals::new(PATIENCE, Gauge::default());
         assert!(matches!(vitals.state(), State::Well(_)));
-        let open = vitals.begin();
+        let open = vitals.begin(&Method::GET);
         advance(Duration::from_hours(1)).await;
         assert!(matches!(vitals.state(), State::Well(_)), "an exchange may take its time");
         drop(open);
@@ -391,9 +333,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_is_not_fetched_is_stuck() {
-        let vitals = Vitals::new(PATIENCE);
+        let vitals = Vitals::new(PATIENCE, Gauge::default());
         let body = Body::whole(Bytes::from(vec![b'x'; PIECE_BYTES * 2 + 1]));
-        let mut slow = Delivered::new(body, Pieces::Small, vitals.begin());
+        let mut slow = Delivered::new(body, Pieces::Small, vitals.begin(&Method::GET));
         assert_eq!(slow.frame().await.unwrap().unwrap().into_data().unwrap().len(), PIECE_BYTES);
         advance(Duration::from_secs(4)).await;
         assert!(matches!(vitals.state(), State::Well(_)));
@@ -413,12 +355,28 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_the_upstream_keeps_back_is_not_the_clients() {
-        let vitals = Vitals::new(PATIENCE);
-        let open = vitals.begin();
+        let vitals = Vitals::new(PATIENCE, Gauge::default());
+        let open = vitals.begin(&Method::GET);
         advance(Duration::from_secs(7199)).await;
         assert!(matches!(vitals.state(), State::Well(_)));
         advance(Duration::from_secs(1)).await;
         assert_eq!(vitals.state(), State::Stuck, "an exchange may not last for ever");
         drop(open);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_owed_to_who_changes_something_and_for_a_while() {
+        let vitals = Vitals::new(PATIENCE, Gauge::default());
+        let read = vitals.begin(&Method::GET);
+        assert!(!vitals.owes());
+        let changed = vitals.begin(&Method::PUT);
+        advance(Duration::from_hours(1)).await;
+        assert!(vitals.owes());
+        let answer = Delivered::new(Body::whole(Bytes::new()), Pieces::Whole, changed);
+        advance(Duration::from_secs(4)).await;
+        assert!(vitals.owes(), "who takes it may be slow");
+        advance(Duration::from_secs(1)).await;
+        assert!(!vitals.owes());
+        drop((answer, read));
     }
 }

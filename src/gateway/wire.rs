@@ -10,9 +10,9 @@
 //! a name nobody can guess, which [`Refusals::of`] turns back into the refusal: so the answer takes
 //! the usual way, after those to requests that came before it, and the connection closes.
 //!
-//! The end of a client's bytes is kept from hyper while a mutation is under way that has come whole:
-//! hyper gives up what is under way when it reads one, and a client that sends a pause and closes
-//! its side, or goes away, means its pause.
+//! The end of a client's bytes is kept from hyper while an answer is owed to a mutation that has come
+//! whole: hyper gives up what is under way when it reads one, and a client that sends a pause and
+//! closes its side, or goes away, means its pause.
 
 mod follow;
 mod head;
@@ -53,8 +53,6 @@ pub(crate) struct Wire<S> {
     judged: usize,
     /// How many bytes of an incomplete head hold no end of it.
     searched: usize,
-    /// Whether the last head's method is a safe one.
-    safe: bool,
     /// Whether the client has said its last and hyper has not been told.
     ended: bool,
     vitals: Arc<Vitals>,
@@ -80,10 +78,13 @@ enum At {
     Broken(&'static str),
 }
 
-/// What was refused on one connection, and whether it still speaks HTTP.
+/// What was refused on one connection, and where on it the last request is.
 #[derive(Default)]
 pub(crate) struct Refusals {
     refused: OnceLock<(Uuid, Refused)>,
+    /// A part of its body has not come.
+    inside: AtomicBool,
+    /// It made something else than HTTP of the connection.
     tunnel: AtomicBool,
 }
 
@@ -100,7 +101,6 @@ impl<S> Wire<S> {
     pub(crate) fn new(stream: S, bounds: Bounds, vitals: Arc<Vitals>) -> Self {
         Self {
             stream,
-            safe: true,
             ended: false,
             vitals,
             at: At::Head,
@@ -126,11 +126,10 @@ impl<S> Wire<S> {
                 given += 2;
             }
             let Some(whole) = self.whole(&bytes[given..])? else { return Ok(0) };
-            let head = head::judge(&bytes[given..given + whole], self.bounds.lines)?;
-            self.safe = head.safe;
+            let framing = head::judge(&bytes[given..given + whole], self.bounds.lines)?;
             given += whole;
             self.searched = 0;
-            self.at = Follow::new(head.framing, self.bounds.bytes).map_or(At::Head, At::Body);
+            self.at = Follow::new(framing, self.bounds.bytes).map_or(At::Head, At::Body);
         }
         if let At::Body(follow) = &mut self.at {
             match follow.over(&bytes[given..]) {
@@ -143,6 +142,7 @@ impl<S> Wire<S> {
                 Err(why) => self.at = At::Broken(why),
             }
         }
+        self.refusals.inside.store(!matches!(self.at, At::Head), Ordering::Relaxed);
         Ok(given)
     }
 
@@ -190,9 +190,11 @@ impl<S> Wire<S> {
         let _ = self.refusals.refused.set((name, refused));
     }
 
-    /// Whether a mutation is under way of which nothing is missing.
-    fn keeps_end(&self) -> bool {
-        matches!(self.at, At::Head) && !self.safe && self.vitals.is_busy()
+    /// What hyper is told of an end: nothing, while an answer is owed to a request that has come
+    /// whole.
+    fn end(&mut self, read: io::Result<()>) -> Poll<io::Result<()>> {
+        self.ended = matches!(self.at, At::Head) && self.vitals.owes();
+        if self.ended { Poll::Pending } else { Poll::Ready(read) }
     }
 
     /// Gives what may be given.
@@ -238,8 +240,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
                 let read = ready!(Pin::new(&mut wire.stream).poll_read(cx, buf));
                 let new = &buf.filled()[before..];
                 if read.is_err() || new.is_empty() {
-                    wire.ended = wire.keeps_end();
-                    return if wire.ended { Poll::Pending } else { Poll::Ready(read) };
+                    return wire.end(read);
                 }
                 match wire.judge(new) {
                     Ok(judged) => {
@@ -278,8 +279,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
             wire.held.reserve(READ_BYTES);
             let reading =
                 std::pin::pin!(tokio::io::AsyncReadExt::read_buf(&mut wire.stream, &mut wire.held));
-            if ready!(reading.poll(cx))? == 0 {
-                return Poll::Ready(Ok(()));
+            match ready!(reading.poll(cx)) {
+                Ok(0) => return wire.end(Ok(())),
+                Ok(_) => {}
+                Err(error) => return wire.end(Err(error)),
             }
         }
     }
@@ -291,7 +294,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         // hyper flushes after an answer, and then has to read the end that it was not told of.
-        if self.ended && !self.vitals.is_busy() {
+        if self.ended && !self.vitals.owes() {
             self.ended = false;
             cx.waker().wake_by_ref();
         }
@@ -314,6 +317,13 @@ impl Refusals {
         let path = request.uri().path().strip_prefix('/')?;
         (path.parse::<Uuid>().ok()? == *name)
             .then(|| Refusal { failure: refused.failure.clone(), target: refused.target.clone() })
+    }
+
+    /// Whether an answer given now comes before the end of its request's body: what is left of that
+    /// is not read, so the connection ends with the answer, and its client has to know (RFC 9112
+    /// §9.6).
+    pub(crate) fn leaves_body(&self) -> bool {
+        self.inside.load(Ordering::Relaxed)
     }
 
     /// From here on the bytes are another protocol's.

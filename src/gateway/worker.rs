@@ -119,9 +119,10 @@ impl Worker {
         Admitted { _counted: Counted::new(&self.site.lasting.metrics.in_flight), _place: place }
     }
 
-    /// Whether nothing that was admitted is left.
+    /// Whether everything that was admitted has its whole answer.
     pub(crate) fn is_done(&self) -> bool {
-        self.site.lasting.metrics.in_flight.get() == 0
+        let metrics = &self.site.lasting.metrics;
+        metrics.in_flight.get() == 0 && metrics.delivering.get() == 0
     }
 
     /// Runs an admitted mutation to its end, whether or not anyone waits for its answer.

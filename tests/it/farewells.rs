@@ -1,7 +1,9 @@
 //! Clients that say no more, or go away, before their answer has come.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
 
 use crate::harness::raw::{frame, preface};
@@ -44,6 +46,44 @@ async fn a_mutation_is_answered_whose_client_says_no_more() {
         }
     }
     assert_eq!(upstream.received().len(), 3 * TIMES);
+    recgate.has_no_connections().await;
+    recgate.stop().await;
+}
+
+/// Nor does what comes behind a whole request take its answer from it: an empty line, or the
+/// beginning of another.
+#[tokio::test]
+async fn a_mutation_is_answered_whose_client_ends_in_what_follows() {
+    let upstream = Upstream::scripted(|_| vec![ok()]).await;
+    let recgate = genesys(&upstream).await;
+    for number in 0..TIMES {
+        for more in ["\r\n", "GET /x HT"] {
+            let mut client = RawClient::connect(recgate.address).await;
+            client.send(pause(number) + more).await;
+            client.finish().await;
+            assert_eq!(client.response().await.status(), 200, "{number}: {more:?}");
+            assert!(client.rest().await.is_empty());
+        }
+    }
+    assert_eq!(upstream.received().len(), 2 * TIMES);
+    recgate.has_no_connections().await;
+    recgate.stop().await;
+}
+
+/// An answer that has begun is kept going for a client that says no more, and not for ever.
+#[tokio::test]
+async fn an_answer_that_stands_still_ends_with_its_client() {
+    let upstream = Upstream::scripted(|_| {
+        let begun = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbegun".to_vec();
+        vec![Step::Send(begun), Step::Hang]
+    })
+    .await;
+    let set = ["limits.send_ms=300", "limits.head_ms=300"];
+    let recgate = Recgate::start(Some(&upstream.config()), &set).await;
+    let mut client = RawClient::connect(recgate.address).await;
+    client.send(mutation("POST /x", "{}")).await;
+    assert_eq!(client.response_to_head().await.status(), 200);
+    drop(client);
     recgate.has_no_connections().await;
     recgate.stop().await;
 }
@@ -112,6 +152,73 @@ async fn a_pause_over_http2_is_carried_out_whose_client_does_not_wait() {
     .await;
     recgate.has_no_connections().await;
     recgate.stop().await;
+}
+
+/// Over HTTP/2, too, a side that is closed says nothing of what has come: every answer that is ready
+/// in time arrives.
+#[tokio::test]
+async fn mutations_over_http2_are_answered_whose_client_says_no_more() {
+    let upstream = Upstream::scripted(|_| vec![ok()]).await;
+    let recgate = genesys(&upstream).await;
+    for count in [1, 2, 4] {
+        let mut bytes = preface();
+        for stream in 0..count {
+            let post = [(":method", "POST"), (":path", "/x")];
+            bytes.extend(frame(1, 4, 2 * stream + 1, &head(&post)));
+            bytes.extend(frame(0, 1, 2 * stream + 1, b"{}"));
+        }
+        let mut client = RawClient::connect(recgate.address).await;
+        client.send(bytes).await;
+        client.finish().await;
+        assert_eq!(ended_streams(&client.rest().await), count);
+    }
+    recgate.has_no_connections().await;
+    recgate.stop().await;
+}
+
+/// A read over HTTP/2 is given up with its client: nothing is fetched for nobody.
+#[tokio::test]
+async fn a_read_over_http2_is_given_up_with_its_client() {
+    let sent = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&sent);
+    let upstream = Upstream::serving(move |mut stream| {
+        let count = Arc::clone(&count);
+        async move {
+            let begun = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n".to_vec();
+            let mut piece = begun;
+            while stream.write_all(&piece).await.is_ok() {
+                count.fetch_add(piece.len(), Ordering::Relaxed);
+                piece = vec![b'x'; 64 * 1024];
+            }
+        }
+    })
+    .await;
+    let recgate = Recgate::start(Some(&upstream.config()), &["log.level=info"]).await;
+    let mut bytes = preface();
+    // Windows that would take all of it (RFC 9113 §6.9).
+    bytes.extend(frame(4, 0, 0, &[0, 4, 0x7f, 0xff, 0xff, 0xff]));
+    bytes.extend(frame(8, 0, 0, &[0x7f, 0xfe, 0, 0]));
+    bytes.extend(frame(1, 5, 1, &head(&[(":method", "GET"), (":path", "/x")])));
+    let mut client = RawClient::connect(recgate.address).await;
+    client.send(bytes).await;
+    client.bytes(64 * 1024).await;
+    drop(client);
+    recgate.has_no_connections().await;
+    // What lies in sockets on both sides, and what was on its way.
+    let sent = sent.load(Ordering::Relaxed);
+    assert!(sent < 32 << 20, "{sent} bytes were fetched");
+    recgate.stop().await;
+}
+
+/// How many streams of what an HTTP/2 server said have ended (RFC 9113 §4.1: END_STREAM).
+fn ended_streams(mut said: &[u8]) -> u32 {
+    let mut ended = 0;
+    while let [a, b, c, kind, flags, _, _, _, _, rest @ ..] = said {
+        let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+        ended += u32::from(*kind <= 1 && flags & 1 == 1);
+        said = &rest[length..];
+    }
+    ended
 }
 
 /// Fields, each by its name and value (RFC 7541 §6.2.2).

@@ -197,6 +197,29 @@ async fn an_answer_that_comes_before_the_upload_has_ended_is_the_answer() {
     assert_eq!((answer.status(), answer.text()), (413, "no"));
 }
 
+/// Where the answer comes before the end of its request, the connection ends with it, and says so.
+#[tokio::test]
+async fn an_answer_before_the_end_of_its_request_is_the_last() {
+    let upstream = Upstream::scripted(|_| vec![ok()]).await;
+    let recgate = Recgate::with_config(&config("genesys", "genesys", &upstream.address)).await;
+    for (target, status) in [("/nowhere/../x", 400), ("/x%00", 400)] {
+        let mut client = RawClient::connect(recgate.address).await;
+        let head = ["Content-Length: 5000"];
+        client.send(request(&format!("POST {target} HTTP/1.1"), &head, "")).await;
+        let answer = client.response().await;
+        assert_eq!((answer.status(), answer.one("connection")), (status, Some("close")));
+        // With its body there it goes on.
+        let mut client = RawClient::connect(recgate.address).await;
+        for _ in 0..2 {
+            let head = ["Content-Length: 4"];
+            client.send(request(&format!("POST {target} HTTP/1.1"), &head, "body")).await;
+            let answer = client.response().await;
+            assert_eq!((answer.status(), answer.one("connection")), (status, None));
+        }
+    }
+    recgate.stop().await;
+}
+
 #[tokio::test]
 async fn requests_in_one_packet_are_answered_in_their_order() {
     let upstream = Upstream::scripted(|request| {

@@ -113,17 +113,29 @@ async fn signals_drain() {
     }
 }
 
+/// Whether its answer has not come, or a part of it, and whether or not its body is one that streams.
 #[tokio::test]
 async fn a_drain_that_takes_too_long_is_cut_and_says_so() {
-    let upstream = Upstream::scripted(|_| vec![Step::Hang]).await;
-    let text = format!("{}[gateway]\ndrain_ms = 200\n", upstream.config());
-    let mut recgate = Recgate::with_config(&text).await;
-    let mut client = RawClient::connect(recgate.address).await;
-    client.send(GET).await;
-    upstream.has_received(1).await;
-    recgate.signal("-TERM");
-    assert_eq!(recgate.ended().await, Some(1));
-    assert!(recgate.errors().contains("drain_ms"), "{}", recgate.errors());
+    let begun = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbegun".to_vec();
+    let post = "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}";
+    for (request, answer) in [(GET, None), (post, None), (GET, Some(begun))] {
+        let answers = answer.is_some();
+        let upstream = Upstream::scripted(move |_| {
+            answer.clone().map(Step::Send).into_iter().chain([Step::Hang]).collect()
+        })
+        .await;
+        let text = format!("{}[gateway]\ndrain_ms = 200\n", upstream.config());
+        let mut recgate = Recgate::with_config(&text).await;
+        let mut client = RawClient::connect(recgate.address).await;
+        client.send(request).await;
+        upstream.has_received(1).await;
+        if answers {
+            assert_eq!(client.response_to_head().await.status(), 200);
+        }
+        recgate.signal("-TERM");
+        assert_eq!(recgate.ended().await, Some(1), "{request}");
+        assert!(recgate.errors().contains("drain_ms"), "{}", recgate.errors());
+    }
 }
 
 #[tokio::test]

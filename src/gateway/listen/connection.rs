@@ -20,7 +20,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::CONNECTION;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, Request, StatusCode};
+use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -31,12 +32,12 @@ use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use super::stopped;
-use crate::config::raw::Limits;
 use crate::gateway::certificate::Certificate;
 use crate::gateway::connection::PLACES;
 use crate::gateway::linger::Lingering;
 use crate::gateway::passage::{Arrival, Scheme};
 use crate::gateway::pipeline;
+use crate::gateway::site::Site;
 use crate::gateway::stream::{Rewound, Stream};
 use crate::gateway::vitals::{Delivered, Noted, Patience, Pieces, State, Vitals};
 use crate::gateway::wire::{self, Wire};
@@ -155,8 +156,10 @@ async fn http1(
     arrival: Rc<Arrival>,
     stop: watch::Receiver<bool>,
 ) {
-    let limits = current.worker().site.config.limits.clone();
-    let vitals = vitals(&limits);
+    let site = Arc::clone(&current.worker().site);
+    let limits = site.config.limits.clone();
+    let vitals = vitals(&site);
+    drop(site);
     let bounds = wire::Bounds { bytes: limits.header_bytes, lines: limits.header_count };
     let noted = Noted::new(stream, Arc::clone(&vitals));
     let stream = Wire::new(noted, bounds, Arc::clone(&vitals));
@@ -164,10 +167,10 @@ async fn http1(
     let seen = Arc::clone(&vitals);
     let last = Rc::new(Cell::new(Answers::More));
     let is_last = Rc::clone(&last);
-    let service = service_fn(move |request| {
+    let service = service_fn(move |request: Request<Incoming>| {
         let (worker, refusals) = (current.worker(), Arc::clone(&refusals));
         let (arrival, is_last) = (Rc::clone(&arrival), Rc::clone(&is_last));
-        let open = seen.begin();
+        let open = seen.begin(request.method());
         async move {
             let mut response = match refusals.of(&request) {
                 Some(refusal) => pipeline::refused(&worker, &refusal),
@@ -175,7 +178,7 @@ async fn http1(
             };
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 refusals.tunnel();
-            } else if is_last.get() == Answers::Last || leaves_body(response.status()) {
+            } else if is_last.get() == Answers::Last || refusals.leaves_body() {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(response.map(|body| Delivered::new(body, Pieces::Whole, open)))
@@ -197,26 +200,22 @@ async fn http1(
     drained(connection, shut, &vitals, Farewell::LastAnswer(&last), stop).await;
 }
 
-/// Whether an answer came before the end of its request's body: what is left of that is not read, so
-/// the connection ends with the answer, and its client has to know (RFC 9112 §9.6).
-const fn leaves_body(status: StatusCode) -> bool {
-    matches!(status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT)
-}
-
 async fn http2(
     current: Rc<Current>,
     stream: Rewound,
     arrival: Rc<Arrival>,
     stop: watch::Receiver<bool>,
 ) {
-    let limits = current.worker().site.config.limits.clone();
-    let vitals = vitals(&limits);
+    let site = Arc::clone(&current.worker().site);
+    let limits = site.config.limits.clone();
+    let vitals = vitals(&site);
+    drop(site);
     let noted = Noted::new(stream, Arc::clone(&vitals));
     let stream = Lingering::new(noted, Arc::clone(&vitals));
     let seen = Arc::clone(&vitals);
-    let service = service_fn(move |request| {
+    let service = service_fn(move |request: Request<Incoming>| {
         let (worker, arrival) = (current.worker(), Rc::clone(&arrival));
-        let open = seen.begin();
+        let open = seen.begin(request.method());
         async move {
             let response = pipeline::exchange(worker, arrival, request).await;
             Ok::<_, Infallible>(response.map(|body| Delivered::new(body, Pieces::Small, open)))
@@ -240,12 +239,14 @@ async fn http2(
     drained(connection, shut, &vitals, Farewell::GoAway, stop).await;
 }
 
-fn vitals(limits: &Limits) -> Arc<Vitals> {
-    Vitals::new(Patience {
+fn vitals(site: &Site) -> Arc<Vitals> {
+    let limits = &site.config.limits;
+    let patience = Patience {
         send: Duration::from_millis(limits.send_ms),
         idle: Duration::from_millis(limits.head_ms),
         exchange: Duration::from_millis(limits.exchange_ms),
-    })
+    };
+    Vitals::new(patience, site.lasting.metrics.delivering.clone())
 }
 
 /// How a client is told that the gateway stops.

@@ -7,8 +7,6 @@
 
 use std::borrow::Cow;
 
-use http::Method;
-
 use crate::error::{Code, Failure};
 
 /// Where a message's body ends.
@@ -20,14 +18,6 @@ pub(super) enum Framing {
     Length(u64),
     /// With the last chunk.
     Chunked,
-}
-
-/// What of a good head matters for what follows it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Judged {
-    pub(super) framing: Framing,
-    /// Whether its method asks to change nothing (RFC 9110 §9.2.1).
-    pub(super) safe: bool,
 }
 
 /// What is wrong with a head, and what of it is known for the answer.
@@ -49,18 +39,16 @@ pub(super) enum Asked {
 }
 
 /// Judges a whole head, its empty last line included.
-pub(super) fn judge(head: &[u8], most_lines: usize) -> Result<Judged, Refused> {
+pub(super) fn judge(head: &[u8], most_lines: usize) -> Result<Framing, Refused> {
     let mut lines = Lines { rest: head };
     let nothing_known = |failure| Refused { failure, target: None, asked: Asked::Other };
     let line = lines.next().transpose().map_err(nothing_known)?.unwrap_or_default();
     let line = request_line(line).map_err(nothing_known)?;
-    let framing = fields(lines, line.version, most_lines).map_err(|failure| Refused {
+    fields(lines, line.version, most_lines).map_err(|failure| Refused {
         failure,
         target: std::str::from_utf8(line.target).ok().map(str::to_owned),
         asked: if line.method == b"HEAD" { Asked::Head } else { Asked::Other },
-    })?;
-    let safe = Method::from_bytes(line.method).is_ok_and(|method| method.is_safe());
-    Ok(Judged { framing, safe })
+    })
 }
 
 /// The versions of HTTP/1.

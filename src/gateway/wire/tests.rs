@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use prometheus_client::metrics::gauge::Gauge;
 use proptest::prelude::*;
 use rstest::rstest;
 use tokio::io::{AsyncRead, ReadBuf};
@@ -61,7 +62,7 @@ enum Ended {
 
 fn read(pieces: impl IntoIterator<Item = Vec<u8>>, room: usize) -> Read {
     let bounds = Bounds { bytes: 512, lines: 8 };
-    let vitals = Vitals::new(PATIENCE);
+    let vitals = Vitals::new(PATIENCE, Gauge::default());
     let mut wire = Wire::new(Pieces(pieces.into_iter().collect()), bounds, vitals);
     let mut cx = Context::from_waker(Waker::noop());
     let mut passed = Vec::new();
