@@ -21,7 +21,7 @@ mod tests;
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
@@ -82,6 +82,8 @@ enum At {
 #[derive(Default)]
 pub(crate) struct Refusals {
     refused: OnceLock<(Uuid, Refused)>,
+    /// Its number on the connection.
+    number: AtomicUsize,
     /// A part of its body has not come.
     inside: AtomicBool,
     /// It made something else than HTTP of the connection.
@@ -129,6 +131,7 @@ impl<S> Wire<S> {
             let framing = head::judge(&bytes[given..given + whole], self.bounds.lines)?;
             given += whole;
             self.searched = 0;
+            self.refusals.number.fetch_add(1, Ordering::Relaxed);
             self.at = Follow::new(framing, self.bounds.bytes).map_or(At::Head, At::Body);
         }
         if let At::Body(follow) = &mut self.at {
@@ -319,11 +322,11 @@ impl Refusals {
             .then(|| Refusal { failure: refused.failure.clone(), target: refused.target.clone() })
     }
 
-    /// Whether an answer given now comes before the end of its request's body: what is left of that
-    /// is not read, so the connection ends with the answer, and its client has to know (RFC 9112
-    /// §9.6).
-    pub(crate) fn leaves_body(&self) -> bool {
-        self.inside.load(Ordering::Relaxed)
+    /// Whether an answer to the request of this number, given now, comes before the end of its body:
+    /// what is left of that is not read, so the connection ends with the answer, and its client has
+    /// to know (RFC 9112 §9.6).
+    pub(crate) fn leaves_body(&self, number: usize) -> bool {
+        self.inside.load(Ordering::Relaxed) && self.number.load(Ordering::Relaxed) == number
     }
 
     /// From here on the bytes are another protocol's.

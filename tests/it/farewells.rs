@@ -210,7 +210,7 @@ async fn a_read_over_http2_is_given_up_with_its_client() {
     recgate.stop().await;
 }
 
-/// How many streams of what an HTTP/2 server said have ended (RFC 9113 §4.1: END_STREAM).
+/// How many streams of what an HTTP/2 server said have ended (RFC 9113 §4.1).
 fn ended_streams(mut said: &[u8]) -> u32 {
     let mut ended = 0;
     while let [a, b, c, kind, flags, _, _, _, _, rest @ ..] = said {

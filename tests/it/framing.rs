@@ -220,6 +220,30 @@ async fn an_answer_before_the_end_of_its_request_is_the_last() {
     recgate.stop().await;
 }
 
+/// A request that comes meanwhile is another's end: what is missing of it closes nothing.
+#[tokio::test]
+async fn half_a_request_behind_another_does_not_end_the_connection() {
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&gate);
+    let upstream = Upstream::scripted(move |request| match request.target() {
+        "/first" => vec![Step::Await(Arc::clone(&held)), ok()],
+        _ => vec![ok()],
+    })
+    .await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let mut client = RawClient::connect(recgate.address).await;
+    let head = ["Content-Length: 4"];
+    client.send(request("POST /first HTTP/1.1", &head, "body")).await;
+    upstream.has_received(1).await;
+    client.send(request("POST /second HTTP/1.1", &head, "bo")).await;
+    gate.add_permits(1);
+    let answer = client.response().await;
+    assert_eq!((answer.status(), answer.one("connection")), (200, None));
+    client.send("dy").await;
+    assert_eq!(client.response().await.status(), 200);
+    recgate.stop().await;
+}
+
 #[tokio::test]
 async fn requests_in_one_packet_are_answered_in_their_order() {
     let upstream = Upstream::scripted(|request| {

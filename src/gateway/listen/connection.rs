@@ -167,10 +167,13 @@ async fn http1(
     let seen = Arc::clone(&vitals);
     let last = Rc::new(Cell::new(Answers::More));
     let is_last = Rc::clone(&last);
+    let served = Cell::new(0);
     let service = service_fn(move |request: Request<Incoming>| {
         let (worker, refusals) = (current.worker(), Arc::clone(&refusals));
         let (arrival, is_last) = (Rc::clone(&arrival), Rc::clone(&is_last));
         let open = seen.begin(request.method());
+        let number = served.get() + 1;
+        served.set(number);
         async move {
             let mut response = match refusals.of(&request) {
                 Some(refusal) => pipeline::refused(&worker, &refusal),
@@ -178,7 +181,7 @@ async fn http1(
             };
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 refusals.tunnel();
-            } else if is_last.get() == Answers::Last || refusals.leaves_body() {
+            } else if is_last.get() == Answers::Last || refusals.leaves_body(number) {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(response.map(|body| Delivered::new(body, Pieces::Whole, open)))
