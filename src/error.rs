@@ -62,8 +62,10 @@ pub enum Code {
     RequestDate,
     /// The request's body ended early.
     RequestBody,
-    /// The request's body did not come in time.
+    /// The request's body did not come in time; nothing was sent.
     RequestTimeout,
+    /// The request's body stood still when its head had gone upstream: the outcome is unknown.
+    RequestStalled,
     /// An adapted request broke the contract: a fault of recgate's own.
     ChangeContract,
     /// The upstream's answer broke the contract of its date, and hop 3 is enforced.
@@ -327,6 +329,13 @@ impl Code {
             Self::RequestTimeout => {
                 ("request.timeout", 408, Client, Safe, "The request's body did not come in time.")
             }
+            Self::RequestStalled => (
+                "request.stalled",
+                408,
+                Client,
+                Idempotent,
+                "The request's body stood still when a part of the request had gone upstream; what the upstream made of that is unknown.",
+            ),
             Self::ChangeContract => (
                 "change.contract",
                 500,

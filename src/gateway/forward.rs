@@ -189,7 +189,7 @@ impl Forward {
             if progress.has_ended() {
                 Err(self.late())
             } else {
-                Err(Failure::new(Code::RequestTimeout, "the client's body stood still"))
+                Err(Failure::new(Code::RequestStalled, "the client's body stood still"))
             }
         });
         sending.ended(&result);

@@ -177,6 +177,37 @@ async fn a_cut_upload_is_not_made_whole() {
     }
 }
 
+/// Whether a request was sent is told as it was: one that is read whole before it goes on was not.
+#[tokio::test]
+async fn an_upload_that_stands_still_is_not_called_unsent() {
+    let heads = Arc::new(Semaphore::new(0));
+    let seen = Arc::clone(&heads);
+    let upstream = Upstream::serving(move |mut stream| {
+        let seen = Arc::clone(&seen);
+        async move {
+            let mut buffer = Buffer::default();
+            if matches!(Message::read_head(&mut stream, &mut buffer).await, Ok(Some(_))) {
+                seen.add_permits(1);
+                std::future::pending::<()>().await;
+            }
+        }
+    })
+    .await;
+    let limits = "[limits]\nbody_ms = 300\n[default_client]\ndeadline_ms = 300\n";
+    let text = format!("{}{limits}", config("genesys", "genesys", &upstream.address));
+    let recgate = Recgate::with_config(&text).await;
+    for (line, code, sent) in [
+        ("PATCH /api/v2/conversations/calls/c1 HTTP/1.1", "request.timeout", 0),
+        ("POST /media HTTP/1.1", "request.stalled", 1),
+    ] {
+        let head = ["Content-Length: 10", "Content-Type: application/json"];
+        let answer = ask(recgate.address, request(line, &head, "{")).await;
+        assert_eq!((answer.status(), answer.one("recgate-error")), (408, Some(code)), "{line}");
+        assert_eq!(answer.one("connection"), Some("close"), "{line}");
+        assert_eq!(heads.available_permits(), sent, "{line}");
+    }
+}
+
 /// An upstream may answer before it has read the request: then that is the answer.
 #[tokio::test]
 async fn an_answer_that_comes_before_the_upload_has_ended_is_the_answer() {
