@@ -41,7 +41,7 @@ pub(crate) struct Watched {
     progress: Rc<Progress>,
 }
 
-/// How far a client's body has come.
+/// How far something has come: a client's body, or what goes through a tunnel.
 pub(crate) struct Progress {
     moved: Cell<Instant>,
     ended: Cell<bool>,
@@ -184,7 +184,7 @@ impl Watched {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
         if polled.is_ready() {
-            self.progress.moved.set(Instant::now());
+            self.progress.note();
             self.progress.ended.set(self.inner.is_end_stream());
         }
         if matches!(polled, Poll::Ready(Some(Err(_)))) {
@@ -197,8 +197,13 @@ impl Watched {
 // === impl Progress ===
 
 impl Progress {
-    fn new(ended: bool) -> Self {
+    pub(crate) fn new(ended: bool) -> Self {
         Self { moved: Cell::new(Instant::now()), ended: Cell::new(ended), broke: Cell::new(false) }
+    }
+
+    /// Notes that it has moved.
+    pub(crate) fn note(&self) {
+        self.moved.set(Instant::now());
     }
 
     /// Whether it ended before its end.

@@ -10,6 +10,7 @@ use std::rc::Weak;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use futures_util::future::LocalBoxFuture;
 use http::{Request, Response};
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -21,12 +22,14 @@ use super::body::Body;
 use super::pool::Pool;
 use super::stream::Stream;
 
-type Driver = http1::Connection<TokioIo<Stream>, Body>;
+/// What moves its bytes. After a 101 it hands the connection over to whoever asks for it
+/// ([`hyper::upgrade`]); hyper does not let its type be named.
+type Driver = LocalBoxFuture<'static, hyper::Result<()>>;
 
 /// A connection and the right to send on it.
 pub(crate) struct Connection {
     sender: http1::SendRequest<Body>,
-    driver: Pin<Box<Driver>>,
+    driver: Driver,
     /// Whether it has carried an exchange before: then it may have been closed meanwhile.
     pub(crate) used: bool,
     /// When it went back to the pool.
@@ -52,7 +55,7 @@ pub(crate) struct Streaming {
 pub(crate) const PLACES: usize = 100;
 
 /// What makes connections to upstreams.
-pub(crate) fn builder(lines: usize) -> http1::Builder {
+fn builder(lines: usize) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder.preserve_header_case(true);
     // Told a number, hyper clears as many places for every answer; its own take no time.
@@ -75,7 +78,12 @@ impl Connection {
     /// Speaks HTTP/1.1 over `stream`. An answer may have so many header lines.
     pub(crate) async fn handshake(stream: Stream, lines: usize) -> hyper::Result<Self> {
         let (sender, driver) = builder(lines).handshake(TokioIo::new(stream)).await?;
-        Ok(Self { sender, driver: Box::pin(driver), used: false, idle_since: Instant::now() })
+        Ok(Self {
+            sender,
+            driver: Box::pin(driver.with_upgrades()),
+            used: false,
+            idle_since: Instant::now(),
+        })
     }
 
     /// Whether it can take a request. Notices a peer that has closed while it was idle.

@@ -93,16 +93,20 @@ pub(crate) fn join_cookies(headers: &mut HeaderMap) {
 /// `h2c` requests would go on that nobody routes or checks, and Java's client asks for it with
 /// every request. Such a request is answered as if it had not asked (RFC 9110 §7.8).
 pub(crate) fn asks_for_upgrade(headers: &HeaderMap) -> bool {
-    let websocket =
-        |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket");
-    headers.contains_key(header::UPGRADE)
-        && headers.get_all(header::UPGRADE).iter().all(websocket)
+    names_websocket(headers)
         && headers
             .get_all(header::CONNECTION)
             .iter()
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
             .any(|token| token.trim().eq_ignore_ascii_case("upgrade"))
+}
+
+/// Whether `Upgrade` names a WebSocket and nothing else.
+pub(crate) fn names_websocket(headers: &HeaderMap) -> bool {
+    let websocket =
+        |value: &HeaderValue| value.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket");
+    headers.contains_key(header::UPGRADE) && headers.get_all(header::UPGRADE).iter().all(websocket)
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub struct Metrics {
     pub(crate) connections: Gauge,
     /// Exchanges that were admitted and not answered.
     pub(crate) in_flight: Gauge,
-    /// Work that goes on after an answer: pauses that are watched, tunnels.
+    /// Work that goes on after an answer: pauses that are watched.
     pub(crate) follow_ups: Gauge,
     /// Answers of which a part may have to be handed over still.
     pub(crate) delivering: Gauge,

@@ -118,13 +118,6 @@ async fn walk(
     let preflight = cors::preflight(visit.upstream(), request.method(), request.headers());
     let response = if let Some(answered) = preflight {
         answered
-    } else if headers::asks_for_upgrade(request.headers()) && !visit.judge.is_contracted() {
-        // What a contract or a change speaks of is no socket, whatever its headers ask for.
-        let tunnelled = match visit.misdated() {
-            None => Box::pin(upgrade::tunnel(&visit, &route, request)).await,
-            Some(failure) => Err(failure),
-        };
-        tunnelled.unwrap_or_else(|failure| visit.refuse(&failure))
     } else {
         carry(Rc::clone(&visit), route, request, arrival.peer).await
     };
@@ -175,7 +168,12 @@ async fn carry(
     from: IpAddr,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let (head, body) = (head(parts, route.target), Body::client(body));
+    // What a contract or a change speaks of is no socket, whatever its headers ask for.
+    let is_upgrade = upgrade::is_meant(&parts, &body) && !visit.judge.is_contracted();
+    let (mut head, body) = (head(parts, route.target), Body::client(body));
+    if is_upgrade {
+        upgrade::ask(&mut head.headers);
+    }
     let limits = &visit.worker.site.config.limits;
     let read_by = Instant::now() + Duration::from_millis(limits.body_ms);
 

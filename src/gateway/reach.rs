@@ -111,11 +111,6 @@ impl Sending {
             Err(failure) => failed(failure.code),
         };
     }
-
-    /// The same for a call whose answer is not kept as one.
-    pub(crate) fn answered(mut self, result: Result<(), Code>) {
-        self.outcome = result.map_or_else(failed, |()| Outcome::Well);
-    }
 }
 
 impl Drop for Sending {

@@ -1,121 +1,112 @@
 //! Another protocol over the same connection (WebSocket): a tunnel, once the upstream agrees.
 //!
-//! The upgrade is forwarded over a connection of its own. Whatever the upstream answers goes back;
-//! only a 101 joins the two connections, byte for byte, until one side closes.
+//! A request for an upgrade is an exchange like any other but for two of its headers: it has a place,
+//! a deadline, a breaker, and an answer that is judged. Only a 101 to it joins the two connections,
+//! byte for byte. The client's connection carries the tunnel to its end, so that it is counted among
+//! the connections until then.
+//!
+//! A tunnel may last for days. It ends where nothing moves in it for `limits.exchange_ms`, where one
+//! side takes nothing of what is for it for `limits.send_ms`, and after one side has closed where the
+//! other is silent for as long.
 
-use std::rc::Rc;
+use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, header};
+use futures_util::future::select;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Response, Version, header};
+use http_body::Body as _;
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use super::body::{Body, Collected};
-use super::breaker::Urgency;
-use super::connection::builder;
+use super::body::{Body, Progress, while_moving};
 use super::headers;
-use super::passage::InName;
-use super::reach::Sending;
-use super::route::Route;
-use super::visit::Visit;
-use crate::error::{Code, Failure};
+use crate::config::raw::Limits;
 
-/// Forwards a request for an upgrade. The upstream may take the client's deadline to answer it.
-pub(crate) async fn tunnel(
-    visit: &Rc<Visit>,
-    route: &Route,
-    request: Request<Incoming>,
-) -> Result<Response<Body>, Failure> {
-    let sending = Sending::begin(visit, || Urgency::Usual)?;
-    let result = join(visit, route, request).await;
-    sending.answered(result.as_ref().map(|_| ()).map_err(|failure| failure.code));
-    result
+/// Bytes that are on their way in a tunnel, each way.
+const PIECE_BYTES: usize = 8 * 1024;
+
+/// Two connections that are about to be one.
+pub(crate) struct Tunnel {
+    client: OnUpgrade,
+    upstream: OnUpgrade,
 }
 
-async fn join(
-    visit: &Visit,
-    route: &Route,
-    mut request: Request<Incoming>,
-) -> Result<Response<Body>, Failure> {
-    let worker = &visit.worker;
-    let limits = &worker.site.config.limits;
-    let server = route.upstream.server(route.leg);
-    let stream = server.connect(Duration::from_millis(limits.connect_ms)).await?;
-    let broke = |error: hyper::Error| {
-        Failure::new(Code::UpstreamBroke, format!("{}: {error}", server.authority))
-    };
-    let (mut sender, connection) = builder(limits.answer_header_count)
-        .handshake::<_, Body>(TokioIo::new(stream))
-        .await
-        .map_err(broke)?;
-    worker.follow_up(Box::pin(async move {
-        if let Err(error) = connection.with_upgrades().await {
-            tracing::debug!(%error, "an upgrade's connection ended");
-        }
-    }));
-
-    let client = hyper::upgrade::on(&mut request);
-    let (mut parts, body) = request.into_parts();
-    let wanted = protocol(&parts.headers);
-    headers::strip_hop_by_hop(&mut parts.headers);
-    ask_for(&mut parts.headers, wanted);
-    parts.headers.insert(header::HOST, server.host.clone());
-    visit.passage.tell(&mut parts.headers, InName::Client);
-    let body = match Body::client(body).collect_up_to(limits.body_bytes).await {
-        Ok(Collected::Whole(bytes)) => Body::whole(bytes),
-        Ok(Collected::Longer(body)) => body,
-        Err(error) => return Err(Failure::new(Code::RequestBody, error.to_string())),
-    };
-    let mut upstream_request = Request::new(body);
-    *upstream_request.method_mut() = parts.method;
-    *upstream_request.uri_mut() = route.target.parse::<Uri>().map_err(|error| {
-        Failure::new(Code::Internal, format!("a path that cannot be sent: {error}"))
-    })?;
-    *upstream_request.headers_mut() = parts.headers;
-    let answered =
-        tokio::time::timeout(visit.terms.deadline, sender.send_request(upstream_request)).await;
-    let late = |_| {
-        Failure::new(Code::UpstreamTimeout, format!("no answer of {} in time", server.authority))
-    };
-    let mut response = answered.map_err(late)?.map_err(broke)?;
-
-    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        let (mut parts, body) = response.into_parts();
-        headers::strip_hop_by_hop(&mut parts.headers);
-        return Ok(Response::from_parts(parts, Body::client(body)));
-    }
-    let upstream = hyper::upgrade::on(&mut response);
-    let stopped = worker.stopped();
-    worker.follow_up(Box::pin(async move {
-        let joined = async {
-            let (Ok(client), Ok(upstream)) = tokio::join!(client, upstream) else { return };
-            let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
-            if let Err(error) = tokio::io::copy_bidirectional(&mut client, &mut upstream).await {
-                tracing::debug!(%error, "a tunnel ended");
-            }
-        };
-        // A socket can stay open for days: a drain does not wait for it.
-        tokio::select! {
-            () = joined => {}
-            () = stopped => {}
-        }
-    }));
-    let (mut parts, _) = response.into_parts();
-    let agreed = protocol(&parts.headers);
-    headers::strip_hop_by_hop(&mut parts.headers);
-    ask_for(&mut parts.headers, agreed);
-    Ok(Response::from_parts(parts, Body::Empty))
+/// Whether a request may become a tunnel. Over HTTP/1.0 nothing can (RFC 9110 §7.8), and a request
+/// with a body has all that bodies are bound by: it goes on as if it had not asked.
+pub(crate) fn is_meant(parts: &Parts, body: &Incoming) -> bool {
+    parts.version == Version::HTTP_11
+        && body.is_end_stream()
+        && headers::asks_for_upgrade(&parts.headers)
 }
 
-/// The values of `Upgrade`.
-fn protocol(headers: &HeaderMap) -> Vec<HeaderValue> {
-    headers.get_all(header::UPGRADE).iter().cloned().collect()
-}
-
-/// The two headers that belong to this connection and are made anew for the next.
-fn ask_for(headers: &mut HeaderMap, protocol: Vec<HeaderValue>) {
+/// Sets the two headers that belong to one connection and are made anew for the next.
+pub(crate) fn ask(headers: &mut HeaderMap) {
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    for value in protocol {
-        headers.append(header::UPGRADE, value);
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+}
+
+// === impl Tunnel ===
+
+impl Tunnel {
+    /// Of the client's connection and of that over which this 101 came.
+    pub(crate) fn new(client: OnUpgrade, agreed: &mut Response<Body>) -> Self {
+        ask(agreed.headers_mut());
+        Self { client, upstream: hyper::upgrade::on(agreed) }
+    }
+
+    /// Carries what comes, until its end.
+    pub(crate) async fn carry(self, limits: &Limits) {
+        match self.join(limits).await {
+            Ok(Some(())) => {}
+            Ok(None) => tracing::debug!("nothing moved in a tunnel for too long"),
+            Err(error) => tracing::debug!(%error, "a tunnel ended"),
+        }
+    }
+
+    /// Gives nothing where nothing moved for too long.
+    async fn join(self, limits: &Limits) -> io::Result<Option<()>> {
+        let joined = tokio::try_join!(self.client, self.upstream).map_err(io::Error::other)?;
+        let (from_client, to_client) = tokio::io::split(TokioIo::new(joined.0));
+        let (from_upstream, to_upstream) = tokio::io::split(TokioIo::new(joined.1));
+        let exchange = Duration::from_millis(limits.exchange_ms);
+        let send = Duration::from_millis(limits.send_ms);
+        let progress = Progress::new(false);
+        let up = pin!(pass(from_client, to_upstream, &progress, send));
+        let down = pin!(pass(from_upstream, to_client, &progress, send));
+        let Some(first) = while_moving(select(up, down), &progress, exchange).await else {
+            return Ok(None);
+        };
+        let (ended, other) = first.factor_first();
+        ended?;
+        let rest = while_moving(other, &progress, send);
+        tokio::time::timeout(exchange, rest).await.ok().flatten().transpose()
+    }
+}
+
+/// One direction, from the first byte to the end.
+async fn pass(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    progress: &Progress,
+    send: Duration,
+) -> io::Result<()> {
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        let read = from.read(&mut piece).await?;
+        progress.note();
+        let mut left = &piece[..read];
+        if left.is_empty() {
+            return tokio::time::timeout(send, to.shutdown()).await?;
+        }
+        while !left.is_empty() {
+            let written = tokio::time::timeout(send, to.write(left)).await??;
+            left = &left[written..];
+            progress.note();
+        }
+        tokio::time::timeout(send, to.flush()).await??;
     }
 }

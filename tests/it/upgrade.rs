@@ -1,14 +1,23 @@
 //! `Upgrade` is tunnelled both ways, and is no way around anything.
 
+use std::sync::Arc;
+
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 
 use crate::harness::raw::ask;
 use crate::harness::upstream::{config, ok, response};
-use crate::harness::{RawClient, Recgate, Step, Upstream, until};
+use crate::harness::{RawClient, Recgate, Step, Upstream, soon, until};
+use crate::pass_through::request;
 
 const ASK: &str = "GET /socket?room=1 HTTP/1.1\r\nHost: gateway.example\r\nConnection: keep-alive, Upgrade\r\n\
                    Upgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
                    Sec-WebSocket-Protocol: a, b\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+const AGREED: &str =
+    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 
 #[tokio::test]
 async fn a_websocket_is_a_tunnel_both_ways() {
@@ -48,12 +57,7 @@ async fn a_websocket_is_a_tunnel_both_ways() {
 /// A socket can stay open for days; nothing that was admitted waits for it.
 #[tokio::test]
 async fn an_open_tunnel_does_not_hold_a_drain_up() {
-    let upstream = Upstream::scripted(|_| {
-        let agreed =
-            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-        vec![Step::Send(agreed.into()), Step::Hang]
-    })
-    .await;
+    let upstream = Upstream::scripted(|_| vec![Step::Send(AGREED.into()), Step::Hang]).await;
     let recgate = Recgate::with_config(&upstream.config()).await;
     let mut client = RawClient::connect(recgate.address).await;
     client.send(ASK).await;
@@ -64,12 +68,8 @@ async fn an_open_tunnel_does_not_hold_a_drain_up() {
 
 #[tokio::test]
 async fn a_client_that_leaves_ends_the_tunnel() {
-    let upstream = Upstream::scripted(|_| {
-        let agreed =
-            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-        vec![Step::Send(agreed.into()), Step::Read(4), Step::Read(1)]
-    })
-    .await;
+    let upstream =
+        Upstream::scripted(|_| vec![Step::Send(AGREED.into()), Step::Read(4), Step::Read(1)]).await;
     let recgate = Recgate::with_config(&upstream.config()).await;
     let mut client = RawClient::connect(recgate.address).await;
     client.send(ASK).await;
@@ -162,4 +162,175 @@ async fn no_tunnel_of_http_2_is_opened() {
         assert_eq!(got.all("upgrade"), [""; 0], "{protocol}");
         assert_eq!(got.all("http2-settings"), [""; 0], "{protocol}");
     }
+}
+
+/// A client with a tunnel.
+async fn tunnelled(recgate: &Recgate) -> RawClient {
+    let mut client = RawClient::connect(recgate.address).await;
+    client.send(ASK).await;
+    assert_eq!(client.response().await.status(), 101);
+    client
+}
+
+#[tokio::test]
+async fn an_upgrade_takes_a_place_until_it_is_answered() {
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&gate);
+    let upstream = Upstream::scripted(move |_| {
+        vec![Step::Await(Arc::clone(&held)), Step::Send(AGREED.into()), Step::Hang]
+    })
+    .await;
+    let limits = "[limits]\nrequests = 1\nwait_ms = 50\n";
+    let recgate = Recgate::with_config(&format!("{}{limits}", upstream.config())).await;
+    let mut first = RawClient::connect(recgate.address).await;
+    first.send(ASK).await;
+    upstream.has_received(1).await;
+    let shed = ask(recgate.address, ASK).await;
+    assert_eq!((shed.status(), shed.one("recgate-error")), (503, Some("gateway.overloaded")));
+    gate.add_permits(2);
+    assert_eq!(first.response().await.status(), 101);
+    // A tunnel keeps nobody from asking.
+    let _second = tunnelled(&recgate).await;
+}
+
+#[tokio::test]
+async fn a_tunnel_is_its_clients_connection() {
+    for (limits, limit) in [
+        ("connections = 2", "connections"),
+        ("connections_per_address = 2", "connections-per-address"),
+    ] {
+        let upstream =
+            Upstream::scripted(|_| vec![Step::Send(AGREED.into()), Step::Read(1), Step::Close])
+                .await;
+        let text = format!("{}[limits]\n{limits}\n", upstream.config());
+        let recgate = Recgate::with_config(&text).await;
+        let mut inside = vec![tunnelled(&recgate).await, tunnelled(&recgate).await];
+        let open = recgate.metric("recgate_connections", &[]).await;
+        assert!((open - 2.0).abs() < 0.5, "{limit}: {open}");
+        let mut third = TcpStream::connect(recgate.address).await.unwrap();
+        let mut said = Vec::new();
+        let _ = soon("an end", third.read_to_end(&mut said)).await;
+        assert!(said.is_empty(), "{limit}: {said:?}");
+        let label = format!("limit=\"{limit}\"");
+        let turned = recgate.metric("recgate_turned_away_total", &[&label]).await;
+        assert!(turned > 0.5, "{limit}: {turned}");
+        inside.clear();
+        recgate.has_no_connections().await;
+        let _again = tunnelled(&recgate).await;
+    }
+}
+
+/// What has a body is bound by all that bodies are, and HTTP/1.0 has no upgrade.
+#[tokio::test]
+async fn an_upgrade_with_a_body_or_over_http_1_0_is_none() {
+    let upstream = Upstream::scripted(|request| {
+        if request.all("upgrade").is_empty() {
+            return vec![ok()];
+        }
+        vec![Step::Send(AGREED.into()), Step::Hang]
+    })
+    .await;
+    let text = format!("{}[default_client]\ndeadline_ms = 300\n", upstream.config());
+    let recgate = Recgate::with_config(&text).await;
+    let upgrade = ["Connection: Upgrade", "Upgrade: websocket"];
+    let with =
+        |line: &str, more: &[&str], body: &str| request(line, &[&upgrade, more].concat(), body);
+    for whole in [
+        with("GET /socket HTTP/1.1", &["Content-Length: 4"], "body"),
+        with("GET /socket HTTP/1.1", &["Transfer-Encoding: chunked"], "0\r\n\r\n"),
+        with("GET /socket HTTP/1.0", &[], ""),
+    ] {
+        assert_eq!(ask(recgate.address, &whole).await.status(), 200, "{whole}");
+        assert_eq!(upstream.received().pop().unwrap().all("upgrade"), [""; 0], "{whole}");
+    }
+    let begun = with("GET /socket HTTP/1.1", &["Content-Length: 10"], "b");
+    assert_eq!(ask(recgate.address, begun).await.status(), 408);
+    recgate.has_no_connections().await;
+}
+
+#[tokio::test]
+async fn an_answer_to_an_upgrade_is_judged_like_any_other() {
+    let upstream = Upstream::scripted(|request| {
+        let status = match request.target() {
+            "/refused" => "HTTP/1.1 403 Forbidden\r\nContent-Length: 0",
+            _ => "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: WebSocket",
+        };
+        let own = "Recgate-Error: forged\r\nRecgate-Conformance: forged\r\nRecgate-Changes: forged";
+        vec![Step::Send(format!("{status}\r\n{own}\r\n\r\n").into())]
+    })
+    .await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    for (target, status) in [("/refused", 403), ("/agreed", 101)] {
+        let upgrade = ["Connection: Upgrade", "Upgrade: websocket"];
+        let answer =
+            ask(recgate.address, request(&format!("GET {target} HTTP/1.1"), &upgrade, "")).await;
+        assert_eq!(answer.status(), status);
+        assert_eq!(answer.all("recgate-error"), [""; 0], "{target}");
+        assert_eq!(answer.all("recgate-changes"), [""; 0], "{target}");
+        let verdicts = answer.one("recgate-conformance").unwrap();
+        assert!(
+            verdicts.contains("upstream-response=unverifiable;reason=no-contract"),
+            "{verdicts}"
+        );
+        let told = upstream.received().pop().unwrap();
+        assert_eq!(told.one("via"), Some("1.1 recgate"), "{target}");
+    }
+}
+
+/// How many descriptors a gateway has open.
+fn descriptors(recgate: &Recgate) -> usize {
+    std::fs::read_dir(format!("/proc/{}/fd", recgate.pid)).unwrap().count()
+}
+
+#[tokio::test]
+async fn a_tunnel_that_is_silent_ends() {
+    let upstream = Upstream::scripted(|_| vec![Step::Send(AGREED.into()), Step::Hang]).await;
+    for limits in ["send_ms = 300", "exchange_ms = 300"] {
+        let text = format!("{}[limits]\n{limits}\n", upstream.config());
+        let recgate = Recgate::with_config(&text).await;
+        recgate.has_no_connections().await;
+        let before = descriptors(&recgate);
+        let mut client = tunnelled(&recgate).await;
+        if limits.starts_with("send") {
+            // The upstream never closes its side.
+            client.finish().await;
+        }
+        assert_eq!(client.rest().await, b"", "{limits}");
+        recgate.has_no_connections().await;
+        until("the end of both connections", || async {
+            (descriptors(&recgate) <= before).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_tunnel_whose_other_side_takes_nothing_ends() {
+    let upstream = Upstream::scripted(|_| vec![Step::Send(AGREED.into()), Step::Hang]).await;
+    let text = format!("{}[limits]\nsend_ms = 300\n", upstream.config());
+    let recgate = Recgate::with_config(&text).await;
+    let mut client = TcpStream::connect(recgate.address).await.unwrap();
+    client.write_all(ASK.as_bytes()).await.unwrap();
+    soon("an answer", client.read_u8()).await.unwrap();
+    let writing = async { while client.write_all(&[0; 16 * 1024]).await.is_ok() {} };
+    soon("the end of the tunnel", writing).await;
+    recgate.has_no_connections().await;
+}
+
+#[tokio::test]
+async fn a_tunnel_brings_what_comes_after_its_client_has_closed() {
+    let gate = Arc::new(Semaphore::new(0));
+    let held = Arc::clone(&gate);
+    let upstream = Upstream::scripted(move |_| {
+        let (agreed, last) = (Step::Send(AGREED.into()), Step::Send(b"last".into()));
+        vec![agreed, Step::Read(4), Step::Await(Arc::clone(&held)), last, Step::Close]
+    })
+    .await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let mut client = tunnelled(&recgate).await;
+    client.send(b"done").await;
+    client.finish().await;
+    gate.add_permits(1);
+    assert_eq!(client.rest().await, b"last");
+    assert_eq!(upstream.read(), b"done");
 }

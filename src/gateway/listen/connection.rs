@@ -39,6 +39,7 @@ use crate::gateway::passage::{Arrival, Scheme};
 use crate::gateway::pipeline;
 use crate::gateway::site::Site;
 use crate::gateway::stream::{Rewound, Stream};
+use crate::gateway::upgrade::Tunnel;
 use crate::gateway::vitals::{Delivered, Noted, Patience, Pieces, State, Vitals};
 use crate::gateway::wire::{self, Wire};
 use crate::gateway::worker::Current;
@@ -168,9 +169,12 @@ async fn http1(
     let last = Rc::new(Cell::new(Answers::More));
     let is_last = Rc::clone(&last);
     let served = Cell::new(0);
-    let service = service_fn(move |request: Request<Incoming>| {
+    let tunnel = Rc::new(Cell::new(None));
+    let begun = Rc::clone(&tunnel);
+    let service = service_fn(move |mut request: Request<Incoming>| {
         let (worker, refusals) = (current.worker(), Arc::clone(&refusals));
         let (arrival, is_last) = (Rc::clone(&arrival), Rc::clone(&is_last));
+        let (begun, upgrade) = (Rc::clone(&begun), hyper::upgrade::on(&mut request));
         let open = seen.begin(request.method());
         let number = served.get() + 1;
         served.set(number);
@@ -181,6 +185,7 @@ async fn http1(
             };
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 refusals.tunnel();
+                begun.set(Some(Tunnel::new(upgrade, &mut response)));
             } else if is_last.get() == Answers::Last || refusals.leaves_body(number) {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
@@ -200,7 +205,14 @@ async fn http1(
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let shut = http1::UpgradeableConnection::graceful_shutdown;
-    drained(connection, shut, &vitals, Farewell::LastAnswer(&last), stop).await;
+    drained(connection, shut, &vitals, Farewell::LastAnswer(&last), stop.clone()).await;
+    if let Some(tunnel) = tunnel.take() {
+        // It may stay open for days: a drain does not wait for it.
+        tokio::select! {
+            () = Box::pin(tunnel.carry(&limits)) => {}
+            () = stopped(stop) => {}
+        }
+    }
 }
 
 async fn http2(
