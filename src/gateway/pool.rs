@@ -10,13 +10,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, Request, Response, Version};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 use super::body::Body;
 use super::connection::{Broken, Connection};
+use super::headers;
 use super::stream::Stream;
 use super::tls;
 use crate::error::{Code, Failure};
@@ -137,6 +138,7 @@ impl Pool {
         over: Over,
     ) -> Result<Response<Body>, Unanswered> {
         *request.version_mut() = Version::HTTP_11;
+        let asks = headers::names_websocket(request.headers());
         loop {
             let kept = if over == Over::Any { self.check_out() } else { None };
             let connection = match kept {
@@ -145,6 +147,15 @@ impl Pool {
             };
             let used = connection.used;
             match connection.send(request, Rc::downgrade(self)).await {
+                Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                    // To what was asked for, and to nothing else (RFC 9110 §7.8).
+                    if asks && headers::names_websocket(response.headers()) {
+                        return Ok(response);
+                    }
+                    let why =
+                        format!("{} switched protocols without being asked", self.server.authority);
+                    return Err(Failure::new(Code::UpstreamBroke, why).into());
+                }
                 Ok(response) => return Ok(response),
                 Err(Broken::Unsent(unsent)) if used => request = *unsent,
                 Err(Broken::Unsent(_)) => {

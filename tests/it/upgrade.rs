@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use crate::harness::raw::ask;
 use crate::harness::upstream::{config, ok, response};
-use crate::harness::{RawClient, Recgate, Step, Upstream, soon, until};
+use crate::harness::{RawClient, Recgate, Step, Upstream, http, soon, until};
 use crate::pass_through::request;
 
 const ASK: &str = "GET /socket?room=1 HTTP/1.1\r\nHost: gateway.example\r\nConnection: keep-alive, Upgrade\r\n\
@@ -333,4 +333,40 @@ async fn a_tunnel_brings_what_comes_after_its_client_has_closed() {
     gate.add_permits(1);
     assert_eq!(client.rest().await, b"last");
     assert_eq!(upstream.read(), b"done");
+}
+
+/// A 101 is the end of HTTP on a connection: where nobody asked, nobody is told.
+#[tokio::test]
+async fn a_switch_that_was_not_asked_for_is_a_broken_answer() {
+    let upstream = Upstream::scripted(|request| {
+        let to = if request.target() == "/h2c" { "h2c" } else { "websocket" };
+        let agreed = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {to}\r\n\r\nHTTP"
+        );
+        vec![Step::Send(agreed.into()), Step::Hang]
+    })
+    .await;
+    let recgate = Recgate::with_config(&config("genesys", "genesys", &upstream.address)).await;
+    let post = ["Content-Length: 3"];
+    let upgrade = ["Connection: Upgrade", "Upgrade: websocket"];
+    let me = ["Authorization: Bearer it"];
+    for asked in [
+        request("GET /free HTTP/1.1", &[], ""),
+        request("POST /free HTTP/1.1", &post, "abc"),
+        request("GET /api/v2/users/me HTTP/1.1", &me, ""),
+        request("GET /h2c HTTP/1.1", &upgrade, ""),
+    ] {
+        let answer = ask(recgate.address, &asked).await;
+        assert_eq!(
+            (answer.status(), answer.one("recgate-error")),
+            (502, Some("upstream.broke")),
+            "{asked}"
+        );
+    }
+    let http2 = http().http2_prior_knowledge().build().unwrap();
+    for asked in [http2.get(recgate.url("/free")), http2.post(recgate.url("/free")).body("abc")] {
+        let answer = asked.send().await.unwrap();
+        assert_eq!(answer.status(), 502);
+        assert_eq!(answer.headers()["recgate-error"], "upstream.broke");
+    }
 }
