@@ -17,6 +17,7 @@ mod cors;
 pub mod deliver;
 mod door;
 mod errand;
+mod fields;
 mod forward;
 mod headers;
 pub(crate) mod hooks;

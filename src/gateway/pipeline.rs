@@ -35,7 +35,7 @@ use super::route::Route;
 use super::visit::Visit;
 use super::wire::Refusal;
 use super::worker::Worker;
-use super::{authority, chosen, cors, headers, hooks, name, respond, target, upgrade};
+use super::{authority, chosen, cors, fields, headers, hooks, name, respond, target, upgrade};
 use crate::change::call::{path_of, retained};
 use crate::change::mark;
 use crate::change::{Call, Exchange, Principal};
@@ -82,7 +82,7 @@ async fn walk(
     let started = Instant::now();
 
     // What is refused whoever it is for.
-    let entered = enter(&request);
+    let entered = enter(&worker, &request);
     // Events for triggers are recgate's own to answer, and go no further.
     if hooks::are_meant(raw_target(&request)) {
         let entered = entered.map(drop);
@@ -342,7 +342,10 @@ pub(crate) fn refused(worker: &Worker, refusal: &Refusal) -> Response<Body> {
 }
 
 /// What every request has to keep to. Gives the host that it names.
-fn enter(request: &Request<Incoming>) -> Result<&str, Failure> {
+fn enter<'a>(worker: &Worker, request: &'a Request<Incoming>) -> Result<&'a str, Failure> {
+    if request.version() == Version::HTTP_2 {
+        fields::over_http2(request, worker.site.config.limits.header_count)?;
+    }
     // What they ask of a server, a gateway before one cannot say (RFC 9110 §9.3.6, §9.3.8).
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
         return Err(Failure::new(Code::RequestMethod, "CONNECT and TRACE are not carried"));

@@ -124,7 +124,9 @@ async fn http_2_is_held_to_the_same_rules() {
     let stream = TcpStream::connect(recgate.address).await.unwrap();
     let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
     tokio::spawn(connection);
-    let cases: [(&str, Method, &str, &[Line], u16); 12] = [
+    let (enough, many) = (vec![("x", "y"); 100], vec![("x", "y"); 101]);
+    let crumbs = vec![("cookie", "a=1"); 101];
+    let cases: [(&str, Method, &str, &[Line], u16); 27] = [
         ("a plain one", Method::GET, "http://a.example/x", &[], 200),
         ("a Host that agrees", Method::GET, "http://a.example/x", &[("host", "a.example")], 200),
         ("a Host at odds", Method::GET, "http://a.example/x", &[("host", "b.example")], 400),
@@ -137,6 +139,21 @@ async fn http_2_is_held_to_the_same_rules() {
         ("TRACE", Method::TRACE, "http://a.example/x", &[], 501),
         ("a query with line ends", Method::GET, "http://a.example/x?a=%0d%0ab", &[], 200),
         ("te: trailers", Method::GET, "http://a.example/x", &[("te", "trailers")], 200),
+        ("a length", Method::POST, "http://a.example/x", &[("content-length", "0")], 200),
+        ("two lengths", Method::POST, "http://a.example/x", &[("content-length", "0"); 2], 400),
+        ("a length spelt _", Method::POST, "http://a.example/x", &[("content_length", "9")], 400),
+        ("a coding spelt _", Method::PUT, "http://a.example/x", &[("transfer_encoding", "a")], 400),
+        ("another _", Method::GET, "http://a.example/x", &[("content_type", "a")], 200),
+        ("a path beyond ASCII", Method::GET, "http://a.example/\u{e9}", &[], 400),
+        ("a query beyond ASCII", Method::GET, "http://a.example/x?\u{e9}", &[], 400),
+        ("a space before", Method::GET, "http://a.example/x", &[("x", " a")], 400),
+        ("a tab behind", Method::GET, "http://a.example/x", &[("x", "a\t")], 400),
+        ("spaces alone", Method::GET, "http://a.example/x", &[("x", "  ")], 400),
+        ("a space inside", Method::GET, "http://a.example/x", &[("x", "a b")], 200),
+        ("an empty value", Method::GET, "http://a.example/x", &[("x", "")], 200),
+        ("100 lines", Method::GET, "http://a.example/x", &enough, 200),
+        ("101 lines", Method::GET, "http://a.example/x", &many, 431),
+        ("101 crumbs of a cookie", Method::GET, "http://a.example/x", &crumbs, 200),
     ];
     let mut forwarded = 0;
     for (name, method, uri, headers, wanted) in cases {
@@ -149,6 +166,7 @@ async fn http_2_is_held_to_the_same_rules() {
         let answer = soon("an answer", answer).await.unwrap();
         assert_eq!(answer.status().as_u16(), wanted, "{name}");
         assert_eq!(answer.headers().contains_key("proxy-status"), wanted >= 400, "{name}");
+        assert_eq!(answer.headers().contains_key("recgate-error"), wanted >= 400, "{name}");
         forwarded += usize::from(wanted == 200);
         assert_eq!(upstream.received().len(), forwarded, "{name}");
     }

@@ -5,9 +5,10 @@
 //! feed and a name with a space, the RFC lets a server make something; the server behind this one
 //! might make something else of it.
 
-use std::borrow::Cow;
-
 use crate::error::{Code, Failure};
+use crate::gateway::fields::{
+    self, Frames, malformed, neither, spelt, too_many_lines, two_lengths,
+};
 
 /// Where a message's body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,10 +65,6 @@ struct RequestLine<'a> {
     version: Version,
 }
 
-fn malformed(why: impl Into<Cow<'static, str>>) -> Failure {
-    Failure::new(Code::RequestMalformed, why)
-}
-
 fn request_line(line: &[u8]) -> Result<RequestLine<'_>, Failure> {
     let mut parts = line.split(|byte| *byte == b' ');
     let (Some(method), Some(target), Some(version), None) =
@@ -101,9 +98,7 @@ fn request_line(line: &[u8]) -> Result<RequestLine<'_>, Failure> {
 
 /// A target that is not only a path and query of characters that every server takes.
 fn unusual_target(target: &[u8]) -> Result<(), Failure> {
-    if target.is_empty() || !target.iter().all(u8::is_ascii_graphic) {
-        return Err(malformed("a target with bytes that no URI holds"));
-    }
+    fields::readable(target)?;
     if target.contains(&b'#') {
         return Err(malformed("a target with a fragment"));
     }
@@ -123,13 +118,12 @@ fn fields(lines: Lines<'_>, version: Version, most: usize) -> Result<Framing, Fa
             break;
         }
         if index >= most {
-            let why = format!("more than {most} header lines (limits.header_count)");
-            return Err(Failure::new(Code::RequestHeadTooLarge, why));
+            return Err(too_many_lines(most));
         }
         let (name, value) = field(line)?;
         match spelt(name) {
             Some(Frames::Length) if length.is_some() => {
-                return Err(malformed("more than one Content-Length"));
+                return Err(two_lengths());
             }
             Some(Frames::Length) => length = Some(decimal(value)?),
             Some(Frames::Coding) if chunked => {
@@ -140,7 +134,7 @@ fn fields(lines: Lines<'_>, version: Version, most: usize) -> Result<Framing, Fa
                 chunked = true;
             }
             Some(Frames::Neither) => {
-                return Err(malformed("a header that a server could take for its framing"));
+                return Err(neither());
             }
             None => {}
         }
@@ -172,36 +166,6 @@ pub(super) fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Failure> {
         return Err(malformed("a control character in a header value"));
     }
     Ok((name, trim(value)))
-}
-
-/// What a header says about where the body ends.
-#[derive(Clone, Copy)]
-enum Frames {
-    Length,
-    Coding,
-    /// Nothing, by the RFC; but to servers that take `_` for `-`, the same.
-    Neither,
-}
-
-fn spelt(name: &[u8]) -> Option<Frames> {
-    const LENGTH: &[u8] = b"content-length";
-    const CODING: &[u8] = b"transfer-encoding";
-    if name.len() != LENGTH.len() && name.len() != CODING.len() {
-        return None;
-    }
-    let alike = |of: &[u8]| {
-        name.len() == of.len()
-            && name.iter().zip(of).all(|(got, of)| {
-                let got = if *got == b'_' { b'-' } else { got.to_ascii_lowercase() };
-                got == *of
-            })
-    };
-    match (alike(LENGTH), alike(CODING), name.contains(&b'_')) {
-        (true, _, false) => Some(Frames::Length),
-        (_, true, false) => Some(Frames::Coding),
-        (true, _, true) | (_, true, true) => Some(Frames::Neither),
-        _ => None,
-    }
 }
 
 /// A `Content-Length`: digits and nothing else (RFC 9110 §8.6).
