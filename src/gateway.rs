@@ -44,6 +44,7 @@ mod site;
 mod stream;
 mod target;
 pub mod tls;
+mod trailers;
 mod upgrade;
 pub mod upstream;
 mod visit;

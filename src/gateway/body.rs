@@ -1,13 +1,13 @@
 //! The bodies that go through: one concrete enum, no boxed body on the plain path.
 //!
 //! A body that was collected goes on as the bytes it was; a body that was not streams, frame by
-//! frame, trailers included. Nothing here looks inside.
+//! frame, with the trailers that may go on ([`trailers`]). Nothing here looks inside.
 
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::connection::Streaming;
+use super::trailers;
 
 /// A body on its way.
 #[derive(Default)]
@@ -46,6 +47,22 @@ pub(crate) struct Progress {
     moved: Cell<Instant>,
     ended: Cell<bool>,
     broke: Cell<bool>,
+    refused: Cell<bool>,
+}
+
+/// A request's body on its way upstream. One that was refused at its end breaks off there: to its
+/// other readers it has only ended.
+pub(crate) struct Outgoing(pub(crate) Body);
+
+/// Why a body ended before its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Broke {
+    /// It stopped, or its framing is wrong.
+    #[error(transparent)]
+    Off(#[from] hyper::Error),
+    /// By its trailers.
+    #[error(transparent)]
+    Refused(#[from] trailers::Refused),
 }
 
 /// What came of reading a body up to a limit.
@@ -80,7 +97,7 @@ impl Body {
 
     /// Reads up to `limit` bytes. A body that is longer is handed back unread in effect: nothing
     /// of it is lost.
-    pub(crate) async fn collect_up_to(mut self, limit: usize) -> Result<Collected, hyper::Error> {
+    pub(crate) async fn collect_up_to(mut self, limit: usize) -> Result<Collected, Broke> {
         match self {
             Self::Empty => return Ok(Collected::Whole(Bytes::new())),
             Self::Whole(bytes) => return Ok(Collected::Whole(bytes.unwrap_or_default())),
@@ -109,7 +126,17 @@ impl Body {
                 return Ok(Collected::Longer(Self::Resumed(Some(read), Box::new(self))));
             }
         }
+        self.accepted()?;
         Ok(Collected::Whole(joined(first, rest)))
+    }
+
+    /// An error where the client's part of it was refused at its end.
+    fn accepted(&self) -> Result<(), trailers::Refused> {
+        match self {
+            Self::Client(watched) if watched.progress.refused.get() => Err(trailers::Refused),
+            Self::Resumed(_, rest) => rest.accepted(),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -130,7 +157,13 @@ impl http_body::Body for Body {
             Self::Empty => Poll::Ready(None),
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Client(watched) => Pin::new(watched).poll_frame(cx),
-            Self::Upstream(streaming) => Pin::new(&mut **streaming).poll_frame(cx),
+            Self::Upstream(streaming) => loop {
+                let polled = ready!(Pin::new(&mut **streaming).poll_frame(cx));
+                let Some(Ok(frame)) = polled else { return Poll::Ready(polled) };
+                if let Some(frame) = trailers::of_answer(frame) {
+                    return Poll::Ready(Some(Ok(frame)));
+                }
+            },
             Self::Resumed(read, rest) => match read.take() {
                 Some(read) => Poll::Ready(Some(Ok(Frame::data(read)))),
                 None => Pin::new(&mut **rest).poll_frame(cx),
@@ -182,15 +215,55 @@ impl Watched {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let polled = Pin::new(&mut self.inner).poll_frame(cx);
-        if polled.is_ready() {
-            self.progress.note();
-            self.progress.ended.set(self.inner.is_end_stream());
+        loop {
+            let polled = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+            let progress = &self.progress;
+            progress.note();
+            progress.ended.set(self.inner.is_end_stream());
+            let frame = match polled {
+                Some(Ok(frame)) => frame,
+                Some(Err(error)) => {
+                    progress.broke.set(true);
+                    return Poll::Ready(Some(Err(error)));
+                }
+                None => return Poll::Ready(None),
+            };
+            match trailers::of_request(frame) {
+                Ok(Some(frame)) => return Poll::Ready(Some(Ok(frame))),
+                Ok(None) => {}
+                Err(trailers::Refused) => {
+                    progress.broke.set(true);
+                    progress.refused.set(true);
+                    return Poll::Ready(None);
+                }
+            }
         }
-        if matches!(polled, Poll::Ready(Some(Err(_)))) {
-            self.progress.broke.set(true);
-        }
-        polled
+    }
+}
+
+// === impl Outgoing ===
+
+impl http_body::Body for Outgoing {
+    type Data = Bytes;
+    type Error = Broke;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broke>>> {
+        let frame = ready!(Pin::new(&mut self.0).poll_frame(cx));
+        Poll::Ready(match frame {
+            Some(frame) => Some(frame.map_err(Broke::Off)),
+            None => self.0.accepted().err().map(|refused| Err(Broke::Refused(refused))),
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream() && self.0.accepted().is_ok()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
     }
 }
 
@@ -198,7 +271,12 @@ impl Watched {
 
 impl Progress {
     pub(crate) fn new(ended: bool) -> Self {
-        Self { moved: Cell::new(Instant::now()), ended: Cell::new(ended), broke: Cell::new(false) }
+        Self {
+            moved: Cell::new(Instant::now()),
+            ended: Cell::new(ended),
+            broke: Cell::new(false),
+            refused: Cell::new(false),
+        }
     }
 
     /// Notes that it has moved.

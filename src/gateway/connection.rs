@@ -18,7 +18,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
-use super::body::Body;
+use super::body::{Body, Outgoing};
 use super::pool::Pool;
 use super::stream::Stream;
 
@@ -28,7 +28,7 @@ type Driver = LocalBoxFuture<'static, hyper::Result<()>>;
 
 /// A connection and the right to send on it.
 pub(crate) struct Connection {
-    sender: http1::SendRequest<Body>,
+    sender: http1::SendRequest<Outgoing>,
     driver: Driver,
     /// Whether it has carried an exchange before: then it may have been closed meanwhile.
     pub(crate) used: bool,
@@ -99,7 +99,8 @@ impl Connection {
         home: Weak<Pool>,
     ) -> Result<Response<Body>, Broken> {
         // A budget that has run out would ask for the waker that is left out below.
-        let sending = tokio::task::unconstrained(self.sender.try_send_request(request));
+        let sending =
+            tokio::task::unconstrained(self.sender.try_send_request(request.map(Outgoing)));
         let mut sending = std::pin::pin!(sending);
         let mut driver = Some(&mut self.driver);
         let mut woken = false;
@@ -137,7 +138,7 @@ impl Connection {
                 }))
             }
             Err(mut error) => match error.take_message() {
-                Some(request) => Err(Broken::Unsent(Box::new(request))),
+                Some(request) => Err(Broken::Unsent(Box::new(request.map(|Outgoing(body)| body)))),
                 None => Err(Broken::Sent(error.into_error())),
             },
         }

@@ -10,7 +10,7 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// Headers of one connection, whatever `Connection` says.
-fn is_hop_by_hop(name: &HeaderName) -> bool {
+pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
     matches!(
         *name,
         header::CONNECTION
@@ -69,7 +69,7 @@ pub(crate) fn strip_own(headers: &mut HeaderMap) {
     }
 }
 
-fn is_own(name: &HeaderName) -> bool {
+pub(super) fn is_own(name: &HeaderName) -> bool {
     name.as_str().starts_with("recgate-")
 }
 

@@ -180,7 +180,7 @@ impl Passage {
     }
 }
 
-fn tells_origin(name: &HeaderName) -> bool {
+pub(super) fn tells_origin(name: &HeaderName) -> bool {
     let name = name.as_str();
     // Nearly every header is told apart by its first letter.
     matches!(name.as_bytes().first(), Some(b'f' | b'x')) && ORIGIN.contains(&name)

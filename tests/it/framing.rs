@@ -67,6 +67,145 @@ async fn chunks_and_trailers_pass_both_ways() {
     assert_eq!(trailers, ["x-check: 7"]);
 }
 
+/// Trailers that may not pass, between two that may.
+const ENDING_HERE: [&str; 6] = [
+    "keep-alive",
+    "proxy-connection",
+    "x-forwarded-for",
+    "forwarded",
+    "x-forwarded-host",
+    "recgate-as-of",
+];
+
+#[tokio::test]
+async fn trailers_that_tell_of_the_way_or_the_connection_end_here() {
+    let upstream = Upstream::scripted(|_| vec![ok()]).await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let names = [&["x-first"], &ENDING_HERE[..], &["x-last"]].concat();
+    let said: String = names.iter().flat_map(|name| [*name, ": 1\r\n"]).collect();
+    let trailer = format!("Trailer: {}", names.join(", "));
+    let head = ["Transfer-Encoding: chunked", &trailer];
+    let body = format!("3\r\nabc\r\n0\r\n{said}\r\n");
+    let got = ask(recgate.address, request("POST /x HTTP/1.1", &head, &body)).await;
+    assert_eq!(got.status(), 200);
+    let sent = upstream.only();
+    assert_eq!(sent.text(), "abc");
+    assert_eq!(sent.trailers, ["x-first: 1", "x-last: 1"]);
+}
+
+#[tokio::test]
+async fn trailers_of_an_answer_keep_to_the_same_rule() {
+    let upstream = Upstream::scripted(|request| {
+        let ending = ["connection", "recgate-partial", "content_length", "authorization"];
+        let mut names = [&ENDING_HERE[..], &ending].concat();
+        if request.target() == "/some" {
+            names.insert(0, "x-first");
+            names.push("x-last");
+        }
+        let said: String = names.iter().flat_map(|name| [*name, ": close\r\n"]).collect();
+        let head = format!("Transfer-Encoding: chunked\r\nTrailer: {}", names.join(", "));
+        let answer = format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n3\r\nabc\r\n0\r\n{said}\r\n");
+        vec![Step::Send(answer.into())]
+    })
+    .await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let mut client = RawClient::connect(recgate.address).await;
+    let mut over_http2 = Http2::connect(&recgate).await;
+    for (target, wanted) in [("/some", vec!["x-first", "x-last"]), ("/none", vec![])] {
+        let head = ["TE: trailers", "Connection: TE"];
+        client.send(request(&format!("GET {target} HTTP/1.1"), &head, "")).await;
+        let got = client.response().await;
+        let lines: Vec<String> = wanted.iter().map(|name| format!("{name}: close")).collect();
+        assert_eq!((got.text(), &got.trailers), ("abc", &lines), "{target}");
+
+        let got = over_http2.ask(http::Method::GET, target, None).await;
+        let names: Vec<&str> = got.trailers.keys().map(http::HeaderName::as_str).collect();
+        assert_eq!((got.status, &*got.body, names), (200, &b"abc"[..], wanted), "{target}");
+    }
+}
+
+/// A body that streams and one that is read first.
+#[tokio::test]
+async fn trailers_over_http2_keep_to_the_same_rule() {
+    let upstream = Upstream::scripted(|_| vec![ok()]).await;
+    let recgate = Recgate::with_config(&config("genesys", "genesys", &upstream.address)).await;
+    for (method, target) in
+        [(http::Method::POST, "/unknown"), (http::Method::PATCH, "/api/v2/conversations/calls/c1")]
+    {
+        for name in ["authorization", "proxy-authorization", "host", "cookie", "content_length"] {
+            let mut client = Http2::connect(&recgate).await;
+            let got = client.ask(method.clone(), target, Some(&[name])).await;
+            assert_eq!((got.status, &*got.error), (400, "request.body"), "{target} {name}");
+        }
+        assert!(upstream.received().is_empty(), "{target}");
+    }
+    let mut client = Http2::connect(&recgate).await;
+    let names = ["x-first", "x-forwarded-for", "forwarded", "recgate-as-of", "x-last"];
+    let got = client.ask(http::Method::POST, "/unknown", Some(&names)).await;
+    assert_eq!(got.status, 200);
+    let sent = upstream.only();
+    assert_eq!(sent.text(), "{}");
+    assert_eq!(sent.trailers, ["x-first: 1", "x-last: 1"]);
+}
+
+/// A client that speaks HTTP/2.
+struct Http2 {
+    sender: h2::client::SendRequest<bytes::Bytes>,
+}
+
+struct Answer {
+    status: u16,
+    error: String,
+    body: Vec<u8>,
+    trailers: http::HeaderMap,
+}
+
+impl Http2 {
+    async fn connect(recgate: &Recgate) -> Self {
+        let stream = tokio::net::TcpStream::connect(recgate.address).await.unwrap();
+        let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        Self { sender }
+    }
+
+    /// Asks, with a body and these trailers behind it where there are any.
+    async fn ask(
+        &mut self,
+        method: http::Method,
+        target: &str,
+        trailers: Option<&[&'static str]>,
+    ) -> Answer {
+        std::future::poll_fn(|cx| self.sender.poll_ready(cx)).await.unwrap();
+        let uri = format!("http://a.example{target}");
+        let mut request = http::Request::builder().method(method).uri(uri);
+        if let Some(names) = trailers {
+            request = request.header("content-type", "application/json");
+            request = request.header("authorization", "Bearer t");
+            request = request.header("trailer", names.join(", "));
+        }
+        let request = request.body(()).unwrap();
+        let (answer, mut stream) = self.sender.send_request(request, trailers.is_none()).unwrap();
+        if let Some(names) = trailers {
+            let said = names.iter().map(|name| {
+                (http::HeaderName::from_static(name), http::HeaderValue::from_static("1"))
+            });
+            stream.send_data(bytes::Bytes::from_static(b"{}"), false).unwrap();
+            stream.send_trailers(said.collect()).unwrap();
+        }
+        let answer = soon("an answer", answer).await.unwrap();
+        let status = answer.status().as_u16();
+        let error = answer.headers().get("recgate-error");
+        let error = error.map(|it| it.to_str().unwrap().to_owned()).unwrap_or_default();
+        let mut incoming = answer.into_body();
+        let mut body = Vec::new();
+        while let Some(data) = soon("the body", incoming.data()).await {
+            body.extend_from_slice(&data.unwrap());
+        }
+        let trailers = soon("the end", incoming.trailers()).await.unwrap().unwrap_or_default();
+        Answer { status, error, body, trailers }
+    }
+}
+
 #[tokio::test]
 async fn an_answer_without_a_length_ends_with_its_connection() {
     let upstream = Upstream::scripted(|_| {

@@ -5,6 +5,7 @@
 //! extension) is refused here.
 
 use super::head::{Framing, field};
+use crate::gateway::trailers;
 use crate::limits::{CHUNK_EXTENSION_BYTES, CHUNK_SIZE_DIGITS};
 
 /// A body that is being followed.
@@ -154,27 +155,9 @@ impl Chunks {
             return Ok(true);
         }
         let (name, _) = field(line).map_err(|_| "a trailer line that is no field")?;
-        if FORBIDDEN.iter().any(|it| name.eq_ignore_ascii_case(it)) {
+        if trailers::is_refused(name) {
             return Err("a trailer that would change how its message is read");
         }
         Ok(false)
     }
 }
-
-/// Fields that a trailer may not hold: framing, routing, authentication (RFC 9110 §6.5.1).
-const FORBIDDEN: &[&[u8]] = &[
-    b"authorization",
-    b"connection",
-    b"content-encoding",
-    b"content-length",
-    b"content-range",
-    b"content-type",
-    b"cookie",
-    b"expect",
-    b"host",
-    b"max-forwards",
-    b"te",
-    b"trailer",
-    b"transfer-encoding",
-    b"upgrade",
-];
