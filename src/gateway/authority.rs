@@ -6,8 +6,8 @@ use http::{Request, Version, header};
 
 use crate::error::{Code, Failure};
 
-/// The host of a request, without its port. HTTP/1.0 may leave it out; HTTP/1.1 may not, whatever
-/// its target says.
+/// The host of a request, without its port. HTTP/1.0 may name none; HTTP/1.1 has to have a `Host`,
+/// whatever its target says.
 pub(crate) fn of<B>(request: &Request<B>) -> Result<&str, Failure> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let named = match (hosts.next(), hosts.next()) {
@@ -24,9 +24,17 @@ pub(crate) fn of<B>(request: &Request<B>) -> Result<&str, Failure> {
             Err(invalid("a Host at odds with the request target"))
         }
         (Some(named), _) => host(named),
-        (None, Some(target)) if request.version() == Version::HTTP_2 => host(target.as_str()),
-        (None, _) if request.version() == Version::HTTP_10 => Ok(""),
+        (None, Some(target)) if request.version() != Version::HTTP_11 => host(target.as_str()),
+        (None, None) if request.version() == Version::HTTP_10 => Ok(""),
         (None, _) => Err(invalid("no Host")),
+    }
+}
+
+/// The same with its port, of a request that was judged. Empty where it names none.
+pub(crate) fn with_port<B>(request: &Request<B>) -> &str {
+    match request.headers().get(header::HOST) {
+        Some(host) => host.to_str().unwrap_or_default(),
+        None => request.uri().authority().map_or("", |target| target.as_str()),
     }
 }
 

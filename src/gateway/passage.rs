@@ -10,9 +10,10 @@ use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Version, header};
 use uuid::Uuid;
 
+use super::authority;
 use super::certificate::Certificate;
 use crate::change::call::retained;
 use crate::config::network::Network;
@@ -96,27 +97,24 @@ impl Arrival {
         Self { peer, scheme, certificate, told, last }
     }
 
-    /// The element of `Forwarded` for a request to `host`; empty where none was named.
-    fn element(&self, host: &HeaderValue) -> HeaderValue {
+    /// The host as it is told, and the element of `Forwarded` for a request to it; both may lack it.
+    fn element(&self, host: &str) -> (HeaderValue, HeaderValue) {
         let mut last = self.last.borrow_mut();
         let (named, element) = &*last;
         if named == host && !element.is_empty() {
-            return element.clone();
+            return last.clone();
         }
         let peer = self.told.to_str().unwrap_or_default();
         let (open, close) = if peer.contains(':') { ("for=\"[", "]\"") } else { ("for=", "") };
-        // A host was judged to be an authority, which holds no quote.
-        let named = host.to_str().unwrap_or_default();
-        let mut element = String::with_capacity(peer.len() + named.len() + 40);
+        let mut element = String::with_capacity(peer.len() + host.len() + 40);
         element.extend([open, peer, close]);
-        if !named.is_empty() {
-            element.extend([";host=\"", named, "\""]);
+        // It was judged to be an authority, which holds no quote.
+        if !host.is_empty() {
+            element.extend([";host=\"", host, "\""]);
         }
         element.extend([";proto=", self.scheme.as_str()]);
-        let element = value(element, "for=unknown");
-        // A copy: what hyper gives is a slice of all that was read with it.
-        *last = (value(named.to_owned(), ""), element.clone());
-        element
+        *last = (value(host.to_owned(), ""), value(element, "for=unknown"));
+        last.clone()
     }
 }
 
@@ -134,16 +132,17 @@ impl Scheme {
 // === impl Passage ===
 
 impl Passage {
-    /// What to tell of a request that has just come. Takes off `headers` what is told anew.
-    pub(crate) fn of(
-        headers: &mut HeaderMap,
-        version: Version,
+    /// What to tell of a request that has just come. Takes off its head what is told anew.
+    pub(crate) fn of<B>(
+        request: &mut Request<B>,
         arrival: &Arrival,
         trusted: &[Network],
         exchange: Uuid,
     ) -> Self {
         let trusts = trusted.iter().any(|network| network.contains(arrival.peer));
-        let origin = origin(headers, arrival, trusts);
+        let origin = origin(request, arrival, trusts);
+        let version = request.version();
+        let headers = request.headers_mut();
         if headers.keys().any(tells_origin) {
             *headers = retained(std::mem::take(headers), |name| !tells_origin(name));
         }
@@ -186,10 +185,11 @@ pub(super) fn tells_origin(name: &HeaderName) -> bool {
     matches!(name.as_bytes().first(), Some(b'f' | b'x')) && ORIGIN.contains(&name)
 }
 
-fn origin(headers: &HeaderMap, arrival: &Arrival, trusts: bool) -> Origin {
-    let host = headers.get(header::HOST).cloned().unwrap_or(HeaderValue::from_static(""));
+fn origin<B>(request: &Request<B>, arrival: &Arrival, trusts: bool) -> Origin {
+    let headers = request.headers();
+    let (host, element) = arrival.element(authority::with_port(request));
     let own = Origin {
-        element: arrival.element(&host),
+        element,
         peers: arrival.told.clone(),
         host: Some(host).filter(|host| !host.is_empty()),
         proto: HeaderValue::from_static(arrival.scheme.as_str()),
@@ -260,24 +260,24 @@ fn trace_parent(exchange: Uuid) -> HeaderValue {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use http::{HeaderMap, HeaderValue, Version};
+    use http::{HeaderMap, HeaderValue, Request};
     use rstest::rstest;
     use uuid::Uuid;
 
     use super::{Arrival, InName, Passage, Scheme, is_trace_parent};
 
     fn told(lines: &[(&'static str, &'static str)], peer: &str, trusted: &[&str]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
+        let mut request = Request::new(());
+        let headers = request.headers_mut();
         headers.append("host", HeaderValue::from_static("recgate.example:8443"));
         for (name, value) in lines {
             headers.append(*name, HeaderValue::from_static(value));
         }
         let arrival = Arrival::new(peer.parse().unwrap(), Scheme::Https, None);
         let trusted: Vec<_> = trusted.iter().map(|it| it.parse().unwrap()).collect();
-        let passage =
-            Passage::of(&mut headers, Version::HTTP_11, &arrival, &trusted, Uuid::from_u128(7));
-        passage.tell(&mut headers, InName::Client);
-        headers
+        let passage = Passage::of(&mut request, &arrival, &trusted, Uuid::from_u128(7));
+        passage.tell(request.headers_mut(), InName::Client);
+        request.into_parts().0.headers
     }
 
     #[test]
@@ -327,14 +327,26 @@ mod tests {
     fn each_host_of_a_connection_is_told() {
         let arrival = Arrival::new("203.0.113.9".parse().unwrap(), Scheme::Http, None);
         let (one, two) = (Some("one.example"), Some("two.example"));
-        for host in [one, one, two, None, Some(""), one] {
-            let mut headers = HeaderMap::new();
-            if let Some(host) = host {
-                headers.append("host", HeaderValue::from_static(host));
-            }
-            let passage =
-                Passage::of(&mut headers, Version::HTTP_11, &arrival, &[], Uuid::from_u128(7));
-            passage.tell(&mut headers, InName::Client);
+        // By a header, or by the target: `:authority` of HTTP/2, or a form that is absolute.
+        let spelt = |host: Option<&'static str>, by_target: bool| match host {
+            Some(host) if by_target => Request::get(format!("http://{host}/x")).body(()),
+            Some(host) => Request::get("/x").header("host", host).body(()),
+            None => Request::get("/x").body(()),
+        };
+        for (host, by_target) in [
+            (one, false),
+            (one, true),
+            (one, true),
+            (two, true),
+            (None, false),
+            (Some(""), false),
+            (one, true),
+            (two, false),
+        ] {
+            let mut request = spelt(host, by_target).unwrap();
+            let passage = Passage::of(&mut request, &arrival, &[], Uuid::from_u128(7));
+            let headers = request.headers_mut();
+            passage.tell(headers, InName::Client);
             let named = host.filter(|host| !host.is_empty());
             let element = named.map(|host| format!(";host=\"{host}\"")).unwrap_or_default();
             assert_eq!(headers["forwarded"], format!("for=203.0.113.9{element};proto=http"));

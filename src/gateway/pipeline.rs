@@ -108,8 +108,8 @@ async fn walk(
     };
     let promised = worker.site.clients.identify(&caller);
     let promised = chosen::take(promised, request.headers_mut(), &route.upstream);
-    let (version, trusted) = (request.version(), &worker.site.config.gateway.trusted_peers);
-    let passage = Passage::of(request.headers_mut(), version, &arrival, trusted, id);
+    let trusted = &worker.site.config.gateway.trusted_peers;
+    let passage = Passage::of(&mut request, &arrival, trusted, id);
     let method = request.method().clone();
     let visit = Rc::new(Visit::new(worker, id, promised, passage, &route, method));
     let mut told = Told { visit: Rc::clone(&visit), started, status: None };

@@ -294,6 +294,24 @@ async fn http_1_0_is_answered_in_its_own_terms() {
     assert_eq!(received.one("x-forwarded-host"), None);
 }
 
+/// A host that is named by the target alone is told like any other.
+#[tokio::test]
+async fn the_host_of_a_target_is_told() {
+    let upstream = Upstream::scripted(|_| vec![ok()]).await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let mut client = RawClient::connect(recgate.address).await;
+    client.send("GET http://a.example/old HTTP/1.0\r\n\r\n").await;
+    assert_eq!(client.response().await.status(), 200);
+    let mut client = Http2::connect(&recgate).await;
+    assert_eq!(client.ask(http::Method::GET, "/new", None).await.status, 200);
+    for received in upstream.received() {
+        let element = "for=127.0.0.1;host=\"a.example\";proto=http";
+        assert_eq!(received.one("forwarded"), Some(element), "{}", received.start);
+        assert_eq!(received.one("x-forwarded-host"), Some("a.example"), "{}", received.start);
+    }
+    assert_eq!(upstream.received().len(), 2);
+}
+
 /// An upload that ends early never becomes a whole request, streamed or read.
 #[tokio::test]
 async fn a_cut_upload_is_not_made_whole() {
