@@ -44,12 +44,29 @@ fn fault(path: &str) -> Option<&'static str> {
     if has_dots(&once) {
         return Some("a dot segment in the path");
     }
-    // For servers that decode what is decoded already.
-    let twice: Cow<'_, str> = percent_decode_str(&once).decode_utf8_lossy();
-    if slashes(&twice) != slashes(path) || twice.contains(['\\', '\0']) || has_dots(&twice) {
+    // For servers that decode what is decoded already. What is left is a percent sign and what
+    // stands behind it: `100%25` is a name like any other, whatever follows.
+    let twice: Cow<'_, [u8]> = percent_decode_str(&once).into();
+    let Cow::Owned(twice) = twice else { return None };
+    if has_overlong(&twice) {
+        return Some("overlong UTF-8 in the path, encoded twice");
+    }
+    let twice = String::from_utf8_lossy(&twice);
+    if slashes(&twice) != slashes(path)
+        || twice.contains(|it: char| it == '\\' || it.is_control())
+        || has_dots(&twice)
+    {
         return Some("a slash, a dot segment or a control character in the path, encoded twice");
     }
     None
+}
+
+/// Whether UTF-8 spells a character longer than it has to (Unicode 3.1, D36): only this way would
+/// broken UTF-8 be read as a slash, a dot or a control character.
+fn has_overlong(text: &[u8]) -> bool {
+    text.windows(2).any(|pair| {
+        matches!(pair, [0xc0 | 0xc1, 0x80..=0xbf] | [0xe0, 0x80..=0x9f] | [0xf0, 0x80..=0x8f])
+    })
 }
 
 /// Whether every percent sign has its two hexadecimal digits.
@@ -84,6 +101,10 @@ mod tests {
     #[case::utf8("/%E2%82%AC")]
     #[case::a_percent_sign("/100%25")]
     #[case::twice_encoded_letter("/%2541")]
+    #[case::a_percent_sign_and_text("/100%25zz")]
+    #[case::a_percent_sign_and_digits("/50%25abv")]
+    #[case::twice_encoded_utf8("/%25E2%2582%25AC")]
+    #[case::twice_encoded_latin_1("/%25ff")]
     #[case::empty_segments("/a//b/")]
     #[case::parameters("/semi;v=1;w/x")]
     fn is_read_alike(#[case] path: &str) {
@@ -102,6 +123,15 @@ mod tests {
     #[case::encoded_up("/a/%2e%2e/b")]
     #[case::half_encoded_up("/a/.%2E/b")]
     #[case::up_encoded_twice("/a/%252e%252e/b")]
+    #[case::backslash_twice("/a%255cb")]
+    #[case::nul_twice("/a%2500b")]
+    #[case::line_feed_twice("/a%250ab")]
+    #[case::line_feed_twice_in_whole("/a%25%30%61b")]
+    #[case::delete_twice("/a%257fb")]
+    #[case::c1_control_twice("/a%25c2%2585b")]
+    #[case::overlong_slash_twice("/a%25c0%25afb")]
+    #[case::overlong_dot_twice("/a%25e0%2580%25aeb")]
+    #[case::overlong_nul_twice("/a%25f0%2580%2580%2580b")]
     #[case::up_with_parameters("/a/..;v=1/b")]
     #[case::nul("/a%00b")]
     #[case::line_feed("/a%0ab")]
