@@ -112,6 +112,32 @@ async fn play(recgate: &Recgate, case: &Case) -> Result<(), String> {
     Ok(())
 }
 
+/// What hyper takes no more of, whatever the limits say, is refused before it sees it.
+#[tokio::test]
+async fn what_is_longer_than_hyper_takes_is_refused_in_words() {
+    let upstream = Upstream::scripted(|_| vec![ok()]).await;
+    let limits = "[limits]\nheader_bytes = 300000\n";
+    let recgate = Recgate::with_config(&format!("{}{limits}", upstream.config())).await;
+    let target = |length: usize| {
+        format!("GET /{} HTTP/1.1\r\nHost: a.example\r\n\r\n", "x".repeat(length - 1))
+    };
+    let name = |length: usize| {
+        format!("GET /x HTTP/1.1\r\nHost: a.example\r\n{}: y\r\n\r\n", "x".repeat(length))
+    };
+    for (name, send, answers) in [
+        ("a target of the most bytes", target(65_534), vec![200]),
+        ("one more", target(65_535), vec![414]),
+        ("many more", target(100_000), vec![414]),
+        ("a name of the most bytes", name(65_535), vec![200]),
+        ("one more", name(65_536), vec![431]),
+        ("many more", name(100_000), vec![431]),
+    ] {
+        let case = Case { name: name.to_owned(), send, answers };
+        assert_eq!(play(&recgate, &case).await, Ok(()), "{name}");
+    }
+    assert_eq!(upstream.received().len(), 2);
+}
+
 /// HTTP/2 has no line ends to play with; what it does have is held to the same rules, and what it
 /// carries can never become a second request in HTTP/1.1.
 #[tokio::test]

@@ -39,6 +39,11 @@ pub(super) enum Asked {
     Other,
 }
 
+/// Bytes of a target and of a header's name, at most: the `http` crate takes no more, and hyper refuses
+/// them without a word.
+const TARGET_BYTES: usize = u16::MAX as usize - 1;
+const NAME_BYTES: usize = u16::MAX as usize;
+
 /// Judges a whole head, its empty last line included.
 pub(super) fn judge(head: &[u8], most_lines: usize) -> Result<Framing, Refused> {
     let mut lines = Lines { rest: head };
@@ -76,6 +81,10 @@ fn request_line(line: &[u8]) -> Result<RequestLine<'_>, Failure> {
     };
     if !is_token(method) {
         return Err(malformed("a method that is no token"));
+    }
+    if target.len() > TARGET_BYTES {
+        let why = format!("a target of more than {TARGET_BYTES} bytes");
+        return Err(Failure::new(Code::RequestTargetTooLong, why));
     }
     if target.first() != Some(&b'/') || !target.iter().all(|byte| PLAIN[usize::from(*byte)]) {
         unusual_target(target)?;
@@ -158,6 +167,10 @@ pub(super) fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Failure> {
     let colon =
         memchr::memchr(b':', line).ok_or_else(|| malformed("a header line without colon"))?;
     let (name, value) = (&line[..colon], &line[colon + 1..]);
+    if name.len() > NAME_BYTES {
+        let why = format!("a header name of more than {NAME_BYTES} bytes");
+        return Err(Failure::new(Code::RequestHeadTooLarge, why));
+    }
     if !is_token(name) {
         return Err(malformed("a header name that is no token"));
     }
