@@ -120,6 +120,8 @@ pub struct Upstream {
     pub cors_origins: Option<Vec<String>>,
     /// What is done with a path that servers read differently.
     pub ambiguous_paths: raw::AmbiguousPaths,
+    /// Whether HTTP/2 is spoken with it.
+    pub http2: raw::Http2,
     /// Modes by hop, in the hops' order.
     pub modes: [Mode; 4],
     /// What things are that the contract does not declare.

@@ -18,7 +18,7 @@ pub use self::client::{CertificateMatch, Client, DeletionProtection, HeaderMatch
 pub use self::mock::{Mock, Unpublished};
 pub use self::upstream::{
     AmbiguousPaths, Breaker, BuiltIn, CheckOverride, Checks, ContractChoice, ContractFiles, Cors,
-    Mode, OverlayFile, Retry, Upstream, Vendor,
+    Http2, Mode, OverlayFile, Retry, Upstream, Vendor,
 };
 
 /// The whole file.

@@ -6,7 +6,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::rc::Weak;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use super::body::{Body, Outgoing};
 use super::pool::Pool;
+use super::shared::Streams;
 use super::stream::Stream;
 
 /// What moves its bytes. After a 101 it hands the connection over to whoever asks for it
@@ -49,6 +50,8 @@ pub(crate) struct Streaming {
     body: Incoming,
     connection: Option<Connection>,
     home: Weak<Pool>,
+    /// Its place on a connection that is shared.
+    _stream: Option<Rc<Streams>>,
 }
 
 /// Header lines that hyper has places for without being told.
@@ -128,14 +131,8 @@ impl Connection {
             Ok(response) => {
                 self.used = true;
                 let connection = open.then_some(self);
-                Ok(response.map(|body| {
-                    let mut streaming = Streaming { body, connection, home };
-                    if streaming.body.is_end_stream() {
-                        streaming.finish();
-                        return Body::Empty;
-                    }
-                    Body::Upstream(Box::new(streaming))
-                }))
+                Ok(response
+                    .map(|body| Streaming { body, connection, home, _stream: None }.into_body()))
             }
             Err(mut error) => match error.take_message() {
                 Some(request) => Err(Broken::Unsent(Box::new(request.map(|Outgoing(body)| body)))),
@@ -148,6 +145,20 @@ impl Connection {
 // === impl Streaming ===
 
 impl Streaming {
+    /// One that comes over a shared connection.
+    pub(crate) const fn shared(body: Incoming, stream: Rc<Streams>) -> Self {
+        Self { body, connection: None, home: Weak::new(), _stream: Some(stream) }
+    }
+
+    /// As a body; one that has ended lets go of its connection.
+    pub(crate) fn into_body(mut self) -> Body {
+        if self.body.is_end_stream() {
+            self.finish();
+            return Body::Empty;
+        }
+        Body::Upstream(Box::new(self))
+    }
+
     pub(crate) fn is_end_stream(&self) -> bool {
         self.body.is_end_stream()
     }

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::metrics::Metrics;
 use super::tls::{self, Calling, TlsError};
 use crate::change::journal::Unwritten;
+use crate::config::raw::Http2;
 use crate::hook::delivery::post::{Direct, Http, Line};
 use crate::hook::delivery::schedule::Schedule;
 use crate::hook::delivery::sender::{Course, Observer, Sender};
@@ -84,7 +85,7 @@ pub fn check(subscription: &Subscription) -> Result<(), DeliverError> {
 }
 
 fn line(subscription: &Subscription) -> Result<(Line, Calling), DeliverError> {
-    let trust = tls::client(subscription.ca_file.as_deref(), None)
+    let trust = tls::client(subscription.ca_file.as_deref(), None, Http2::Never)
         .map_err(|error| DeliverError::Tls(Arc::clone(&subscription.name), error))?;
     let tls = Arc::clone(&trust.config);
     Ok((Line { subscription: subscription.clone(), tls }, trust))

@@ -10,7 +10,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http::uri::Scheme;
+use http::{HeaderValue, Request, Response, StatusCode, Uri, Version, header};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
@@ -18,8 +19,10 @@ use tokio_rustls::TlsConnector;
 use super::body::Body;
 use super::connection::{Broken, Connection};
 use super::headers;
+use super::shared::Shared;
 use super::stream::Stream;
 use super::tls;
+use crate::config::raw::Http2;
 use crate::error::{Code, Failure};
 
 /// A server, with what is needed to reach it.
@@ -31,13 +34,25 @@ pub(crate) struct Server {
     pub(crate) host: HeaderValue,
     /// Set where TLS is spoken.
     pub(crate) tls: Option<tls::Calling>,
+    /// Whether HTTP/2 is spoken.
+    pub(crate) http2: Http2,
 }
 
 /// Connections of one thread to one server.
 pub(crate) struct Pool {
     server: Server,
     idle: RefCell<Vec<Connection>>,
+    /// Of HTTP/2.
+    shared: RefCell<Vec<Shared>>,
     bounds: Bounds,
+}
+
+/// The right to send a request.
+enum Way {
+    /// Alone, over HTTP/1.1.
+    Alone(Connection),
+    /// Beside others, over HTTP/2. Whether somebody has used it before.
+    Beside(Shared, bool),
 }
 
 /// What bounds a pool.
@@ -77,6 +92,7 @@ impl Server {
     /// Whether connections to the one are as good as connections to the other.
     pub(crate) fn is(&self, other: &Self) -> bool {
         self.authority == other.authority
+            && self.http2 == other.http2
             && match (&self.tls, &other.tls) {
                 (None, None) => true,
                 (Some(one), Some(other)) => one.is(other),
@@ -118,7 +134,7 @@ impl Server {
 
 impl Pool {
     pub(crate) fn new(server: Server, bounds: Bounds) -> Self {
-        Self { server, idle: RefCell::default(), bounds }
+        Self { server, idle: RefCell::default(), shared: RefCell::default(), bounds }
     }
 
     /// Whether it would be the same if it were made anew.
@@ -137,16 +153,24 @@ impl Pool {
         mut request: Request<Body>,
         over: Over,
     ) -> Result<Response<Body>, Unanswered> {
-        *request.version_mut() = Version::HTTP_11;
         let asks = headers::names_websocket(request.headers());
         loop {
-            let kept = if over == Over::Any { self.check_out() } else { None };
-            let connection = match kept {
-                Some(connection) => connection,
+            let way = match self.check_out(over) {
+                Some(way) => way,
                 None => Box::pin(self.open()).await?,
             };
-            let used = connection.used;
-            match connection.send(request, Rc::downgrade(self)).await {
+            let used = way.is_used();
+            let sent = match way {
+                Way::Alone(connection) => {
+                    self.over_http1(&mut request);
+                    connection.send(request, Rc::downgrade(self)).await
+                }
+                Way::Beside(shared, _) => {
+                    self.over_http2(&mut request)?;
+                    Box::pin(shared.send(request)).await
+                }
+            };
+            match sent {
                 Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                     // To what was asked for, and to nothing else (RFC 9110 §7.8).
                     if asks && headers::names_websocket(response.headers()) {
@@ -155,6 +179,9 @@ impl Pool {
                     let why =
                         format!("{} switched protocols without being asked", self.server.authority);
                     return Err(Failure::new(Code::UpstreamBroke, why).into());
+                }
+                Ok(response) if response.headers().len() > self.bounds.lines => {
+                    return Err(self.too_many_lines().into());
                 }
                 Ok(response) => return Ok(response),
                 Err(Broken::Unsent(unsent)) if used => request = *unsent,
@@ -167,17 +194,49 @@ impl Pool {
         }
     }
 
+    /// Makes a request one of HTTP/1.1: a path, and a `Host`.
+    fn over_http1(&self, request: &mut Request<Body>) {
+        *request.version_mut() = Version::HTTP_11;
+        if request.uri().authority().is_some() {
+            let mut parts = request.uri().clone().into_parts();
+            (parts.scheme, parts.authority) = (None, None);
+            *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+            request.headers_mut().insert(header::HOST, self.server.host.clone());
+        }
+    }
+
+    /// Makes a request one of HTTP/2: a scheme and an authority, and nothing of a connection.
+    fn over_http2(&self, request: &mut Request<Body>) -> Result<(), Failure> {
+        *request.version_mut() = Version::HTTP_2;
+        let mut parts = request.uri().clone().into_parts();
+        let scheme = if self.server.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
+        (parts.scheme, parts.authority) = (Some(scheme), Some(self.server.authority.clone()));
+        *request.uri_mut() = Uri::from_parts(parts).map_err(|error| {
+            Failure::new(Code::Internal, format!("a target that cannot be sent: {error}"))
+        })?;
+        let headers = request.headers_mut();
+        for name in [header::HOST, header::CONNECTION, header::UPGRADE] {
+            headers.remove(name);
+        }
+        Ok(())
+    }
+
     fn broke(&self, error: &hyper::Error, used: bool) -> Unanswered {
-        let (server, lines) = (&self.server.authority, self.bounds.lines);
+        let server = &self.server.authority;
         if error.is_parse_too_large() {
-            let why = format!(
-                "{server} answered with more than {lines} header lines \
-                 (limits.answer_header_count), or with too long ones"
-            );
-            return Failure::new(Code::UpstreamBroke, why).into();
+            return self.too_many_lines().into();
         }
         let failure = Failure::new(Code::UpstreamBroke, format!("{server} broke off: {error}"));
         if used && !error.is_timeout() { Unanswered::Stale(failure) } else { failure.into() }
+    }
+
+    fn too_many_lines(&self) -> Failure {
+        let (server, lines) = (&self.server.authority, self.bounds.lines);
+        let why = format!(
+            "{server} answered with more than {lines} header lines \
+             (limits.answer_header_count), or with too long ones"
+        );
+        Failure::new(Code::UpstreamBroke, why)
     }
 
     /// Takes a connection back, if it can be used again.
@@ -195,26 +254,57 @@ impl Pool {
         self.idle
             .borrow_mut()
             .retain_mut(|it| now - it.idle_since < self.bounds.idle && it.is_ready());
+        self.shared.borrow_mut().retain(|it| it.is_kept(self.bounds.idle));
     }
 
-    fn check_out(&self) -> Option<Connection> {
+    fn check_out(&self, over: Over) -> Option<Way> {
+        if over == Over::New {
+            return None;
+        }
+        if let Some(shared) = self.shared.borrow().iter().find(|it| it.has_room()) {
+            return Some(Way::Beside(shared.taken(), true));
+        }
         let mut idle = self.idle.borrow_mut();
         while let Some(mut connection) = idle.pop() {
             if connection.idle_since.elapsed() < self.bounds.idle && connection.is_ready() {
-                return Some(connection);
+                return Some(Way::Alone(connection));
             }
         }
         None
     }
 
-    async fn open(&self) -> Result<Connection, Failure> {
+    async fn open(&self) -> Result<Way, Failure> {
         let stream = self.server.connect(self.bounds.connect).await?;
-        Connection::handshake(stream, self.bounds.lines).await.map_err(|error| {
+        let no_http = |error: hyper::Error| {
             Failure::new(
                 Code::UpstreamUnreachable,
                 format!("no HTTP with {}: {error}", self.server.authority),
             )
-        })
+        };
+        if self.server.http2 == Http2::Always || stream.chose_http2() {
+            let shared = Shared::handshake(stream).await.map_err(no_http)?;
+            let way = Way::Beside(shared.taken(), false);
+            let mut kept = self.shared.borrow_mut();
+            kept.retain(|it| it.is_kept(self.bounds.idle));
+            if kept.len() < self.bounds.connections {
+                kept.push(shared);
+            }
+            return Ok(way);
+        }
+        let connection = Connection::handshake(stream, self.bounds.lines).await.map_err(no_http)?;
+        Ok(Way::Alone(connection))
+    }
+}
+
+// === impl Way ===
+
+impl Way {
+    /// Whether it has carried an exchange before: then it may have been closed meanwhile.
+    const fn is_used(&self) -> bool {
+        match self {
+            Self::Alone(connection) => connection.used,
+            Self::Beside(_, used) => *used,
+        }
     }
 }
 

@@ -60,6 +60,16 @@ pub(super) use writes_go_through;
 
 // === impl Stream ===
 
+impl Stream {
+    /// Whether a server has chosen HTTP/2 for it.
+    pub(crate) fn chose_http2(&self) -> bool {
+        match self {
+            Self::TlsClient(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+            Self::Tcp(_) | Self::TlsServer(_) => false,
+        }
+    }
+}
+
 impl AsyncRead for Stream {
     fn poll_read(
         mut self: Pin<&mut Self>,

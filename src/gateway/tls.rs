@@ -16,7 +16,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use sha2::{Digest, Sha256};
 
-use crate::config::raw::{ClientCertificates, Tls};
+use crate::config::raw::{ClientCertificates, Http2, Tls};
 
 /// A certificate, key or authority that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +75,7 @@ pub(crate) fn check_client(
         ("client_certificate", identity.and_then(|(it, _)| reading.certificates(it).err())),
         ("client_key", identity.and_then(|(_, it)| reading.key(it).err())),
     ];
-    all_or(faults, || client(ca_file, identity).err())
+    all_or(faults, || client(ca_file, identity, Http2::Never).err())
 }
 
 /// The faults of single files; where there are none, that of all together.
@@ -128,6 +128,7 @@ pub(crate) fn server(files: &Tls) -> Result<Listening, TlsError> {
 pub(crate) fn client(
     ca_file: Option<&Path>,
     identity: Option<(&Path, &Path)>,
+    http2: Http2,
 ) -> Result<Calling, TlsError> {
     let mut reading = Reading::default();
     let roots = match ca_file {
@@ -146,7 +147,12 @@ pub(crate) fn client(
             .with_client_auth_cert(reading.certificates(certificate)?, reading.key(key)?)
             .map_err(|error| TlsError::at(certificate, error))?,
     };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let protocols: &[&[u8]] = match http2 {
+        Http2::Never => &[b"http/1.1"],
+        Http2::Alpn => &[b"h2", b"http/1.1"],
+        Http2::Always => &[b"h2"],
+    };
+    config.alpn_protocols = protocols.iter().map(|it| it.to_vec()).collect();
     Ok(reading.made(config))
 }
 

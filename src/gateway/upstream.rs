@@ -216,6 +216,7 @@ impl Upstream {
             authority: server.authority.clone(),
             host: server.host.clone(),
             tls: server.tls.as_ref().and(tls.clone()),
+            http2: server.http2,
         };
         let (api, login) = (met(&self.api), met(&self.login));
         if api.is(&self.api) && login.is(&self.login) {
@@ -285,9 +286,12 @@ fn calling(
         return Ok(None);
     }
     let identity = config.identity.as_ref().map(|(certificate, key)| (&**certificate, &**key));
-    let calling = tls::client(config.ca_file.as_deref(), identity)?;
+    let calling = tls::client(config.ca_file.as_deref(), identity, config.http2)?;
     let held = previous.and_then(|it| it.api.tls.as_ref().or(it.login.tls.as_ref()));
-    Ok(Some(held.filter(|held| held.is_like(&calling)).cloned().unwrap_or(calling)))
+    let is_same = |held: &&tls::Calling| {
+        held.is_like(&calling) && held.config.alpn_protocols == calling.config.alpn_protocols
+    };
+    Ok(Some(held.filter(is_same).cloned().unwrap_or(calling)))
 }
 
 /// Whether it is met over TLS at either address.
@@ -314,7 +318,7 @@ fn server(
         Scheme::Http => None,
         Scheme::Https => calling.cloned(),
     };
-    Ok(Server { authority, host, tls })
+    Ok(Server { authority, host, tls, http2: config.http2 })
 }
 
 /// The contract of an upstream: that of `previous` where it says the same, so that nothing that

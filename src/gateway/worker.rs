@@ -62,6 +62,10 @@ pub(crate) struct Detached {
 /// Counts in a gauge while it lives.
 pub(crate) struct Counted(Gauge);
 
+/// Spawns what HTTP/2 needs on the thread it belongs to.
+#[derive(Clone, Copy)]
+pub(crate) struct OnThisThread;
+
 // === impl Current ===
 
 impl Current {
@@ -237,5 +241,15 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.dec();
+    }
+}
+
+// === impl OnThisThread ===
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for OnThisThread {
+    fn execute(&self, work: F) {
+        tokio::task::spawn_local(async move {
+            work.await;
+        });
     }
 }

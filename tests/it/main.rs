@@ -39,4 +39,5 @@ mod strict_http;
 mod subscriptions;
 mod tls;
 mod upgrade;
+mod upstream_http2;
 mod varnishtest;

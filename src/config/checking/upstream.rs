@@ -9,7 +9,7 @@ use http::uri::Authority;
 
 use super::Checking;
 use crate::config::checked::{Address, Breaker, Retry, Scheme, Upstream};
-use crate::config::raw::{self, BuiltIn, ContractChoice, Mode, Vendor};
+use crate::config::raw::{self, BuiltIn, ContractChoice, Http2, Mode, Vendor};
 use crate::contract::Strictness;
 use crate::dialect::Dialect;
 use crate::limits::{CONFIGURED_RETRIES, LONGEST_OPEN_MS};
@@ -119,6 +119,11 @@ impl Checking<'_> {
                 None
             }
         };
+        if raw.http2 == Http2::Alpn && clear(&address) && clear(&login) {
+            let message = "is chosen over TLS alone, and neither url nor login_url is https: \"always\" \
+                           speaks HTTP/2 in clear";
+            self.fault(&format!("{key}.http2"), message);
+        }
         self.trouble(key, raw);
         let (address, login) = (address?, login?);
         let usual = if address == Address::Mock { Mode::Enforce } else { Mode::Report };
@@ -157,6 +162,7 @@ impl Checking<'_> {
                 rest: raw.undeclared,
             },
             ambiguous_paths: raw.ambiguous_paths,
+            http2: raw.http2,
             overrides: raw.check_overrides.clone(),
             retry: Retry {
                 most: raw.retry.most,

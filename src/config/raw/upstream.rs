@@ -60,6 +60,9 @@ pub struct Upstream {
     /// What is done with a path that servers read differently.
     #[serde(default)]
     pub ambiguous_paths: AmbiguousPaths,
+    /// Whether HTTP/2 is spoken with it.
+    #[serde(default)]
+    pub http2: Http2,
     /// Modes by hop.
     #[serde(default)]
     pub checks: Checks,
@@ -115,6 +118,19 @@ pub enum AmbiguousPaths {
     Refuse,
     /// Sent as they came.
     Pass,
+}
+
+/// `upstream.http2`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Http2 {
+    /// HTTP/1.1.
+    #[default]
+    Never,
+    /// Over TLS, where the server chooses it (ALPN, RFC 9113 §3.2).
+    Alpn,
+    /// Always, in clear too (prior knowledge, RFC 9113 §3.3).
+    Always,
 }
 
 /// `upstream.vendor`

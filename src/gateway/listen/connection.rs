@@ -42,7 +42,7 @@ use crate::gateway::stream::{Rewound, Stream};
 use crate::gateway::upgrade::Tunnel;
 use crate::gateway::vitals::{Delivered, Noted, Patience, Pieces, State, Vitals};
 use crate::gateway::wire::{self, Wire};
-use crate::gateway::worker::Current;
+use crate::gateway::worker::{Current, OnThisThread};
 
 /// The first bytes of HTTP/2 in clear (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -68,10 +68,6 @@ const HANDOVER: Duration = Duration::from_millis(50);
 
 /// How long a connection without a request is kept after that.
 const LINGER: Duration = Duration::from_millis(300);
-
-/// Spawns HTTP/2 streams on the thread they belong to.
-#[derive(Clone, Copy)]
-struct OnThisThread;
 
 /// One client connection. Its deadlines and its TLS are those of the site it began on; each of its
 /// exchanges begins on the current one.
@@ -344,14 +340,4 @@ async fn drained<C, E>(
 async fn stopped_since(stop: watch::Receiver<bool>, since: Duration) {
     stopped(stop).await;
     tokio::time::sleep(since).await;
-}
-
-// === impl OnThisThread ===
-
-impl<F: Future + 'static> hyper::rt::Executor<F> for OnThisThread {
-    fn execute(&self, work: F) {
-        tokio::task::spawn_local(async move {
-            work.await;
-        });
-    }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::net::TcpStream;
 
+use crate::config::raw::Http2;
 use crate::hook::delivery::guard::{Allowed, forbidden};
 use crate::hook::delivery::post::{Dial, Http, Line};
 use crate::hook::delivery::subscription::Subscription;
@@ -60,7 +61,7 @@ async fn send(
         timeout: Duration::from_secs(20),
         ca_file: None,
     };
-    let tls = crate::gateway::tls::client(None, None).unwrap().config;
+    let tls = crate::gateway::tls::client(None, None, Http2::Never).unwrap().config;
     let nowhere = Nowhere { answers: Arc::new(addresses), ..Nowhere::default() };
     let http = Http::new(vec![Line { subscription, tls }], nowhere.clone());
     let claimed = Claimed {

@@ -1,0 +1,343 @@
+//! Upstreams that speak HTTP/2: in clear, and over TLS where they choose it.
+
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body_util::{BodyExt, Collected, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rstest::rstest;
+use rustls::crypto::aws_lc_rs;
+use rustls_pki_types::PrivatePkcs8KeyDer;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsAcceptor;
+
+use crate::harness::message::{Buffer, Role};
+use crate::harness::upstream::response;
+use crate::harness::{Message, RawClient, Recgate, Upstream, file, http, until};
+
+const AT_ONCE: usize = 120;
+
+/// What a mean upstream allows on one connection.
+const STREAMS: u32 = 20;
+
+/// What an upstream was asked.
+#[derive(Clone, Debug)]
+struct Asked {
+    method: String,
+    uri: String,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+/// What an upstream has seen, and how it behaves.
+#[derive(Clone, Default)]
+struct Seen {
+    asked: Arc<Mutex<Vec<Asked>>>,
+    connections: Arc<AtomicUsize>,
+    /// Requests that were left before their answer.
+    left: Arc<AtomicUsize>,
+    /// How many it takes at once on one connection, if it says.
+    streams: Option<u32>,
+}
+
+type Answer = http_body_util::combinators::UnsyncBoxBody<Bytes, Infallible>;
+
+// === impl Seen ===
+
+impl Seen {
+    fn all(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    /// Answers over HTTP/2; a goodbye is said after so many milliseconds of a connection.
+    async fn serve<S>(self, stream: S, goodbye: Option<u64>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+        builder.max_concurrent_streams(self.streams);
+        let service = service_fn(move |request| self.clone().answer(request));
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        let mut connection = std::pin::pin!(connection);
+        if let Some(ms) = goodbye {
+            tokio::select! {
+                _ = connection.as_mut() => return,
+                () = tokio::time::sleep(Duration::from_millis(ms)) => {}
+            }
+            connection.as_mut().graceful_shutdown();
+        }
+        let _ = connection.await;
+    }
+
+    async fn answer(self, request: Request<Incoming>) -> Result<Response<Answer>, Infallible> {
+        let (parts, body) = request.into_parts();
+        let path = parts.uri.path().to_owned();
+        let body = body.collect().await.map_or_else(|_| Bytes::new(), Collected::to_bytes);
+        self.asked.lock().unwrap().push(Asked {
+            method: parts.method.to_string(),
+            uri: parts.uri.to_string(),
+            headers: parts.headers,
+            body,
+        });
+        match &*path {
+            "/never" => {
+                let left = Left(Arc::clone(&self.left));
+                std::future::pending::<()>().await;
+                drop(left);
+            }
+            "/wait" => tokio::time::sleep(Duration::from_millis(50)).await,
+            _ => {}
+        }
+        let mut response = Response::new(Full::new(Bytes::from_static(b"{}")).boxed_unsync());
+        if path == "/trailers" {
+            let mut trailers = HeaderMap::new();
+            trailers.insert("x-sum", HeaderValue::from_static("7"));
+            let frames =
+                [Ok(Frame::data(Bytes::from_static(b"body"))), Ok(Frame::trailers(trailers))];
+            *response.body_mut() =
+                BodyExt::boxed_unsync(StreamBody::new(futures_util::stream::iter(frames)));
+            response.headers_mut().insert("trailer", HeaderValue::from_static("x-sum"));
+        }
+        if path == "/many" {
+            for _ in 0..200 {
+                response.headers_mut().append("x-many", HeaderValue::from_static("1"));
+            }
+        }
+        if path.ends_with("/recordingstate") {
+            *response.status_mut() = http::StatusCode::ACCEPTED;
+        }
+        response.headers_mut().insert("x-upper", HeaderValue::from_static("1"));
+        Ok(response)
+    }
+}
+
+/// Counts what is dropped before its end.
+struct Left(Arc<AtomicUsize>);
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+async fn in_clear(goodbye: Option<u64>) -> (Seen, Upstream) {
+    serving(Seen::default(), goodbye).await
+}
+
+async fn serving(seen: Seen, goodbye: Option<u64>) -> (Seen, Upstream) {
+    let serving = seen.clone();
+    let upstream = Upstream::serving(move |stream| serving.clone().serve(stream, goodbye)).await;
+    (seen, upstream)
+}
+
+fn always(upstream: &Upstream) -> String {
+    upstream.config() + "http2 = \"always\"\n"
+}
+
+#[tokio::test]
+async fn requests_go_over_http2_in_clear() {
+    let (seen, upstream) = in_clear(None).await;
+    let recgate = Recgate::with_config(&always(&upstream)).await;
+    let client = http().build().unwrap();
+    let url = recgate.url("/a%2Db?c=%20d");
+    let request = client.post(url).header("X-Own", "1").header("Connection", "close, X-Mine");
+    let answer = request.header("X-Mine", "1").body("hello").send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["x-upper"], "1");
+    assert_eq!(answer.text().await.unwrap(), "{}");
+    let asked = seen.all().remove(0);
+    let uri = format!("http://{}/a%2Db?c=%20d", upstream.address);
+    assert_eq!((&*asked.method, &*asked.uri, &*asked.body), ("POST", &*uri, &b"hello"[..]));
+    for name in ["host", "connection", "x-mine", "upgrade", "transfer-encoding"] {
+        assert!(!asked.headers.contains_key(name), "{name}: {:?}", asked.headers);
+    }
+    assert_eq!(asked.headers["x-own"], "1");
+    assert!(asked.headers.contains_key("via") && asked.headers.contains_key("forwarded"));
+    recgate.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_asked_at_once_shares_connections() {
+    let (seen, upstream) = in_clear(None).await;
+    // Every thread has its own connections.
+    let recgate = Recgate::start(Some(&always(&upstream)), &["gateway.threads=1"]).await;
+    let client = http().build().unwrap();
+    for _ in 0..20 {
+        assert_eq!(client.get(recgate.url("/one")).send().await.unwrap().status(), 200);
+    }
+    assert_eq!(seen.connections.load(Ordering::Relaxed), 1);
+    let asking = (0..AT_ONCE).map(|_| client.get(recgate.url("/wait")).send());
+    for answer in futures_util::future::join_all(asking).await {
+        assert_eq!(answer.unwrap().status(), 200);
+    }
+    assert!(seen.connections.load(Ordering::Relaxed) < AT_ONCE / 2);
+    recgate.stop().await;
+}
+
+/// Where a connection has as many streams as the server allows, the next request does not wait for
+/// their answers.
+#[tokio::test]
+async fn a_full_connection_keeps_nobody_waiting() {
+    let mean = Seen { streams: Some(STREAMS), ..Seen::default() };
+    let (seen, upstream) = serving(mean, None).await;
+    let recgate = Recgate::start(Some(&always(&upstream)), &["gateway.threads=1"]).await;
+    let client = http().build().unwrap();
+    assert_eq!(client.get(recgate.url("/one")).send().await.unwrap().status(), 200);
+    let mut waiting = Vec::new();
+    for number in 1..=STREAMS {
+        let mut client = RawClient::connect(recgate.address).await;
+        client.send("GET /never HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        waiting.push(client);
+        let all = 1 + number as usize;
+        until("the request", || async { (seen.all().len() == all).then_some(()) }).await;
+    }
+    assert_eq!(seen.connections.load(Ordering::Relaxed), 1);
+    assert_eq!(client.get(recgate.url("/one")).send().await.unwrap().status(), 200);
+    assert_eq!(seen.connections.load(Ordering::Relaxed), 2);
+    drop(waiting);
+    recgate.stop().await;
+}
+
+/// A server that says goodbye (GOAWAY) loses nobody's request.
+#[tokio::test]
+async fn a_goodbye_loses_nothing() {
+    let (seen, upstream) = in_clear(Some(30)).await;
+    let recgate = Recgate::with_config(&always(&upstream)).await;
+    let client = http().build().unwrap();
+    for number in 0..200 {
+        let answer = client.get(recgate.url("/one")).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{number}");
+    }
+    assert!(seen.connections.load(Ordering::Relaxed) > 1, "there was no goodbye");
+    recgate.stop().await;
+}
+
+#[tokio::test]
+async fn trailers_cross_and_too_many_lines_do_not() {
+    let (_, upstream) = in_clear(None).await;
+    let recgate = Recgate::with_config(&always(&upstream)).await;
+    let mut client = RawClient::connect(recgate.address).await;
+    client
+        .send("GET /trailers HTTP/1.1\r\nHost: x\r\nTE: trailers\r\nConnection: TE\r\n\r\n")
+        .await;
+    let answer = client.response().await;
+    assert_eq!(answer.text(), "body");
+    let trailers: Vec<_> = answer.trailers.iter().map(String::as_str).collect();
+    assert_eq!(trailers, ["x-sum: 7"]);
+    client.send("GET /many HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let answer = client.response().await;
+    assert_eq!((answer.status(), answer.one("recgate-error")), (502, Some("upstream.broke")));
+    recgate.stop().await;
+}
+
+/// What nobody waits for any more is reset at the upstream.
+#[tokio::test]
+async fn a_read_that_is_given_up_is_given_up_at_the_upstream() {
+    let (seen, upstream) = in_clear(None).await;
+    let recgate = Recgate::with_config(&always(&upstream)).await;
+    let mut client = RawClient::connect(recgate.address).await;
+    client.send("GET /never HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    until("the request at the upstream", || async { (!seen.all().is_empty()).then_some(()) }).await;
+    drop(client);
+    until("its end", || async { (seen.left.load(Ordering::Relaxed) == 1).then_some(()) }).await;
+    recgate.stop().await;
+}
+
+/// A WebSocket is a matter of HTTP/1.1: here the request goes on as if it had not asked.
+#[tokio::test]
+async fn an_upgrade_is_not_asked_for() {
+    let (seen, upstream) = in_clear(None).await;
+    let recgate = Recgate::with_config(&always(&upstream)).await;
+    let mut client = RawClient::connect(recgate.address).await;
+    let ask = "GET /x HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    client.send(ask).await;
+    assert_eq!(client.response().await.status(), 200);
+    assert!(!seen.all()[0].headers.contains_key("upgrade"));
+    recgate.stop().await;
+}
+
+/// What changes and checks do is the same over both.
+#[tokio::test]
+async fn an_adapted_pause_goes_over_http2() {
+    let (seen, upstream) = in_clear(None).await;
+    let text = always(&upstream).replace("\"other\"", "\"genesys\"");
+    let recgate = Recgate::with_config(&text).await;
+    let path = "/api/v2/conversations/calls/c0000000-0000-4000-8000-000000000001";
+    let client = http().build().unwrap();
+    let request = client.patch(recgate.url(path)).bearer_auth("t");
+    let body = r#"{"recordingState": "paused"}"#;
+    let request = request.header("content-type", "application/json").body(body);
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.status(), 202, "{}", answer.text().await.unwrap());
+    let asked = seen.all();
+    let first = asked.iter().find(|it| it.uri.ends_with("/recordingstate")).unwrap();
+    assert_eq!(first.method, "PUT");
+    assert_eq!(first.headers["authorization"], "Bearer t");
+    recgate.stop().await;
+}
+
+/// Over TLS the server chooses, of what it is offered.
+#[rstest]
+#[case::both_may(r#""alpn""#, &["h2", "http/1.1"], "HTTP/2")]
+#[case::the_server_may_not(r#""alpn""#, &["http/1.1"], "HTTP/1.1")]
+#[case::the_server_knows_no_alpn(r#""alpn""#, &[], "HTTP/1.1")]
+#[case::we_may_not(r#""never""#, &["h2", "http/1.1"], "HTTP/1.1")]
+#[case::nothing_else(r#""always""#, &["h2", "http/1.1"], "HTTP/2")]
+#[tokio::test]
+async fn tls_servers_choose(
+    #[case] http2: &str,
+    #[case] offered: &'static [&'static str],
+    #[case] spoken: &str,
+) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let chain = vec![made.cert.der().clone()];
+    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()).into();
+    let mut server =
+        rustls::ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
+    server.alpn_protocols = offered.iter().map(|it| it.as_bytes().to_vec()).collect();
+    let acceptor = TlsAcceptor::from(Arc::new(server));
+    let seen = Seen::default();
+    let serving = seen.clone();
+    let upstream = Upstream::serving(move |stream| {
+        let (acceptor, serving) = (acceptor.clone(), serving.clone());
+        async move {
+            let Ok(mut stream) = acceptor.accept(stream).await else { return };
+            if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+                return serving.serve(stream, None).await;
+            }
+            let mut buffer = Buffer::default();
+            while let Ok(Some(_)) = Message::read(&mut stream, &mut buffer, Role::Request).await {
+                let answer = response(&["HTTP/1.1 200 OK"], "HTTP/1.1");
+                let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, &answer).await;
+            }
+        }
+    })
+    .await;
+    let url = format!("https://localhost:{}", upstream.address.port());
+    let ca = file("ca.pem", made.cert.pem());
+    let text = upstream.config().replace(&format!("http://{}", upstream.address), &url)
+        + &format!("ca_file = \"{}\"\nhttp2 = {http2}\n", ca.display());
+    let recgate = Recgate::with_config(&text).await;
+    for _ in 0..3 {
+        let answer = http().build().unwrap().get(recgate.url("/x")).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let said = answer.text().await.unwrap();
+        assert_eq!(said == "{}", spoken == "HTTP/2", "{said}");
+    }
+    for asked in seen.all() {
+        assert_eq!(asked.uri, format!("{url}/x"));
+    }
+    recgate.stop().await;
+}
