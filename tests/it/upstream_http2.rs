@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Collected, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -42,11 +43,13 @@ struct Seen {
     connections: Arc<AtomicUsize>,
     /// Requests that were left before their answer.
     left: Arc<AtomicUsize>,
+    /// Requests whose bodies broke off.
+    broken: Arc<AtomicUsize>,
     /// How many it takes at once on one connection, if it says.
     streams: Option<u32>,
 }
 
-type Answer = http_body_util::combinators::UnsyncBoxBody<Bytes, Infallible>;
+type Answer = http_body_util::combinators::UnsyncBoxBody<Bytes, std::io::Error>;
 
 // === impl Seen ===
 
@@ -79,7 +82,10 @@ impl Seen {
     async fn answer(self, request: Request<Incoming>) -> Result<Response<Answer>, Infallible> {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path().to_owned();
-        let body = body.collect().await.map_or_else(|_| Bytes::new(), Collected::to_bytes);
+        let Ok(body) = body.collect().await.map(Collected::to_bytes) else {
+            self.broken.fetch_add(1, Ordering::Relaxed);
+            return Ok(Response::new(whole()));
+        };
         self.asked.lock().unwrap().push(Asked {
             method: parts.method.to_string(),
             uri: parts.uri.to_string(),
@@ -95,14 +101,23 @@ impl Seen {
             "/wait" => tokio::time::sleep(Duration::from_millis(50)).await,
             _ => {}
         }
-        let mut response = Response::new(Full::new(Bytes::from_static(b"{}")).boxed_unsync());
+        let mut response = Response::new(whole());
+        if path == "/breaks" {
+            let begun = Ok(Frame::data(Bytes::from_static(b"begun")));
+            let broken = async {
+                // What was begun has to be on its way.
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                Err(std::io::ErrorKind::Other.into())
+            };
+            let frames = stream::iter([begun]).chain(stream::once(broken));
+            *response.body_mut() = BodyExt::boxed_unsync(StreamBody::new(frames));
+        }
         if path == "/trailers" {
             let mut trailers = HeaderMap::new();
             trailers.insert("x-sum", HeaderValue::from_static("7"));
             let frames =
                 [Ok(Frame::data(Bytes::from_static(b"body"))), Ok(Frame::trailers(trailers))];
-            *response.body_mut() =
-                BodyExt::boxed_unsync(StreamBody::new(futures_util::stream::iter(frames)));
+            *response.body_mut() = BodyExt::boxed_unsync(StreamBody::new(stream::iter(frames)));
             response.headers_mut().insert("trailer", HeaderValue::from_static("x-sum"));
         }
         if path == "/many" {
@@ -116,6 +131,10 @@ impl Seen {
         response.headers_mut().insert("x-upper", HeaderValue::from_static("1"));
         Ok(response)
     }
+}
+
+fn whole() -> Answer {
+    Full::new(Bytes::from_static(b"{}")).map_err(|never| match never {}).boxed_unsync()
 }
 
 /// Counts what is dropped before its end.
@@ -247,6 +266,32 @@ async fn a_read_that_is_given_up_is_given_up_at_the_upstream() {
     until("the request at the upstream", || async { (!seen.all().is_empty()).then_some(()) }).await;
     drop(client);
     until("its end", || async { (seen.left.load(Ordering::Relaxed) == 1).then_some(()) }).await;
+    recgate.stop().await;
+}
+
+/// What breaks off on one side is never made whole on the other.
+#[tokio::test]
+async fn what_is_cut_stays_cut() {
+    let (seen, upstream) = in_clear(None).await;
+    let recgate = Recgate::with_config(&always(&upstream)).await;
+    for framing in
+        ["Content-Length: 10\r\n\r\nbegun", "Transfer-Encoding: chunked\r\n\r\n5\r\nbegun\r\n"]
+    {
+        let mut client = RawClient::connect(recgate.address).await;
+        client.send(format!("POST /x HTTP/1.1\r\nHost: x\r\n{framing}")).await;
+        client.finish().await;
+        client.rest().await;
+    }
+    until("the ends of both at the upstream", || async {
+        (seen.broken.load(Ordering::Relaxed) == 2).then_some(())
+    })
+    .await;
+    assert!(seen.all().is_empty(), "a half was taken for a whole");
+    let mut client = RawClient::connect(recgate.address).await;
+    client.send("GET /breaks HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let answer = String::from_utf8(client.rest().await).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("begun"), "{answer}");
+    assert!(!answer.contains("\r\n0\r\n"), "{answer}");
     recgate.stop().await;
 }
 
