@@ -384,6 +384,15 @@ pub const CHUNK_EXTENSION_BYTES: usize = 4 * 1024;
 pub const END_KEPT_MS: u64 = 1_000;
 /// Bytes of answers that are written to a client that has gone, as if it had not.
 pub const GONE_BYTES: usize = 1024 * 1024;
+/// HTTP/2 streams that a client may reset before they are looked at, and that are kept after an
+/// error of its own, before its connection ends (rapid reset, CVE-2023-44487).
+pub const H2_RESETS: usize = 64;
+/// Bytes of answers that wait in one HTTP/2 connection's memory, a stream.
+pub const H2_SEND_BYTES: usize = 64 * 1024;
+/// Bytes of request bodies that a client may send before they are read: of one stream and of all.
+pub const H2_STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+/// Of all.
+pub const H2_CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
 /// Exchanges of one thread that share an HTTP/2 connection to an upstream: what servers are told not
 /// to go below (RFC 9113 §6.5.2). More open another.
 pub const H2_UPSTREAM_STREAMS: usize = 100;

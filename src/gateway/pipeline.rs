@@ -199,13 +199,8 @@ async fn carry(
 
     // A body that nobody speaks of streams; everything else of the request is judged.
     if !visit.reads_request() && !body.is_end_stream() {
-        let unread = BodyView::Unread(Unread::Streamed);
-        if let Err(failure) = visit.admit(&head.headers, &head.target, unread) {
-            return visit.refuse(&failure);
-        }
-        let forward = forward(Urgency::Usual);
-        let _counted = visit.worker.admitted(place);
-        return visit.answer(Box::pin(forward.streaming(head, body)).await);
+        let streaming = Streaming { forward: forward(Urgency::Usual), place, head, body };
+        return Box::pin(streaming.carry(Unread::Streamed)).await;
     }
 
     // Read the rest, up to the limit and inside the deadline. What is longer streams, too, unless a change
@@ -218,13 +213,8 @@ async fn carry(
             return visit.refuse(&Failure::new(Code::RequestTooLarge, why));
         }
         Ok(Collected::Longer(body)) => {
-            let unread = BodyView::Unread(Unread::OverLimit);
-            if let Err(failure) = visit.admit(&head.headers, &head.target, unread) {
-                return visit.refuse(&failure);
-            }
-            let forward = forward(Urgency::Usual);
-            let _counted = visit.worker.admitted(place);
-            return visit.answer(Box::pin(forward.streaming(head, body)).await);
+            let streaming = Streaming { forward: forward(Urgency::Usual), place, head, body };
+            return Box::pin(streaming.carry(Unread::OverLimit)).await;
         }
         Err(failure) => return visit.refuse(&failure),
     };
@@ -255,6 +245,28 @@ async fn carry(
         response
     } else {
         visit.worker.detach(admitted, counted).await
+    }
+}
+
+/// A request whose body goes on as it comes.
+struct Streaming {
+    forward: Forward,
+    place: Place,
+    head: Head,
+    body: Body,
+}
+
+impl Streaming {
+    /// To its answer. Of the request all but the body is judged.
+    async fn carry(self, unread: Unread) -> Response<Body> {
+        let Self { forward, place, head, body } = self;
+        let visit = Rc::clone(&forward.visit);
+        let admitted = visit.admit(&head.headers, &head.target, BodyView::Unread(unread));
+        if let Err(failure) = admitted {
+            return visit.refuse(&failure);
+        }
+        let _counted = visit.worker.admitted(place);
+        visit.answer(forward.streaming(head, body).await)
     }
 }
 

@@ -39,7 +39,7 @@ pub(crate) type Listening = Made<ServerConfig>;
 /// What an upstream is met with.
 pub(crate) type Calling = Made<ClientConfig>;
 
-/// Files that are read, and the digest of what was read so far.
+/// Files that are read, and the digest of what was read so far and else makes a difference.
 #[derive(Default)]
 struct Reading(Sha256);
 
@@ -153,6 +153,7 @@ pub(crate) fn client(
         Http2::Always => &[b"h2"],
     };
     config.alpn_protocols = protocols.iter().map(|it| it.to_vec()).collect();
+    reading.0.update(protocols.concat());
     Ok(reading.made(config))
 }
 
@@ -165,7 +166,7 @@ pub(crate) fn server_name(host: &str) -> io::Result<ServerName<'static>> {
 // === impl Made ===
 
 impl<C> Made<C> {
-    /// Whether both were made of files that say the same.
+    /// Whether both were made alike, of files that say the same.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         self.digest == other.digest
     }

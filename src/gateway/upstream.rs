@@ -213,10 +213,8 @@ impl Upstream {
     pub(crate) fn renewed(&self) -> Result<Option<Self>, SetupError> {
         let tls = calling(&self.config, Some(self))?;
         let met = |server: &Server| Server {
-            authority: server.authority.clone(),
-            host: server.host.clone(),
             tls: server.tls.as_ref().and(tls.clone()),
-            http2: server.http2,
+            ..server.clone()
         };
         let (api, login) = (met(&self.api), met(&self.login));
         if api.is(&self.api) && login.is(&self.login) {
@@ -288,10 +286,7 @@ fn calling(
     let identity = config.identity.as_ref().map(|(certificate, key)| (&**certificate, &**key));
     let calling = tls::client(config.ca_file.as_deref(), identity, config.http2)?;
     let held = previous.and_then(|it| it.api.tls.as_ref().or(it.login.tls.as_ref()));
-    let is_same = |held: &&tls::Calling| {
-        held.is_like(&calling) && held.config.alpn_protocols == calling.config.alpn_protocols
-    };
-    Ok(Some(held.filter(is_same).cloned().unwrap_or(calling)))
+    Ok(Some(held.filter(|held| held.is_like(&calling)).cloned().unwrap_or(calling)))
 }
 
 /// Whether it is met over TLS at either address.

@@ -73,7 +73,7 @@ struct Exchange {
     began: Instant,
     /// Whether it may change something.
     changes: bool,
-    /// When its answer was there, of which a part may be missing.
+    /// When the answer of one that changes was there, of which a part may be missing.
     answered: Option<Instant>,
 }
 
@@ -101,6 +101,7 @@ pub(crate) enum Pieces {
 pub(crate) struct Open {
     vitals: Arc<Vitals>,
     name: u64,
+    changes: bool,
 }
 
 /// An answer's body on its way to the client.
@@ -126,14 +127,14 @@ impl Vitals {
 
     /// An exchange begins; it ends when what is returned is dropped.
     pub(crate) fn begin(self: &Arc<Self>, method: &Method) -> Open {
+        let changes = !method.is_safe();
         let name = self.with(|answers| {
             let name = answers.name();
-            let (began, changes) = (Instant::now(), !method.is_safe());
-            answers.open.push(Exchange { name, began, changes, answered: None });
+            answers.open.push(Exchange { name, began: Instant::now(), changes, answered: None });
             answers.idle_since = None;
             name
         });
-        Open { vitals: Arc::clone(self), name }
+        Open { vitals: Arc::clone(self), name, changes }
     }
 
     /// Whether a mutation is under way whose answer its client may still want, though it says no
@@ -220,12 +221,14 @@ impl Drop for Open {
 impl Delivered {
     pub(crate) fn new(body: Body, pieces: Pieces, open: Open) -> Self {
         open.vitals.delivering.inc();
-        open.vitals.with(|answers| {
-            let answered = answers.open.iter_mut().find(|it| it.name == open.name);
-            if let Some(it) = answered {
-                it.answered = Some(Instant::now());
-            }
-        });
+        if open.changes {
+            open.vitals.with(|answers| {
+                let answered = answers.open.iter_mut().find(|it| it.name == open.name);
+                if let Some(it) = answered {
+                    it.answered = Some(Instant::now());
+                }
+            });
+        }
         Self { body, left: Bytes::new(), pieces, given: None, open }
     }
 

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::harness::raw::ask;
+use crate::harness::raw::{ask, frame, preface};
 use crate::harness::upstream::{ok, response};
 use crate::harness::{Recgate, Step, Upstream, soon, until};
 use crate::pass_through::request;
@@ -122,9 +122,7 @@ async fn every_slow_client_is_left_at_its_own_deadline() {
     .await;
     left("unfinished HEADERS", it, async {
         // A preface, empty SETTINGS, and HEADERS of stream 1 without END_HEADERS.
-        let frames =
-            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\x01\x01\0\0\0\0\x01\x82";
-        still(it, frames).await;
+        still(it, &[preface(), frame(1, 0, 1, &[0x82])].concat()).await;
     })
     .await;
     left("never reading", it, unread(it)).await;

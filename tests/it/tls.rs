@@ -10,6 +10,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::AsyncWriteExt;
 use tokio_rustls::TlsAcceptor;
 
+use crate::harness::authority::speaking;
 use crate::harness::message::{Buffer, Role};
 use crate::harness::upstream::{ok, response};
 use crate::harness::{Authority, Message, Recgate, Upstream, file, http, run_to_end};
@@ -51,16 +52,8 @@ async fn clients_choose_their_protocol_by_alpn() {
 async fn an_upstream_is_met_over_tls_and_only_if_it_is_trusted() {
     let made = certificate("localhost");
     let chain = vec![made.cert.der().clone()];
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
-    let mut server =
-        rustls::ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .unwrap();
-    server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let acceptor = TlsAcceptor::from(Arc::new(server));
+    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let acceptor = speaking(chain, key, &["h2", "http/1.1"]);
     let upstream = Upstream::serving(move |stream| {
         let acceptor = acceptor.clone();
         async move {

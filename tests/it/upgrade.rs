@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use crate::harness::raw::ask;
 use crate::harness::upstream::{config, ok, response};
 use crate::harness::{RawClient, Recgate, Step, Upstream, http, soon, until};
+use crate::limits::turns_away;
 use crate::pass_through::request;
 
 const ASK: &str = "GET /socket?room=1 HTTP/1.1\r\nHost: gateway.example\r\nConnection: keep-alive, Upgrade\r\n\
@@ -207,13 +208,7 @@ async fn a_tunnel_is_its_clients_connection() {
         let mut inside = vec![tunnelled(&recgate).await, tunnelled(&recgate).await];
         let open = recgate.metric("recgate_connections", &[]).await;
         assert!((open - 2.0).abs() < 0.5, "{limit}: {open}");
-        let mut third = TcpStream::connect(recgate.address).await.unwrap();
-        let mut said = Vec::new();
-        let _ = soon("an end", third.read_to_end(&mut said)).await;
-        assert!(said.is_empty(), "{limit}: {said:?}");
-        let label = format!("limit=\"{limit}\"");
-        let turned = recgate.metric("recgate_turned_away_total", &[&label]).await;
-        assert!(turned > 0.5, "{limit}: {turned}");
+        turns_away(&recgate, limit).await;
         inside.clear();
         recgate.has_no_connections().await;
         let _again = tunnelled(&recgate).await;

@@ -13,11 +13,10 @@ use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rstest::rstest;
-use rustls::crypto::aws_lc_rs;
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_rustls::TlsAcceptor;
 
+use crate::harness::authority::speaking;
 use crate::harness::message::{Buffer, Role};
 use crate::harness::upstream::response;
 use crate::harness::{Message, RawClient, Recgate, Upstream, file, http, until};
@@ -343,16 +342,8 @@ async fn tls_servers_choose(
 ) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let chain = vec![made.cert.der().clone()];
-    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()).into();
-    let mut server =
-        rustls::ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .unwrap();
-    server.alpn_protocols = offered.iter().map(|it| it.as_bytes().to_vec()).collect();
-    let acceptor = TlsAcceptor::from(Arc::new(server));
+    let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let acceptor = speaking(chain, key, offered);
     let seen = Seen::default();
     let serving = seen.clone();
     let upstream = Upstream::serving(move |stream| {

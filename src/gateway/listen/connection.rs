@@ -32,35 +32,24 @@ use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use super::stopped;
+use crate::config::raw::Limits;
 use crate::gateway::certificate::Certificate;
 use crate::gateway::connection::PLACES;
 use crate::gateway::linger::Lingering;
 use crate::gateway::passage::{Arrival, Scheme};
 use crate::gateway::pipeline;
-use crate::gateway::site::Site;
 use crate::gateway::stream::{Rewound, Stream};
 use crate::gateway::upgrade::Tunnel;
 use crate::gateway::vitals::{Delivered, Noted, Patience, Pieces, State, Vitals};
 use crate::gateway::wire::{self, Wire};
 use crate::gateway::worker::{Current, OnThisThread};
+use crate::limits::{H2_CONNECTION_WINDOW_BYTES, H2_RESETS, H2_SEND_BYTES, H2_STREAM_WINDOW_BYTES};
 
 /// The first bytes of HTTP/2 in clear (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// How much more of a head hyper would take than `wire` lets pass.
 const HYPER_SLACK_BYTES: usize = 16 * 1024;
-
-/// HTTP/2 streams that a client may reset before they are looked at, and that are kept after an
-/// error of its own, before its connection ends (rapid reset, CVE-2023-44487).
-const H2_RESETS: usize = 64;
-
-/// Bytes of answers that wait in one HTTP/2 connection's memory, a stream.
-const H2_SEND_BYTES: usize = 64 * 1024;
-
-/// Bytes of request bodies that a client may send before they are read: of one stream and of all.
-const H2_STREAM_WINDOW_BYTES: u32 = 64 * 1024;
-/// Of all.
-const H2_CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
 
 /// From the closing of the ports to clients being told that the gateway stops: whoever then comes
 /// anew meets a port that is closed or another's, not one that is closing.
@@ -147,18 +136,33 @@ async fn opened(tcp: TcpStream, tls: Option<Arc<rustls::ServerConfig>>) -> io::R
     Ok(Opened { stream: Rewound::new(first.freeze(), stream), speaks, certificate: None })
 }
 
+/// What a connection has, however it speaks.
+struct Begun {
+    noted: Noted<Rewound>,
+    vitals: Arc<Vitals>,
+    limits: Limits,
+}
+
+fn begin(current: &Current, stream: Rewound) -> Begun {
+    let site = Arc::clone(&current.worker().site);
+    let limits = site.config.limits.clone();
+    let patience = Patience {
+        send: Duration::from_millis(limits.send_ms),
+        idle: Duration::from_millis(limits.head_ms),
+        exchange: Duration::from_millis(limits.exchange_ms),
+    };
+    let vitals = Vitals::new(patience, site.lasting.metrics.delivering.clone());
+    Begun { noted: Noted::new(stream, Arc::clone(&vitals)), vitals, limits }
+}
+
 async fn http1(
     current: Rc<Current>,
     stream: Rewound,
     arrival: Rc<Arrival>,
     stop: watch::Receiver<bool>,
 ) {
-    let site = Arc::clone(&current.worker().site);
-    let limits = site.config.limits.clone();
-    let vitals = vitals(&site);
-    drop(site);
+    let Begun { noted, vitals, limits } = begin(&current, stream);
     let bounds = wire::Bounds { bytes: limits.header_bytes, lines: limits.header_count };
-    let noted = Noted::new(stream, Arc::clone(&vitals));
     let stream = Wire::new(noted, bounds, Arc::clone(&vitals));
     let refusals = stream.refusals();
     let seen = Arc::clone(&vitals);
@@ -217,11 +221,7 @@ async fn http2(
     arrival: Rc<Arrival>,
     stop: watch::Receiver<bool>,
 ) {
-    let site = Arc::clone(&current.worker().site);
-    let limits = site.config.limits.clone();
-    let vitals = vitals(&site);
-    drop(site);
-    let noted = Noted::new(stream, Arc::clone(&vitals));
+    let Begun { noted, vitals, limits } = begin(&current, stream);
     let stream = Lingering::new(noted, Arc::clone(&vitals));
     let seen = Arc::clone(&vitals);
     let service = service_fn(move |request: Request<Incoming>| {
@@ -248,16 +248,6 @@ async fn http2(
         .serve_connection(TokioIo::new(stream), service);
     let shut = http2::Connection::graceful_shutdown;
     drained(connection, shut, &vitals, Farewell::GoAway, stop).await;
-}
-
-fn vitals(site: &Site) -> Arc<Vitals> {
-    let limits = &site.config.limits;
-    let patience = Patience {
-        send: Duration::from_millis(limits.send_ms),
-        idle: Duration::from_millis(limits.head_ms),
-        exchange: Duration::from_millis(limits.exchange_ms),
-    };
-    Vitals::new(patience, site.lasting.metrics.delivering.clone())
 }
 
 /// How a client is told that the gateway stops.

@@ -1,11 +1,15 @@
 //! An authority of a test's own, and what it has signed.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType, IsCa, Issuer,
     KeyPair,
 };
+use rustls::crypto::aws_lc_rs;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::TlsAcceptor;
 
 use super::file;
 
@@ -19,6 +23,23 @@ pub(crate) struct Authority {
 pub(crate) struct Pem {
     pub(crate) certificate: String,
     pub(crate) key: String,
+}
+
+/// What a server speaks TLS by that asks its clients for nothing.
+pub(crate) fn speaking(
+    chain: Vec<CertificateDer<'static>>,
+    key: impl Into<PrivateKeyDer<'static>>,
+    protocols: &[&str],
+) -> TlsAcceptor {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let mut server = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key.into())
+        .unwrap();
+    server.alpn_protocols = protocols.iter().map(|it| it.as_bytes().to_vec()).collect();
+    TlsAcceptor::from(Arc::new(server))
 }
 
 impl Authority {

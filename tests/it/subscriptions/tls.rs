@@ -4,13 +4,12 @@
 use std::sync::{Arc, Mutex};
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::crypto::aws_lc_rs;
-use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls_pki_types::PrivatePkcs8KeyDer;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
-use tokio_rustls::TlsAcceptor;
 
 use super::{CONVERSATION, NEW, config, set};
+use crate::harness::authority::speaking;
 use crate::harness::message::{Buffer, Role};
 use crate::harness::upstream::response;
 use crate::harness::{Message, Recgate, Upstream, file, run_to_end, until};
@@ -32,16 +31,9 @@ async fn receiver(
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new([name.to_owned()]).unwrap();
     let chain = vec![params.signed_by(&key, issuer).unwrap().der().clone()];
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let server =
-        rustls::ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .unwrap();
-    let (acceptor, taken) =
-        (TlsAcceptor::from(Arc::new(server)), Arc::<Mutex<Vec<Message>>>::default());
+    let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+    let acceptor = speaking(chain, key, &[]);
+    let taken = Arc::<Mutex<Vec<Message>>>::default();
     let kept = Arc::clone(&taken);
     let upstream = Upstream::serving(move |stream| {
         let (acceptor, kept) = (acceptor.clone(), Arc::clone(&kept));
