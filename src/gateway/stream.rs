@@ -24,17 +24,10 @@ pub(crate) struct Rewound {
     stream: Stream,
 }
 
-/// The methods of [`AsyncWrite`] by which a type writes that has a `stream` and reads in its own way,
-/// and may flush in its own way, too.
+/// The methods of [`AsyncWrite`] but for the last, of a type that has a `stream` and reads in its own
+/// way.
 macro_rules! writes_go_through {
     () => {
-        writes_go_through!(but_for_flushes);
-
-        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.stream).poll_flush(cx)
-        }
-    };
-    (but_for_flushes) => {
         fn poll_write(
             mut self: Pin<&mut Self>,
             cx: &mut Context<'_>,
@@ -53,6 +46,10 @@ macro_rules! writes_go_through {
 
         fn is_write_vectored(&self) -> bool {
             self.stream.is_write_vectored()
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.stream).poll_flush(cx)
         }
     };
 }

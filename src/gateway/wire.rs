@@ -16,6 +16,7 @@
 
 mod follow;
 mod head;
+mod interim;
 #[cfg(test)]
 mod tests;
 
@@ -25,15 +26,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use uuid::Uuid;
 
 use self::follow::{Follow, Went};
 use self::head::{Asked, Refused};
+pub(crate) use self::interim::Interims;
 use super::linger::Closing;
-use super::stream::writes_go_through;
 use super::vitals::Vitals;
 use crate::error::{Code, Failure};
 
@@ -58,6 +59,9 @@ pub(crate) struct Wire<S> {
     vitals: Arc<Vitals>,
     bounds: Bounds,
     refusals: Arc<Refusals>,
+    interims: Arc<Interims>,
+    /// Interim answers of which a part may be written.
+    begun: Bytes,
     closing: Closing,
 }
 
@@ -111,12 +115,18 @@ impl<S> Wire<S> {
             searched: 0,
             bounds,
             refusals: Arc::default(),
+            interims: Arc::default(),
+            begun: Bytes::new(),
             closing: Closing::default(),
         }
     }
 
     pub(crate) fn refusals(&self) -> Arc<Refusals> {
         Arc::clone(&self.refusals)
+    }
+
+    pub(crate) fn interims(&self) -> Arc<Interims> {
+        Arc::clone(&self.interims)
     }
 
     /// How many of `bytes`, which come next, may be given; 0 where a head is not yet whole, or a
@@ -291,10 +301,50 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
-    writes_go_through!(but_for_flushes);
+impl<S: AsyncWrite + Unpin> Wire<S> {
+    /// Writes to its end what was begun.
+    fn finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.begun.has_remaining() {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.begun))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.begun.advance(written);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
 
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.finish(cx))?;
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.finish(cx))?;
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    /// Only here interim answers begin: hyper flushes when it has written all that it was given.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.finish(cx))?;
+        while let Some(next) = self.interims.next(cx) {
+            self.begun = next;
+            ready!(self.finish(cx))?;
+        }
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         // hyper flushes after an answer, and then has to read the end that it was not told of.
         if self.ended && !self.vitals.owes() {

@@ -20,6 +20,7 @@ mod dialects;
 mod farewells;
 mod framing;
 mod hooks;
+mod interim;
 mod json_schema;
 mod ledger;
 mod limits;

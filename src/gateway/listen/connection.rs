@@ -164,7 +164,7 @@ async fn http1(
     let Begun { noted, vitals, limits } = begin(&current, stream);
     let bounds = wire::Bounds { bytes: limits.header_bytes, lines: limits.header_count };
     let stream = Wire::new(noted, bounds, Arc::clone(&vitals));
-    let refusals = stream.refusals();
+    let (refusals, interims) = (stream.refusals(), stream.interims());
     let seen = Arc::clone(&vitals);
     let last = Rc::new(Cell::new(Answers::More));
     let is_last = Rc::clone(&last);
@@ -173,16 +173,19 @@ async fn http1(
     let begun = Rc::clone(&tunnel);
     let service = service_fn(move |mut request: Request<Incoming>| {
         let (worker, refusals) = (current.worker(), Arc::clone(&refusals));
+        let interims = Arc::clone(&interims);
         let (arrival, is_last) = (Rc::clone(&arrival), Rc::clone(&is_last));
         let (begun, upgrade) = (Rc::clone(&begun), hyper::upgrade::on(&mut request));
         let open = seen.begin(request.method());
         let number = served.get() + 1;
         served.set(number);
+        interims.expect(&mut request, number);
         async move {
             let mut response = match refusals.of(&request) {
                 Some(refusal) => pipeline::refused(&worker, &refusal),
                 None => pipeline::exchange(worker, arrival, request).await,
             };
+            interims.written().await;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 refusals.tunnel();
                 begun.set(Some(Tunnel::new(upgrade, &mut response)));
