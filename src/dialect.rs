@@ -12,6 +12,12 @@ pub mod webex;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
+/// Headers of an error that recgate makes: the two of [`Rendered`], and what is said beside them.
+const HEADERS: usize = 8;
+
+/// Bytes that most bodies of errors have room in.
+const BODY_BYTES: usize = 512;
+
 /// Whose error shape an answer wears.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize,
@@ -76,12 +82,12 @@ impl Dialect {
             Self::Webex => (webex::body(error, correlation), "application/json"),
             Self::Problem => (problem::body(error, correlation), "application/problem+json"),
         };
-        let mut headers = HeaderMap::with_capacity(2);
+        let mut headers = HeaderMap::with_capacity(HEADERS);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         if let Ok(value) = HeaderValue::from_str(correlation) {
             headers.insert(self.correlation_header(), value);
         }
-        Rendered { status: error.status, headers, body: Bytes::from(body.to_string()) }
+        Rendered { status: error.status, headers, body }
     }
 
     /// The response header that carries the correlation id.
@@ -93,6 +99,13 @@ impl Dialect {
             Self::Problem => problem::REQUEST_ID,
         }
     }
+}
+
+/// The bytes of an error's shape. What serde refuses (a key that is no text) no shape has.
+fn written(shape: &impl serde::Serialize) -> Bytes {
+    let mut body = Vec::with_capacity(BODY_BYTES);
+    let _ = serde_json::to_writer(&mut body, shape);
+    body.into()
 }
 
 // === impl ErrorAnswer ===

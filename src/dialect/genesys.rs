@@ -3,10 +3,11 @@
 //! Source: the vendor's Python SDK 269.0.0 (`ErrorBody`, `Detail`) and its old Swagger document
 //! for the codes.
 
+use bytes::Bytes;
 use http::{HeaderName, StatusCode};
-use serde_json::{Value, json};
+use serde::Serialize;
 
-use super::ErrorAnswer;
+use super::{ErrorAnswer, written};
 
 /// `ININ-Correlation-Id`: a UUID, on every answer of the vendor.
 pub const CORRELATION: HeaderName = HeaderName::from_static("inin-correlation-id");
@@ -30,39 +31,60 @@ pub fn code_for(status: StatusCode) -> &'static str {
     }
 }
 
+/// The vendor's `ErrorBody`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ErrorBody<'a> {
+    message: &'a str,
+    code: &'a str,
+    status: u16,
+    message_params: MessageParams,
+    context_id: &'a str,
+    details: Vec<Detail<'a>>,
+    errors: Vec<Nested<'a>>,
+}
+
+/// Always `{}` here.
+#[derive(Serialize)]
+struct MessageParams {}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Detail<'a> {
+    error_code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entity_id: Option<&'a str>,
+}
+
+/// An `ErrorBody` inside another.
+#[derive(Serialize)]
+struct Nested<'a> {
+    code: &'a str,
+    message: &'a str,
+}
+
 /// The `ErrorBody` of an error.
 #[must_use]
-pub fn body(error: &ErrorAnswer, correlation: &str) -> Value {
-    let details: Vec<Value> = error
-        .details
-        .iter()
-        .map(|detail| {
-            let mut entry = json!({ "errorCode": detail.code });
-            if let Some(field) = &detail.field {
-                entry["fieldName"] = json!(field);
-            }
-            if let Some(entity) = &detail.entity {
-                entry["entityId"] = json!(entity);
-            }
-            entry
-        })
-        .collect();
+pub fn body(error: &ErrorAnswer, correlation: &str) -> Bytes {
+    let details = error.details.iter().map(|it| Detail {
+        error_code: &it.code,
+        field_name: it.field.as_deref(),
+        entity_id: it.entity.as_deref(),
+    });
     // A `Detail` has no place for a sentence; the nested `ErrorBody` has.
-    let errors: Vec<Value> = error
+    let errors = error
         .details
         .iter()
-        .filter_map(|detail| {
-            let message = detail.message.as_ref()?;
-            Some(json!({ "code": detail.code, "message": message }))
-        })
-        .collect();
-    json!({
-        "message": error.message,
-        "code": error.code,
-        "status": error.status.as_u16(),
-        "messageParams": {},
-        "contextId": correlation,
-        "details": details,
-        "errors": errors,
+        .filter_map(|it| Some(Nested { code: &it.code, message: it.message.as_deref()? }));
+    written(&ErrorBody {
+        message: &error.message,
+        code: &error.code,
+        status: error.status.as_u16(),
+        message_params: MessageParams {},
+        context_id: correlation,
+        details: details.collect(),
+        errors: errors.collect(),
     })
 }
