@@ -39,7 +39,6 @@ mod recover;
 pub mod reload;
 mod respond;
 mod route;
-mod shared;
 mod sign_in;
 mod site;
 mod stream;

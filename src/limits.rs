@@ -395,19 +395,10 @@ pub const H2_SEND_BYTES: usize = 64 * 1024;
 pub const H2_STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 /// Of all.
 pub const H2_CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
-/// Exchanges of one thread that share an HTTP/2 connection to an upstream: what servers are told not
-/// to go below (RFC 9113 §6.5.2). More open another.
-pub const H2_UPSTREAM_STREAMS: usize = 100;
 /// Bytes of an answer's head over HTTP/2, as the RFC counts them (§6.5.2).
 pub const H2_ANSWER_HEAD_BYTES: u32 = 64 * 1024;
 /// Bytes of an answer over HTTP/2 that an upstream may send before they are read.
 pub const H2_ANSWER_WINDOW_BYTES: u32 = 256 * 1024;
-/// Of all answers of one connection.
-pub const H2_ANSWERS_WINDOW_BYTES: u32 = 1024 * 1024;
-/// How often an upstream that is asked something over HTTP/2 is pinged, in milliseconds.
-pub const H2_PING_MS: u64 = 10_000;
-/// How long it has for its answer, in milliseconds.
-pub const H2_PONG_MS: u64 = 5_000;
 /// How long a client that has its last answer may go on sending before its connection is cut, in
 /// milliseconds, and how many bytes.
 pub const LINGER_MS: u64 = 2_000;

@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::Version;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -39,12 +40,15 @@ pub(crate) enum Body {
 /// upstream that does not answer.
 pub(crate) struct Watched {
     inner: Incoming,
+    over_http2: bool,
     progress: Rc<Progress>,
 }
 
 /// How far something has come: a client's body, or what goes through a tunnel.
 pub(crate) struct Progress {
     moved: Cell<Instant>,
+    /// Whether somebody waits for more of it.
+    awaited: Cell<bool>,
     ended: Cell<bool>,
     broke: Cell<bool>,
     refused: Cell<bool>,
@@ -60,6 +64,9 @@ pub(crate) enum Broke {
     /// It stopped, or its framing is wrong.
     #[error(transparent)]
     Off(#[from] hyper::Error),
+    /// Its stream was reset before its end, without an error (RFC 9113 §8.1).
+    #[error("its stream was reset before its end")]
+    Cut,
     /// By its trailers.
     #[error(transparent)]
     Refused(#[from] trailers::Refused),
@@ -81,9 +88,21 @@ impl Body {
         if bytes.is_empty() { Self::Empty } else { Self::Whole(Some(bytes)) }
     }
 
-    /// What a client sends, as it comes.
-    pub(crate) fn client(incoming: Incoming) -> Self {
-        if incoming.is_end_stream() { Self::Empty } else { Self::Client(Watched::new(incoming)) }
+    /// What a client sends, as it comes, over this version.
+    pub(crate) fn client(incoming: Incoming, version: Version) -> Self {
+        if incoming.is_end_stream() {
+            return Self::Empty;
+        }
+        Self::Client(Watched::new(incoming, version == Version::HTTP_2))
+    }
+
+    /// The same once more, where it is known and not taken yet.
+    pub(crate) fn copy(&self) -> Option<Self> {
+        match self {
+            Self::Empty => Some(Self::Empty),
+            Self::Whole(Some(bytes)) => Some(Self::Whole(Some(bytes.clone()))),
+            _ => None,
+        }
     }
 
     /// How far the client's part of this body has come.
@@ -147,12 +166,12 @@ fn joined(first: Option<Bytes>, rest: BytesMut) -> Bytes {
 
 impl http_body::Body for Body {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Broke;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Broke>>> {
         match &mut *self {
             Self::Empty => Poll::Ready(None),
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
@@ -206,27 +225,32 @@ impl http_body::Body for Body {
 // === impl Watched ===
 
 impl Watched {
-    fn new(inner: Incoming) -> Self {
+    fn new(inner: Incoming, over_http2: bool) -> Self {
         let ended = inner.is_end_stream();
-        Self { inner, progress: Rc::new(Progress::new(ended)) }
+        Self { inner, over_http2, progress: Rc::new(Progress::new(ended)) }
     }
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Broke>>> {
         loop {
-            let polled = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+            let polled = Pin::new(&mut self.inner).poll_frame(cx);
             let progress = &self.progress;
+            progress.awaited.set(polled.is_pending());
+            let polled = ready!(polled);
             progress.note();
-            progress.ended.set(self.inner.is_end_stream());
+            let ended = self.inner.is_end_stream();
+            progress.ended.set(ended);
             let frame = match polled {
                 Some(Ok(frame)) => frame,
-                Some(Err(error)) => {
+                // hyper takes a stream that was reset without an error for one that has ended.
+                None if !self.over_http2 || ended => return Poll::Ready(None),
+                broken => {
                     progress.broke.set(true);
+                    let error = broken.and_then(Result::err).map_or(Broke::Cut, Broke::Off);
                     return Poll::Ready(Some(Err(error)));
                 }
-                None => return Poll::Ready(None),
             };
             match trailers::of_request(frame) {
                 Ok(Some(frame)) => return Poll::Ready(Some(Ok(frame))),
@@ -253,7 +277,7 @@ impl http_body::Body for Outgoing {
     ) -> Poll<Option<Result<Frame<Bytes>, Broke>>> {
         let frame = ready!(Pin::new(&mut self.0).poll_frame(cx));
         Poll::Ready(match frame {
-            Some(frame) => Some(frame.map_err(Broke::Off)),
+            Some(frame) => Some(frame),
             None => self.0.accepted().err().map(|refused| Err(Broke::Refused(refused))),
         })
     }
@@ -273,6 +297,7 @@ impl Progress {
     pub(crate) fn new(ended: bool) -> Self {
         Self {
             moved: Cell::new(Instant::now()),
+            awaited: Cell::new(false),
             ended: Cell::new(ended),
             broke: Cell::new(false),
             refused: Cell::new(false),
@@ -289,9 +314,9 @@ impl Progress {
         self.broke.get()
     }
 
-    /// Whether all of it has come.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.ended.get()
+    /// Whether somebody waits for more of it.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.awaited.get() && !self.ended.get()
     }
 }
 

@@ -186,10 +186,10 @@ impl Forward {
             return Err(Failure::new(Code::RequestBody, "the client's body broke off"));
         }
         let result = done.unwrap_or_else(|| {
-            if progress.has_ended() {
-                Err(self.late())
-            } else {
+            if progress.is_awaited() {
                 Err(Failure::new(Code::RequestStalled, "the client's body stood still"))
+            } else {
+                Err(self.late())
             }
         });
         sending.ended(&result);

@@ -176,6 +176,7 @@ async fn answer(
     trigger.proof.admit(headers, certificate).map_err(refuse)?;
     // Nobody's word yet: it has none of the places that are kept for pauses.
     let unproven = hooks.unproven.begin(arrival.peer);
+    let body = Body::client(body, parts.version);
     let body = unproven.read(whole(&worker, body)).await.map_err(|GaveWay| {
         worker.site.load.refusal("an event that did not come gave way to others")
     })??;
@@ -204,10 +205,10 @@ const fn weight(order: &Order) -> Weight {
 }
 
 /// The whole body, inside limits.
-async fn whole(worker: &Worker, body: Incoming) -> Result<Bytes, Failure> {
+async fn whole(worker: &Worker, body: Body) -> Result<Bytes, Failure> {
     let limits = &worker.site.config.limits;
     let most = limits.trigger_body_bytes;
-    let reading = Body::client(body).collect_up_to(most);
+    let reading = body.collect_up_to(most);
     match tokio::time::timeout(Duration::from_millis(limits.body_ms), reading).await {
         Ok(Ok(Collected::Whole(bytes))) => Ok(bytes),
         Ok(Ok(Collected::Longer(_))) => {

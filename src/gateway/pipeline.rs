@@ -170,7 +170,8 @@ async fn carry(
     let (parts, body) = request.into_parts();
     // What a contract or a change speaks of is no socket, whatever its headers ask for.
     let is_upgrade = upgrade::is_meant(&parts, &body) && !visit.judge.is_contracted();
-    let (mut head, body) = (head(parts, route.target), Body::client(body));
+    let body = Body::client(body, parts.version);
+    let mut head = head(parts, route.target);
     if is_upgrade {
         upgrade::ask(&mut head.headers);
     }

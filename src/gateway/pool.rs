@@ -19,7 +19,6 @@ use tokio_rustls::TlsConnector;
 use super::body::Body;
 use super::connection::{Broken, Connection};
 use super::headers;
-use super::shared::Shared;
 use super::stream::Stream;
 use super::tls;
 use crate::config::raw::Http2;
@@ -42,17 +41,7 @@ pub(crate) struct Server {
 pub(crate) struct Pool {
     server: Server,
     idle: RefCell<Vec<Connection>>,
-    /// Of HTTP/2.
-    shared: RefCell<Vec<Shared>>,
     bounds: Bounds,
-}
-
-/// The right to send a request.
-enum Way {
-    /// Alone, over HTTP/1.1.
-    Alone(Connection),
-    /// Beside others, over HTTP/2. Whether somebody has used it before.
-    Beside(Shared, bool),
 }
 
 /// What bounds a pool.
@@ -134,7 +123,7 @@ impl Server {
 
 impl Pool {
     pub(crate) fn new(server: Server, bounds: Bounds) -> Self {
-        Self { server, idle: RefCell::default(), shared: RefCell::default(), bounds }
+        Self { server, idle: RefCell::default(), bounds }
     }
 
     /// Whether it would be the same if it were made anew.
@@ -155,21 +144,17 @@ impl Pool {
     ) -> Result<Response<Body>, Unanswered> {
         let asks = headers::names_websocket(request.headers());
         loop {
-            let way = match self.check_out(over) {
-                Some(way) => way,
+            let connection = match self.check_out(over).await {
+                Some(connection) => connection,
                 None => Box::pin(self.open()).await?,
             };
-            let used = way.is_used();
-            let sent = match way {
-                Way::Alone(connection) => {
-                    self.over_http1(&mut request);
-                    connection.send(request, Rc::downgrade(self)).await
-                }
-                Way::Beside(shared, _) => {
-                    self.over_http2(&mut request)?;
-                    Box::pin(shared.send(request)).await
-                }
-            };
+            let used = connection.used;
+            if connection.version() == Version::HTTP_2 {
+                self.over_http2(&mut request)?;
+            } else {
+                self.over_http1(&mut request);
+            }
+            let sent = connection.send(request, Rc::downgrade(self)).await;
             match sent {
                 Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                     // To what was asked for, and to nothing else (RFC 9110 §7.8).
@@ -186,10 +171,13 @@ impl Pool {
                 Ok(response) => return Ok(response),
                 Err(Broken::Unsent(unsent)) if used => request = *unsent,
                 Err(Broken::Unsent(_)) => {
-                    let why = format!("{} closed a new connection", self.server.authority);
+                    let why =
+                        format!("{} took nothing over a new connection", self.server.authority);
                     return Err(Failure::new(Code::UpstreamUnreachable, why).into());
                 }
                 Err(Broken::Sent(error)) => return Err(self.broke(&error, used)),
+                // Not for want of a connection.
+                Err(Broken::Reset(error)) => return Err(self.broke(&error, false)),
             }
         }
     }
@@ -254,57 +242,35 @@ impl Pool {
         self.idle
             .borrow_mut()
             .retain_mut(|it| now - it.idle_since < self.bounds.idle && it.is_ready());
-        self.shared.borrow_mut().retain(|it| it.is_kept(self.bounds.idle));
     }
 
-    fn check_out(&self, over: Over) -> Option<Way> {
+    async fn check_out(&self, over: Over) -> Option<Connection> {
         if over == Over::New {
             return None;
         }
-        if let Some(shared) = self.shared.borrow().iter().find(|it| it.has_room()) {
-            return Some(Way::Beside(shared.taken(), true));
-        }
-        let mut idle = self.idle.borrow_mut();
-        while let Some(mut connection) = idle.pop() {
+        loop {
+            let mut connection = self.idle.borrow_mut().pop()?;
+            if connection.version() == Version::HTTP_2 {
+                // What the server has said meanwhile, its goodbye most of all, its tasks read first.
+                tokio::task::yield_now().await;
+            }
             if connection.idle_since.elapsed() < self.bounds.idle && connection.is_ready() {
-                return Some(Way::Alone(connection));
+                return Some(connection);
             }
         }
-        None
     }
 
-    async fn open(&self) -> Result<Way, Failure> {
+    async fn open(&self) -> Result<Connection, Failure> {
         let stream = self.server.connect(self.bounds.connect).await?;
-        let no_http = |error: hyper::Error| {
-            Failure::new(
-                Code::UpstreamUnreachable,
-                format!("no HTTP with {}: {error}", self.server.authority),
-            )
+        let spoken = if self.server.http2 == Http2::Always || stream.chose_http2() {
+            Connection::over_http2(stream).await
+        } else {
+            Connection::over_http1(stream, self.bounds.lines).await
         };
-        if self.server.http2 == Http2::Always || stream.chose_http2() {
-            let shared = Shared::handshake(stream).await.map_err(no_http)?;
-            let way = Way::Beside(shared.taken(), false);
-            let mut kept = self.shared.borrow_mut();
-            kept.retain(|it| it.is_kept(self.bounds.idle));
-            if kept.len() < self.bounds.connections {
-                kept.push(shared);
-            }
-            return Ok(way);
-        }
-        let connection = Connection::handshake(stream, self.bounds.lines).await.map_err(no_http)?;
-        Ok(Way::Alone(connection))
-    }
-}
-
-// === impl Way ===
-
-impl Way {
-    /// Whether it has carried an exchange before: then it may have been closed meanwhile.
-    const fn is_used(&self) -> bool {
-        match self {
-            Self::Alone(connection) => connection.used,
-            Self::Beside(_, used) => *used,
-        }
+        spoken.map_err(|error| {
+            let why = format!("no HTTP with {}: {error}", self.server.authority);
+            Failure::new(Code::UpstreamUnreachable, why)
+        })
     }
 }
 

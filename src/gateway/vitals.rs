@@ -25,7 +25,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::time::Instant;
 
 pub(crate) use self::noted::Noted;
-use super::body::Body;
+use super::body::{Body, Broke};
 
 /// Bytes of an answer that HTTP/2 is given at once: one frame of the default size (RFC 9113 §4.2).
 const PIECE_BYTES: usize = 16 * 1024;
@@ -255,12 +255,12 @@ impl Drop for Delivered {
 
 impl http_body::Body for Delivered {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Broke;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Broke>>> {
         let it = &mut *self;
         it.fetched();
         let polled = if it.left.is_empty() {

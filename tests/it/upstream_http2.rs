@@ -14,17 +14,16 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rstest::rstest;
 use rustls_pki_types::PrivatePkcs8KeyDer;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::harness::authority::speaking;
 use crate::harness::message::{Buffer, Role};
-use crate::harness::upstream::response;
+use crate::harness::raw::{frame, preface};
+use crate::harness::upstream::{config, ok, response};
 use crate::harness::{Message, RawClient, Recgate, Upstream, file, http, until};
 
 const AT_ONCE: usize = 120;
-
-/// What a mean upstream allows on one connection.
-const STREAMS: u32 = 20;
 
 /// What an upstream was asked.
 #[derive(Clone, Debug)]
@@ -44,8 +43,6 @@ struct Seen {
     left: Arc<AtomicUsize>,
     /// Requests whose bodies broke off.
     broken: Arc<AtomicUsize>,
-    /// How many it takes at once on one connection, if it says.
-    streams: Option<u32>,
 }
 
 type Answer = http_body_util::combinators::UnsyncBoxBody<Bytes, std::io::Error>;
@@ -63,8 +60,7 @@ impl Seen {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         self.connections.fetch_add(1, Ordering::Relaxed);
-        let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-        builder.max_concurrent_streams(self.streams);
+        let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
         let service = service_fn(move |request| self.clone().answer(request));
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);
@@ -146,10 +142,7 @@ impl Drop for Left {
 }
 
 async fn in_clear(goodbye: Option<u64>) -> (Seen, Upstream) {
-    serving(Seen::default(), goodbye).await
-}
-
-async fn serving(seen: Seen, goodbye: Option<u64>) -> (Seen, Upstream) {
+    let seen = Seen::default();
     let serving = seen.clone();
     let upstream = Upstream::serving(move |stream| serving.clone().serve(stream, goodbye)).await;
     (seen, upstream)
@@ -181,45 +174,31 @@ async fn requests_go_over_http2_in_clear() {
     recgate.stop().await;
 }
 
+/// Each exchange has a connection of its own, which the next one takes over.
 #[tokio::test]
-async fn what_is_asked_at_once_shares_connections() {
+async fn exchanges_share_no_connection() {
     let (seen, upstream) = in_clear(None).await;
     // Every thread has its own connections.
     let recgate = Recgate::start(Some(&always(&upstream)), &["gateway.threads=1"]).await;
     let client = http().build().unwrap();
     for _ in 0..20 {
-        assert_eq!(client.get(recgate.url("/one")).send().await.unwrap().status(), 200);
+        assert_eq!(client.post(recgate.url("/one")).send().await.unwrap().status(), 200);
     }
     assert_eq!(seen.connections.load(Ordering::Relaxed), 1);
+    let mut waiting = Vec::new();
+    for number in 1..=5 {
+        let mut client = RawClient::connect(recgate.address).await;
+        client.send("GET /never HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        waiting.push(client);
+        until("the request", || async { (seen.all().len() == 20 + number).then_some(()) }).await;
+    }
+    assert_eq!(client.get(recgate.url("/one")).send().await.unwrap().status(), 200);
+    assert_eq!(seen.connections.load(Ordering::Relaxed), 6);
+    drop(waiting);
     let asking = (0..AT_ONCE).map(|_| client.get(recgate.url("/wait")).send());
     for answer in futures_util::future::join_all(asking).await {
         assert_eq!(answer.unwrap().status(), 200);
     }
-    assert!(seen.connections.load(Ordering::Relaxed) < AT_ONCE / 2);
-    recgate.stop().await;
-}
-
-/// Where a connection has as many streams as the server allows, the next request does not wait for
-/// their answers.
-#[tokio::test]
-async fn a_full_connection_keeps_nobody_waiting() {
-    let mean = Seen { streams: Some(STREAMS), ..Seen::default() };
-    let (seen, upstream) = serving(mean, None).await;
-    let recgate = Recgate::start(Some(&always(&upstream)), &["gateway.threads=1"]).await;
-    let client = http().build().unwrap();
-    assert_eq!(client.get(recgate.url("/one")).send().await.unwrap().status(), 200);
-    let mut waiting = Vec::new();
-    for number in 1..=STREAMS {
-        let mut client = RawClient::connect(recgate.address).await;
-        client.send("GET /never HTTP/1.1\r\nHost: x\r\n\r\n").await;
-        waiting.push(client);
-        let all = 1 + number as usize;
-        until("the request", || async { (seen.all().len() == all).then_some(()) }).await;
-    }
-    assert_eq!(seen.connections.load(Ordering::Relaxed), 1);
-    assert_eq!(client.get(recgate.url("/one")).send().await.unwrap().status(), 200);
-    assert_eq!(seen.connections.load(Ordering::Relaxed), 2);
-    drop(waiting);
     recgate.stop().await;
 }
 
@@ -230,10 +209,203 @@ async fn a_goodbye_loses_nothing() {
     let recgate = Recgate::with_config(&always(&upstream)).await;
     let client = http().build().unwrap();
     for number in 0..200 {
-        let answer = client.get(recgate.url("/one")).send().await.unwrap();
+        let answer = client.post(recgate.url("/one")).body("x").send().await.unwrap();
         assert_eq!(answer.status(), 200, "{number}");
     }
     assert!(seen.connections.load(Ordering::Relaxed) > 1, "there was no goodbye");
+    assert_eq!(seen.all().len(), 200);
+    recgate.stop().await;
+}
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const GOAWAY: u8 = 7;
+
+/// The flags `END_STREAM` and `END_HEADERS`.
+const LAST: u8 = 1;
+const WHOLE: u8 = 4;
+
+/// `:status: 200`, as HPACK's static table has it.
+const OK: &[u8] = b"\x88";
+
+/// A server that speaks in frames. It keeps the kind and the stream of each that came.
+#[derive(Clone, Default)]
+struct Bare(Arc<Mutex<Vec<(u8, u32)>>>);
+
+impl Bare {
+    /// Answers the end of each request, by its number in all, with frames on its stream.
+    async fn upstream(
+        self,
+        answer: impl Fn(usize, u32) -> Vec<u8> + Clone + Send + Sync + 'static,
+    ) -> Upstream {
+        Upstream::serving(move |stream| self.clone().serve(stream, answer.clone())).await
+    }
+
+    async fn serve(self, mut stream: TcpStream, answer: impl Fn(usize, u32) -> Vec<u8>) {
+        let mut buffer = Buffer::default();
+        let Ok(_) =
+            buffer.exactly(&mut stream, preface().len() - frame(SETTINGS, 0, 0, &[]).len()).await
+        else {
+            return;
+        };
+        stream.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
+        while let Ok(head) = buffer.exactly(&mut stream, 9).await {
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+            let id = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+            if buffer.exactly(&mut stream, length).await.is_err() {
+                return;
+            }
+            self.0.lock().unwrap().push((head[3], id));
+            if matches!(head[3], HEADERS | DATA) && head[4] & LAST != 0 {
+                let frames = answer(self.requests(), id);
+                if stream.write_all(&frames).await.is_err() {
+                    return;
+                }
+            }
+        }
+        self.0.lock().unwrap().push((GONE, 0));
+    }
+
+    /// How many requests have begun.
+    fn requests(&self) -> usize {
+        self.count(HEADERS)
+    }
+
+    fn count(&self, kind: u8) -> usize {
+        self.0.lock().unwrap().iter().filter(|it| it.0 == kind).count()
+    }
+}
+
+/// No frame: the end of a connection.
+const GONE: u8 = 255;
+
+fn answered(id: u32) -> Vec<u8> {
+    frame(HEADERS, WHOLE | LAST, id, OK)
+}
+
+/// A resume that its client was told of as late may not be sent when a place becomes free.
+#[tokio::test]
+async fn what_is_given_up_is_not_sent_later() {
+    let bare = Bare::default();
+    let upstream = bare
+        .clone()
+        .upstream(|_, id| {
+            // SETTINGS_MAX_CONCURRENT_STREAMS = 0, behind the first answer.
+            [answered(id), frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 0])].concat()
+        })
+        .await;
+    let text = format!("{}[default_client]\ndeadline_ms = 300\n", always(&upstream));
+    let recgate = Recgate::start(Some(&text), &["gateway.threads=1"]).await;
+    let client = http().build().unwrap();
+    assert_eq!(client.get(recgate.url("/one")).send().await.unwrap().status(), 200);
+    until("the settings", || async { (bare.count(SETTINGS) == 3).then_some(()) }).await;
+    let late = client.post(recgate.url("/two")).body("resume").send().await.unwrap();
+    assert_eq!(late.status(), 504);
+    until("the end of the connection", || async { (bare.count(GONE) == 1).then_some(()) }).await;
+    assert_eq!(bare.requests(), 1);
+    // And the next goes over another.
+    assert_eq!(
+        client.post(recgate.url("/three")).body("pause").send().await.unwrap().status(),
+        200
+    );
+    recgate.stop().await;
+}
+
+/// RFC 9113 §6.8 and §8.7: such a request may be sent again, whatever it asks.
+#[rstest]
+#[case::a_goodbye_before_it(|_| frame(GOAWAY, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 0]))]
+#[case::a_refused_stream(|id| frame(RST_STREAM, 0, id, &[0, 0, 0, 7]))]
+#[tokio::test]
+async fn what_the_server_did_not_process_is_sent_again(#[case] refuse: fn(u32) -> Vec<u8>) {
+    let bare = Bare::default();
+    let answer = move |number, id| if number == 2 { refuse(id) } else { answered(id) };
+    let upstream = bare.clone().upstream(answer).await;
+    let recgate = Recgate::start(Some(&always(&upstream)), &["gateway.threads=1"]).await;
+    let client = http().build().unwrap();
+    for path in ["/one", "/two", "/three"] {
+        let answer = client.post(recgate.url(path)).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+    }
+    assert_eq!(bare.requests(), 4);
+    recgate.stop().await;
+}
+
+/// Any other reset is the request's end, and a server that is weary of requests gets no more of them.
+#[tokio::test]
+async fn what_the_server_resets_is_not_sent_again() {
+    const ENHANCE_YOUR_CALM: &[u8] = &[0, 0, 0, 11];
+    let bare = Bare::default();
+    let answer = |number, id| match number {
+        1 => answered(id),
+        _ => frame(RST_STREAM, 0, id, ENHANCE_YOUR_CALM),
+    };
+    let upstream = bare.clone().upstream(answer).await;
+    let text = always(&upstream) + "retry = { most = 0 }\n";
+    let recgate = Recgate::start(Some(&text), &["gateway.threads=1"]).await;
+    let client = http().build().unwrap();
+    assert_eq!(client.get(recgate.url("/one")).send().await.unwrap().status(), 200);
+    assert_eq!(client.get(recgate.url("/two")).send().await.unwrap().status(), 502);
+    assert_eq!(bare.requests(), 2);
+    recgate.stop().await;
+}
+
+/// A reset without an error ends a stream, and no message.
+#[tokio::test]
+async fn an_answer_that_is_reset_without_an_error_stays_cut() {
+    let answer = |_, id| {
+        let reset = frame(RST_STREAM, 0, id, &[0; 4]);
+        [frame(HEADERS, WHOLE, id, OK), frame(DATA, 0, id, b"begun"), reset].concat()
+    };
+    let upstream = Bare::default().upstream(answer).await;
+    let recgate = Recgate::with_config(&always(&upstream)).await;
+    let mut client = RawClient::connect(recgate.address).await;
+    client.send("POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n").await;
+    let answer = String::from_utf8(client.rest().await).unwrap();
+    assert!(!answer.contains("\r\n0\r\n"), "{answer}");
+    recgate.stop().await;
+}
+
+/// The same of a request, whatever the upstream speaks: half of it is sent on, and no end.
+#[rstest]
+#[case::streamed("other", "none")]
+#[case::read("genesys", "genesys")]
+#[tokio::test]
+async fn a_request_that_is_reset_without_an_error_stays_cut(
+    #[case] vendor: &str,
+    #[case] contract: &str,
+) {
+    let upstream = Upstream::scripted(|_| vec![ok()]).await;
+    let text = config(vendor, contract, &upstream.address).replace("\"/\"", "\"/api\", \"/a\"");
+    let recgate = Recgate::with_config(&text).await;
+    let mut client = RawClient::connect(recgate.address).await;
+    // Of HPACK's static table, and literals without an index.
+    let path = b"/api/v2/recordings/deletionprotection";
+    let length = u8::try_from(path.len()).unwrap();
+    let head = [
+        &b"\x02\x03PUT\x86\x04"[..],
+        &[length],
+        path,
+        b"\x01\x01x\x0f\x08\x08Bearer t\x0f\x10\x10application/json",
+    ]
+    .concat();
+    let body = br#"{"conversationIds": ["c0000000-0000-4000-8000-000000000001"]}"#;
+    client
+        .send([preface(), frame(HEADERS, WHOLE, 1, &head), frame(DATA, LAST, 1, body)].concat())
+        .await;
+    upstream.has_received(1).await;
+    let reset = frame(RST_STREAM, 0, 3, &[0; 4]);
+    client.send([frame(HEADERS, WHOLE, 3, &head), frame(DATA, 0, 3, body)].concat()).await;
+    client.send(reset).await;
+    client.send(frame(HEADERS, WHOLE | LAST, 5, b"\x82\x86\x04\x02/a\x01\x01x")).await;
+    until("the request behind it", || async {
+        upstream.received().iter().any(|it| it.target() == "/a").then_some(())
+    })
+    .await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(upstream.received().len(), 2, "{:?}", upstream.received());
+    drop(client);
     recgate.stop().await;
 }
 
