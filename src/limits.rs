@@ -379,6 +379,8 @@ pub const LONGEST_OPEN_MS: u64 = 3_600_000;
 pub const CHUNK_SIZE_DIGITS: usize = 15;
 /// Bytes of the extensions of one chunked body's chunks, all together.
 pub const CHUNK_EXTENSION_BYTES: usize = 4 * 1024;
+/// Bytes of the trailers of one chunked body, at most: hyper takes no more.
+pub const TRAILERS_BYTES: usize = 16 * 1024;
 /// Bytes of interim answers (1xx) that wait for one client; what finds no room is left out.
 pub const INTERIM_BYTES: usize = 16 * 1024;
 /// How long requests whose client has gone have to be admitted, where they came before its end and

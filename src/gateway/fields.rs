@@ -24,6 +24,9 @@ pub(super) enum Frames {
 pub(super) fn over_http2<B>(request: &Request<B>, most_lines: usize) -> Result<(), Failure> {
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
     readable(target.as_bytes())?;
+    if !target.starts_with('/') && target != "*" {
+        return Err(malformed("a :path that does not begin with a slash (RFC 9113 §8.3.1)"));
+    }
     let headers = request.headers();
     few_enough(headers, most_lines)?;
     for (name, value) in headers {

@@ -9,6 +9,7 @@
 //! moved several times before it runs, and is as long as its longest way.
 
 use std::cell::Cell;
+use std::future::Future;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
@@ -18,7 +19,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode, Version, header};
+use http::{Method, Request, Response, StatusCode, Uri, Version, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -80,6 +81,7 @@ async fn walk(
     words: &Cell<Dialect>,
 ) -> Response<Body> {
     let started = Instant::now();
+    root(&mut request);
 
     // What is refused whoever it is for.
     let entered = enter(&worker, &request);
@@ -239,6 +241,15 @@ async fn carry(
     // Admitted: adapt, call (hops 2 and 3), and answer (hop 4).
     let forward = forward(visit.urgency(&call));
     let admitted = Box::pin(answer(Rc::clone(&visit), forward, call));
+    to_its_end(&visit, admitted, place).await
+}
+
+/// Runs what was admitted: a mutation to its end, whether or not its client waits for it.
+async fn to_its_end(
+    visit: &Visit,
+    admitted: impl Future<Output = Response<Body>> + Unpin + 'static,
+    place: Place,
+) -> Response<Body> {
     let counted = visit.worker.admitted(place);
     if visit.judge.method.is_safe() {
         let response = admitted.await;
@@ -258,7 +269,8 @@ struct Streaming {
 }
 
 impl Streaming {
-    /// To its answer. Of the request all but the body is judged.
+    /// To its answer. Of the request all but the body is judged. A mutation whose client leaves before
+    /// its body has come ends with that body.
     async fn carry(self, unread: Unread) -> Response<Body> {
         let Self { forward, place, head, body } = self;
         let visit = Rc::clone(&forward.visit);
@@ -266,8 +278,9 @@ impl Streaming {
         if let Err(failure) = admitted {
             return visit.refuse(&failure);
         }
-        let _counted = visit.worker.admitted(place);
-        visit.answer(forward.streaming(head, body).await)
+        let of = Rc::clone(&visit);
+        let admitted = Box::pin(async move { of.answer(forward.streaming(head, body).await) });
+        to_its_end(&visit, admitted, place).await
     }
 }
 
@@ -392,6 +405,17 @@ fn route(worker: &Worker, host: &str, request: &Request<Incoming>) -> Result<Rou
 fn dialect_of(worker: &Worker, target: &str) -> Dialect {
     let meant = worker.site.routes.find("", target);
     meant.map_or(Dialect::Problem, |it| it.upstream.config.dialect)
+}
+
+/// Gives the target of a request over HTTP/1 that has a query and no path (`http://host?query`) the path
+/// that this means (RFC 9112 §3.2.1, RFC 9110 §4.2.3).
+fn root(request: &mut Request<Incoming>) {
+    if request.version() == Version::HTTP_2 || !raw_target(request).starts_with('?') {
+        return;
+    }
+    let mut parts = request.uri().clone().into_parts();
+    parts.path_and_query = format!("/{}", raw_target(request)).parse().ok();
+    *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
 }
 
 /// Raw path and query, as they came.

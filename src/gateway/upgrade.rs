@@ -67,24 +67,38 @@ impl Tunnel {
         }
     }
 
-    /// Gives nothing where nothing moved for too long.
     async fn join(self, limits: &Limits) -> io::Result<Option<()>> {
-        let joined = tokio::try_join!(self.client, self.upstream).map_err(io::Error::other)?;
-        let (from_client, to_client) = tokio::io::split(TokioIo::new(joined.0));
-        let (from_upstream, to_upstream) = tokio::io::split(TokioIo::new(joined.1));
+        let (client, upstream) =
+            tokio::try_join!(self.client, self.upstream).map_err(io::Error::other)?;
         let exchange = Duration::from_millis(limits.exchange_ms);
         let send = Duration::from_millis(limits.send_ms);
-        let progress = Progress::new(false);
-        let up = pin!(pass(from_client, to_upstream, &progress, send));
-        let down = pin!(pass(from_upstream, to_client, &progress, send));
-        let Some(first) = while_moving(select(up, down), &progress, exchange).await else {
-            return Ok(None);
-        };
-        let (ended, other) = first.factor_first();
-        ended?;
-        let rest = while_moving(other, &progress, send);
-        tokio::time::timeout(exchange, rest).await.ok().flatten().transpose()
+        both_ways(TokioIo::new(client), TokioIo::new(upstream), exchange, send).await
     }
+}
+
+/// Passes bytes both ways until both ends have closed. Gives nothing where nothing moved for too long.
+async fn both_ways<S: AsyncRead + AsyncWrite, T: AsyncRead + AsyncWrite>(
+    client: S,
+    upstream: T,
+    exchange: Duration,
+    send: Duration,
+) -> io::Result<Option<()>> {
+    let (from_client, to_client) = tokio::io::split(client);
+    let (from_upstream, to_upstream) = tokio::io::split(upstream);
+    let progress = Progress::new(false);
+    let up = pin!(pass(from_client, to_upstream, &progress, send));
+    let down = pin!(pass(from_upstream, to_client, &progress, send));
+    let Some(first) = while_moving(select(up, down), &progress, exchange).await else {
+        return Ok(None);
+    };
+    let (ended, other) = first.factor_first();
+    if ended.as_ref().is_err_and(|it| it.kind() == io::ErrorKind::TimedOut) {
+        return ended.map(Some);
+    }
+    // Closed or broken: what the other side has said by then arrives.
+    let rest = while_moving(other, &progress, send);
+    let rest = tokio::time::timeout(exchange, rest).await.ok().flatten();
+    ended.and_then(|()| rest.transpose())
 }
 
 /// One direction, from the first byte to the end.
@@ -108,5 +122,42 @@ async fn pass(
             progress.note();
         }
         tokio::time::timeout(send, to.flush()).await??;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex, join};
+
+    use super::both_ways;
+
+    /// An upstream that has closed, and whose last words are on their way, while the client talks on.
+    #[tokio::test(start_paused = true)]
+    async fn the_last_words_of_a_side_that_is_gone_arrive() {
+        let (mut client, of_client) = duplex(64);
+        let (mut last_words, from_upstream) = duplex(64);
+        let (to_upstream, gone) = duplex(64);
+        drop(gone);
+        let upstream = join(from_upstream, to_upstream);
+        let (exchange, send) = (Duration::from_hours(1), Duration::from_secs(5));
+        let tunnel = both_ways(of_client, upstream, exchange, send);
+        let talking = async {
+            client.write_all(b"ping").await.unwrap();
+            for _ in 0..10 {
+                tokio::time::sleep(Duration::from_secs(4)).await;
+                last_words.write_all(b"word").await.unwrap();
+            }
+            drop(last_words);
+            let mut got = Vec::new();
+            client.read_to_end(&mut got).await.unwrap();
+            got
+        };
+        let (ended, got) = tokio::join!(tunnel, talking);
+        assert_eq!(got, b"word".repeat(10));
+        assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::BrokenPipe);
     }
 }

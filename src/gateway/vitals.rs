@@ -40,7 +40,8 @@ pub(crate) struct Vitals {
     /// Milliseconds after `started` since when nothing can be written.
     blocked: AtomicU64,
     answers: Mutex<Answers>,
-    /// Of all connections: answers that are being handed over.
+    /// Of all connections: answers that are being handed over, and connections that take none of
+    /// what is written.
     delivering: Gauge,
 }
 
@@ -61,8 +62,8 @@ struct Answers {
     open: Vec<Exchange>,
     /// When the last of them ended.
     idle_since: Option<Instant>,
-    /// Parts of answers that were given and not fetched on, by the moment.
-    given: Vec<(u64, Instant)>,
+    /// Parts of answers that the client has not taken yet.
+    given: Vec<Part>,
     next: u64,
 }
 
@@ -75,6 +76,16 @@ struct Exchange {
     changes: bool,
     /// When the answer of one that changes was there, of which a part may be missing.
     answered: Option<Instant>,
+}
+
+/// A part of an answer that was given to be written.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    name: u64,
+    /// That of its exchange.
+    of: u64,
+    /// When it was given, or a part of the same answer taken.
+    since: Instant,
 }
 
 /// How a connection does.
@@ -110,9 +121,22 @@ pub(crate) struct Delivered {
     /// What is left of the last piece.
     left: Bytes,
     pieces: Pieces,
-    /// The name under which the client has a part of it.
-    given: Option<u64>,
+    /// The part that is not fetched on.
+    given: Option<Given>,
     open: Open,
+}
+
+/// A part that the client has not taken, until this is dropped.
+struct Given {
+    vitals: Arc<Vitals>,
+    name: u64,
+}
+
+/// The bytes of one over HTTP/2: there they wait below hyper for a client that opens no window, and what
+/// holds them is dropped when they are written.
+struct Piece {
+    bytes: Bytes,
+    _given: Given,
 }
 
 // === impl Vitals ===
@@ -146,6 +170,11 @@ impl Vitals {
         self.with(|answers| answers.open.iter().any(owed))
     }
 
+    /// Whether nothing has been under way for so long.
+    pub(crate) fn is_idle_for(&self, while_: Duration) -> bool {
+        self.with(|answers| answers.idle_since.is_some_and(|since| since.elapsed() >= while_))
+    }
+
     pub(crate) const fn patience(&self) -> Patience {
         self.patience
     }
@@ -158,7 +187,7 @@ impl Vitals {
             after => Some(self.started + Duration::from_millis(after)),
         };
         let (waiting, begun, idle) = self.with(|answers| {
-            let given = answers.given.iter().map(|(_, since)| *since);
+            let given = answers.given.iter().map(|it| it.since);
             let begun = answers.open.iter().map(|it| it.began).min();
             (given.chain(blocked).min(), begun, answers.idle_since)
         });
@@ -183,14 +212,30 @@ impl Vitals {
 
     fn note_write<T>(&self, polled: &Poll<io::Result<T>>) {
         match polled {
-            Poll::Ready(_) => self.blocked.store(NEVER, Ordering::Relaxed),
+            Poll::Ready(_) => self.unblocked(),
             Poll::Pending => {
                 let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(NEVER - 1);
                 // Kept where it stands already: since when, not until when.
-                let _ =
+                let first =
                     self.blocked.compare_exchange(NEVER, now, Ordering::Relaxed, Ordering::Relaxed);
+                if first.is_ok() {
+                    self.delivering.inc();
+                }
             }
         }
+    }
+
+    fn unblocked(&self) {
+        if self.blocked.load(Ordering::Relaxed) != NEVER {
+            self.blocked.store(NEVER, Ordering::Relaxed);
+            self.delivering.dec();
+        }
+    }
+}
+
+impl Drop for Vitals {
+    fn drop(&mut self) {
+        self.unblocked();
     }
 }
 
@@ -232,24 +277,51 @@ impl Delivered {
         Self { body, left: Bytes::new(), pieces, given: None, open }
     }
 
-    fn fetched(&mut self) {
-        if let Some(name) = self.given.take() {
-            self.open.vitals.with(|answers| answers.given.retain(|(it, _)| *it != name));
-        }
-    }
-
     fn piece(&mut self, mut data: Bytes) -> Frame<Bytes> {
-        if self.pieces == Pieces::Small && data.len() > PIECE_BYTES {
+        if self.pieces == Pieces::Whole {
+            return Frame::data(data);
+        }
+        if data.len() > PIECE_BYTES {
             self.left = data.split_off(PIECE_BYTES);
         }
-        Frame::data(data)
+        let piece = Piece { bytes: data, _given: Given::new(&self.open) };
+        Frame::data(Bytes::from_owner(piece))
     }
 }
 
 impl Drop for Delivered {
     fn drop(&mut self) {
-        self.fetched();
         self.open.vitals.delivering.dec();
+    }
+}
+
+// === impl Given ===
+
+impl Given {
+    fn new(open: &Open) -> Self {
+        let name = open.vitals.with(|answers| {
+            let name = answers.name();
+            answers.given.push(Part { name, of: open.name, since: Instant::now() });
+            name
+        });
+        Self { vitals: Arc::clone(&open.vitals), name }
+    }
+}
+
+impl Drop for Given {
+    fn drop(&mut self) {
+        self.vitals.with(|answers| {
+            let taken = answers.given.iter().position(|it| it.name == self.name);
+            let Some(taken) = taken.map(|at| answers.given.swap_remove(at)) else { return };
+            let now = Instant::now();
+            answers.given.iter_mut().filter(|it| it.of == taken.of).for_each(|it| it.since = now);
+        });
+    }
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -262,7 +334,7 @@ impl http_body::Body for Delivered {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broke>>> {
         let it = &mut *self;
-        it.fetched();
+        it.given = None;
         let polled = if it.left.is_empty() {
             match Pin::new(&mut it.body).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(match frame.into_data() {
@@ -275,12 +347,9 @@ impl http_body::Body for Delivered {
             let left = std::mem::take(&mut it.left);
             Poll::Ready(Some(Ok(it.piece(left))))
         };
-        if matches!(polled, Poll::Ready(Some(Ok(_)))) && !it.is_end_stream() {
-            it.given = Some(it.open.vitals.with(|answers| {
-                let name = answers.name();
-                answers.given.push((name, Instant::now()));
-                name
-            }));
+        let part = matches!(polled, Poll::Ready(Some(Ok(_)))) && !it.is_end_stream();
+        if part && it.pieces == Pieces::Whole {
+            it.given = Some(Given::new(&it.open));
         }
         polled
     }
@@ -334,26 +403,52 @@ mod tests {
         assert_eq!(vitals.state(), State::Idle);
     }
 
+    async fn part(answer: &mut Delivered) -> Bytes {
+        answer.frame().await.unwrap().unwrap().into_data().unwrap()
+    }
+
+    /// Over HTTP/1 hyper fetches on what it has written.
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_is_not_fetched_is_stuck() {
         let vitals = Vitals::new(PATIENCE, Gauge::default());
-        let body = Body::whole(Bytes::from(vec![b'x'; PIECE_BYTES * 2 + 1]));
-        let mut slow = Delivered::new(body, Pieces::Small, vitals.begin(&Method::GET));
-        assert_eq!(slow.frame().await.unwrap().unwrap().into_data().unwrap().len(), PIECE_BYTES);
-        advance(Duration::from_secs(4)).await;
-        assert!(matches!(vitals.state(), State::Well(_)));
-        // Whoever fetches goes on.
-        assert_eq!(slow.frame().await.unwrap().unwrap().into_data().unwrap().len(), PIECE_BYTES);
+        let (read, rest) = (Bytes::from_static(b"a"), Body::whole(Bytes::from_static(b"b")));
+        let body = Body::Resumed(Some(read), Box::new(rest));
+        let mut slow = Delivered::new(body, Pieces::Whole, vitals.begin(&Method::GET));
+        drop(part(&mut slow).await);
         advance(Duration::from_secs(4)).await;
         assert!(matches!(vitals.state(), State::Well(_)));
         advance(Duration::from_secs(1)).await;
         assert_eq!(vitals.state(), State::Stuck);
         // The last part is hyper's alone, and what is over is over.
-        assert_eq!(slow.frame().await.unwrap().unwrap().into_data().unwrap().len(), 1);
+        drop(part(&mut slow).await);
         assert!(matches!(vitals.state(), State::Well(_)));
         drop(slow);
         advance(Duration::from_mins(1)).await;
         assert_eq!(vitals.state(), State::Idle);
+    }
+
+    /// Over HTTP/2 it fetches before there is a window, and lets go of what is written.
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_of_which_no_piece_is_written_is_stuck() {
+        let vitals = Vitals::new(PATIENCE, Gauge::default());
+        let body = Body::whole(Bytes::from(vec![b'x'; PIECE_BYTES * 2 + 1]));
+        let mut slow = Delivered::new(body, Pieces::Small, vitals.begin(&Method::GET));
+        let first = part(&mut slow).await;
+        let second = part(&mut slow).await;
+        let last = part(&mut slow).await;
+        assert_eq!([first.len(), second.len(), last.len()], [PIECE_BYTES, PIECE_BYTES, 1]);
+        drop(slow);
+        advance(Duration::from_secs(4)).await;
+        assert!(matches!(vitals.state(), State::Well(_)));
+        // Who takes one has time for the next.
+        drop(first);
+        advance(Duration::from_secs(4)).await;
+        drop(second.slice(..1));
+        assert!(matches!(vitals.state(), State::Well(_)));
+        advance(Duration::from_secs(1)).await;
+        assert_eq!(vitals.state(), State::Stuck);
+        drop((second, last));
+        assert!(matches!(vitals.state(), State::Well(_)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -32,11 +32,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use uuid::Uuid;
 
 use self::follow::{Follow, Went};
-use self::head::{Asked, Refused};
+use self::head::{Asked, Framing, Refused};
 pub(crate) use self::interim::Interims;
 use super::linger::Closing;
 use super::vitals::Vitals;
 use crate::error::{Code, Failure};
+use crate::limits::TRAILERS_BYTES;
 
 /// Bytes that are asked of the stream at once while a head is incomplete.
 const READ_BYTES: usize = 4 * 1024;
@@ -76,6 +77,8 @@ pub(crate) struct Bounds {
 enum At {
     Head,
     Body(Follow),
+    /// Behind a head that asked for another protocol. Whose the next bytes are its answer tells.
+    Asked,
     /// A refusal has been given; nothing more is.
     Refused,
     /// Where a body is not what its framing says.
@@ -92,6 +95,8 @@ pub(crate) struct Refusals {
     inside: AtomicBool,
     /// It made something else than HTTP of the connection.
     tunnel: AtomicBool,
+    /// The number of the last request whose answer did not.
+    declined: AtomicUsize,
 }
 
 /// A refused request, as far as it could be read.
@@ -142,7 +147,13 @@ impl<S> Wire<S> {
             given += whole;
             self.searched = 0;
             self.refusals.number.fetch_add(1, Ordering::Relaxed);
-            self.at = Follow::new(framing, self.bounds.bytes).map_or(At::Head, At::Body);
+            self.at = match framing {
+                Framing::Upgrade => At::Asked,
+                framing => {
+                    let trailers = self.bounds.bytes.min(TRAILERS_BYTES);
+                    Follow::new(framing, trailers).map_or(At::Head, At::Body)
+                }
+            };
         }
         if let At::Body(follow) = &mut self.at {
             match follow.over(&bytes[given..]) {
@@ -155,7 +166,7 @@ impl<S> Wire<S> {
                 Err(why) => self.at = At::Broken(why),
             }
         }
-        self.refusals.inside.store(!matches!(self.at, At::Head), Ordering::Relaxed);
+        self.refusals.inside.store(!self.is_between(), Ordering::Relaxed);
         Ok(given)
     }
 
@@ -206,8 +217,13 @@ impl<S> Wire<S> {
     /// What hyper is told of an end: nothing, while an answer is owed to a request that has come
     /// whole.
     fn end(&mut self, read: io::Result<()>) -> Poll<io::Result<()>> {
-        self.ended = matches!(self.at, At::Head) && self.vitals.owes();
+        self.ended = self.is_between() && self.vitals.owes();
         if self.ended { Poll::Pending } else { Poll::Ready(read) }
+    }
+
+    /// Whether the last request has come whole.
+    const fn is_between(&self) -> bool {
+        matches!(self.at, At::Head | At::Asked)
     }
 
     /// Gives what may be given.
@@ -216,6 +232,15 @@ impl<S> Wire<S> {
         buf.put_slice(&self.held[..give]);
         self.held.advance(give);
         self.judged = self.judged.saturating_sub(give);
+    }
+}
+
+impl<S: AsyncRead + Unpin> Wire<S> {
+    /// Reads on, behind what is held.
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.held.reserve(READ_BYTES);
+        let reading = tokio::io::AsyncReadExt::read_buf(&mut self.stream, &mut self.held);
+        std::pin::pin!(reading).poll(cx)
     }
 }
 
@@ -241,6 +266,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
             match wire.at {
                 // The answer closes the connection; until then there is nothing to read.
                 At::Refused => return Poll::Pending,
+                // Something is read all the same: it may be the end.
+                At::Asked if !wire.held.is_empty() => return Poll::Pending,
+                At::Asked => {
+                    return match ready!(wire.poll_more(cx)) {
+                        Ok(0) => wire.end(Ok(())),
+                        Ok(_) => Poll::Pending,
+                        Err(error) => wire.end(Err(error)),
+                    };
+                }
                 // The request is under way: its body ends in an error, and its answer closes.
                 At::Broken(why) => {
                     return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, why)));
@@ -289,10 +323,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
                 continue;
             }
             // A head that is not whole.
-            wire.held.reserve(READ_BYTES);
-            let reading =
-                std::pin::pin!(tokio::io::AsyncReadExt::read_buf(&mut wire.stream, &mut wire.held));
-            match ready!(reading.poll(cx)) {
+            match ready!(wire.poll_more(cx)) {
                 Ok(0) => return wire.end(Ok(())),
                 Ok(_) => {}
                 Err(error) => return wire.end(Err(error)),
@@ -346,9 +377,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
             ready!(self.finish(cx))?;
         }
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-        // hyper flushes after an answer, and then has to read the end that it was not told of.
-        if self.ended && !self.vitals.owes() {
-            self.ended = false;
+        // hyper flushes after an answer, and then has to read what it was not told of: an end, or the
+        // requests behind one that asked for another protocol.
+        let ended = self.ended && !self.vitals.owes();
+        let declined = matches!(self.at, At::Asked) && self.refusals.has_declined();
+        if ended || declined {
+            self.ended &= !ended;
+            if declined {
+                self.at = At::Head;
+            }
             cx.waker().wake_by_ref();
         }
         Poll::Ready(Ok(()))
@@ -377,6 +414,16 @@ impl Refusals {
     /// to know (RFC 9112 §9.6).
     pub(crate) fn leaves_body(&self, number: usize) -> bool {
         self.inside.load(Ordering::Relaxed) && self.number.load(Ordering::Relaxed) == number
+    }
+
+    /// The bytes behind the request of this number are HTTP.
+    pub(crate) fn decline(&self, number: usize) {
+        self.declined.store(number, Ordering::Relaxed);
+    }
+
+    /// Whether those behind the last request are.
+    fn has_declined(&self) -> bool {
+        self.declined.load(Ordering::Relaxed) == self.number.load(Ordering::Relaxed)
     }
 
     /// From here on the bytes are another protocol's.

@@ -176,6 +176,33 @@ async fn mutations_over_http2_are_answered_whose_client_says_no_more() {
     recgate.stop().await;
 }
 
+/// A mutation whose body streams and has come whole is one like any other.
+#[tokio::test]
+async fn a_streamed_mutation_over_http2_runs_to_its_end() {
+    let go_on = Arc::new(Semaphore::new(0));
+    let gate = Arc::clone(&go_on);
+    let upstream = Upstream::scripted(move |_| vec![Step::Await(Arc::clone(&gate)), ok()]).await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let mut bytes = preface();
+    bytes.extend(frame(1, 4, 1, &head(&[(":method", "POST"), (":path", "/x")])));
+    bytes.extend(frame(0, 1, 1, b"{}"));
+    for (number, reset) in [(1, frame(3, 0, 1, &[0, 0, 0, 8])), (2, Vec::new())] {
+        let mut client = RawClient::connect(recgate.address).await;
+        client.send(&bytes).await;
+        upstream.has_received(number).await;
+        client.send(reset).await;
+        drop(client);
+        recgate.has_no_connections().await;
+        assert!((recgate.metric("recgate_in_flight", &[]).await - 1.0).abs() < 0.5, "{number}");
+        go_on.add_permits(1);
+        until("its end", || async {
+            (recgate.metric("recgate_in_flight", &[]).await < 0.5).then_some(())
+        })
+        .await;
+    }
+    recgate.stop().await;
+}
+
 /// A read over HTTP/2 is given up with its client: nothing is fetched for nobody.
 #[tokio::test]
 async fn a_read_over_http2_is_given_up_with_its_client() {

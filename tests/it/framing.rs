@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
 
-use crate::harness::message::Buffer;
+use crate::harness::message::{Buffer, Role};
 use crate::harness::raw::ask;
 use crate::harness::upstream::{config, ok, response};
 use crate::harness::{Message, RawClient, Recgate, Step, Upstream, soon};
@@ -363,6 +363,30 @@ async fn an_upload_that_stands_still_is_not_called_unsent() {
         assert_eq!(answer.one("connection"), Some("close"), "{line}");
         assert_eq!(heads.available_permits(), sent, "{line}");
     }
+}
+
+/// Where it is the upstream that takes nothing, that is what is told.
+#[tokio::test]
+async fn an_upload_that_nobody_takes_is_not_the_clients_fault() {
+    let upstream = Upstream::serving(|stream| async move {
+        let _open = stream;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let text = format!("{}[default_client]\ndeadline_ms = 500\n", upstream.config());
+    let recgate = Recgate::with_config(&text).await;
+    let stream = tokio::net::TcpStream::connect(recgate.address).await.unwrap();
+    let (mut read, mut write) = stream.into_split();
+    let head = request("POST /media HTTP/1.1", &["Content-Length: 100000000"], "");
+    write.write_all(head.as_bytes()).await.unwrap();
+    let uploading = tokio::spawn(async move {
+        while write.write_all(&[b'x'; 4 << 10]).await.is_ok() {}
+        write
+    });
+    let answer = Message::read(&mut read, &mut Buffer::default(), Role::Response).await.unwrap();
+    let answer = answer.unwrap();
+    assert_eq!((answer.status(), answer.one("recgate-error")), (504, Some("upstream.timeout")));
+    uploading.abort();
 }
 
 /// An upstream may answer before it has read the request: then that is the answer.

@@ -4,11 +4,13 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Semaphore;
 
 use crate::harness::raw::ask;
-use crate::harness::upstream::{config, ok};
+use crate::harness::upstream::{config, ok, response};
 use crate::harness::{RawClient, Recgate, Step, Upstream, file, http, run_to_end, until};
 
 const GET: &str = "GET /x HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -136,6 +138,69 @@ async fn a_drain_that_takes_too_long_is_cut_and_says_so() {
         assert_eq!(recgate.ended().await, Some(1), "{request}");
         assert!(recgate.errors().contains("drain_ms"), "{}", recgate.errors());
     }
+}
+
+/// An answer that was handed over is not one that was written: 0 is for clients that can have all.
+#[tokio::test]
+async fn a_drain_counts_what_is_not_written() {
+    let hints = "HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n".repeat(150_000);
+    let hinted = [hints.as_bytes(), &response(&["HTTP/1.1 200 OK"], "the end")].concat();
+    // About as much as sockets hold.
+    let large = (0..12).map(|it| {
+        let body = [&vec![b'x'; 2_000_000 + it * 200_000][..], b"the end"].concat();
+        response(&["HTTP/1.1 200 OK"], body)
+    });
+    let mut cut = 0;
+    for answer in large.chain([hinted]) {
+        let pieces: Vec<Step> = answer.chunks(4_096).map(|it| Step::Send(it.to_vec())).collect();
+        let upstream = Upstream::scripted(move |_| pieces.clone()).await;
+        let text = format!("{}[gateway]\ndrain_ms = 200\n", upstream.config());
+        let mut recgate = Recgate::with_config(&text).await;
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let mut client = socket.connect(recgate.address).await.unwrap();
+        let post = "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
+        client.write_all(post.as_bytes()).await.unwrap();
+        upstream.has_received(1).await;
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        recgate.signal("-TERM");
+        let code = recgate.ended().await;
+        let mut got = Vec::new();
+        let _ = client.read_to_end(&mut got).await;
+        let whole = got.ends_with(b"the end");
+        assert_eq!(code, Some(i32::from(!whole)), "{} of {} bytes", got.len(), answer.len());
+        cut += usize::from(!whole);
+    }
+    assert!(cut > 0, "everything found room");
+}
+
+/// A request that has come behind one whose answer is under way is answered, too, and told that it
+/// is the last.
+#[tokio::test]
+async fn a_drain_answers_what_stands_behind_a_stream() {
+    let go_on = Arc::new(Semaphore::new(0));
+    let gate = Arc::clone(&go_on);
+    let upstream = Upstream::scripted(move |asked| match asked.target() {
+        "/stream" => {
+            let begun = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nbegi".to_vec();
+            vec![Step::Send(begun), Step::Await(Arc::clone(&gate)), Step::Send(b"nend".to_vec())]
+        }
+        _ => vec![ok()],
+    })
+    .await;
+    let mut recgate = Recgate::with_config(&upstream.config()).await;
+    let mut client = RawClient::connect(recgate.address).await;
+    let put = |path| format!("PUT {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{{}}");
+    client.send([put("/stream"), put("/two")].concat()).await;
+    upstream.has_received(1).await;
+    assert_eq!(client.response_to_head().await.one("connection"), None);
+    recgate.signal("-TERM");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    go_on.add_permits(1);
+    assert_eq!(client.bytes(8).await, b"beginend");
+    let last = client.response().await;
+    assert_eq!((last.status(), last.one("connection")), (200, Some("close")));
+    assert_eq!(recgate.ended().await, Some(0));
 }
 
 #[tokio::test]

@@ -24,6 +24,7 @@ const LARGE_BYTES: usize = 32 << 20;
 async fn world() -> (Upstream, Recgate) {
     let upstream = Upstream::scripted(|request| match request.target() {
         "/large" => vec![Step::Send(response(&["HTTP/1.1 200 OK"], vec![b'x'; LARGE_BYTES]))],
+        "/small" => vec![Step::Send(response(&["HTTP/1.1 200 OK"], "small"))],
         _ => vec![ok()],
     })
     .await;
@@ -138,6 +139,26 @@ async fn every_slow_client_is_left_at_its_own_deadline() {
         drop(answer);
     })
     .await;
+    for window in [0, 1] {
+        let name = format!("a window of {window} over HTTP/2");
+        left(&name, it, async {
+            let mut client = h2::client::Builder::new();
+            client.initial_window_size(window);
+            let handshake = client.handshake::<_, bytes::Bytes>(connect(it).await);
+            let (client, connection) = handshake.await.unwrap();
+            let begun = Instant::now();
+            let connection = tokio::spawn(connection);
+            let mut client = client.ready().await.unwrap();
+            let get = Request::get("http://a.example/small").body(()).unwrap();
+            let (answer, _) = client.send_request(get, true).unwrap();
+            let answer = answer.await.unwrap();
+            let _ = connection.await;
+            // Before it would count as idle.
+            assert!(begun.elapsed() < Duration::from_millis(1_300), "{:?}", begun.elapsed());
+            drop(answer);
+        })
+        .await;
+    }
 }
 
 /// Asks for much and takes nothing of it.

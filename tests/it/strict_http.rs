@@ -152,7 +152,7 @@ async fn http_2_is_held_to_the_same_rules() {
     tokio::spawn(connection);
     let (enough, many) = (vec![("x", "y"); 100], vec![("x", "y"); 101]);
     let crumbs = vec![("cookie", "a=1"); 101];
-    let cases: [(&str, Method, &str, &[Line], u16); 27] = [
+    let cases: [(&str, Method, &str, &[Line], u16); 28] = [
         ("a plain one", Method::GET, "http://a.example/x", &[], 200),
         ("a Host that agrees", Method::GET, "http://a.example/x", &[("host", "a.example")], 200),
         ("a Host at odds", Method::GET, "http://a.example/x", &[("host", "b.example")], 400),
@@ -180,6 +180,7 @@ async fn http_2_is_held_to_the_same_rules() {
         ("100 lines", Method::GET, "http://a.example/x", &enough, 200),
         ("101 lines", Method::GET, "http://a.example/x", &many, 431),
         ("101 crumbs of a cookie", Method::GET, "http://a.example/x", &crumbs, 200),
+        ("a query alone", Method::GET, "http://a.example?q", &[], 400),
     ];
     let mut forwarded = 0;
     for (name, method, uri, headers, wanted) in cases {

@@ -55,6 +55,55 @@ async fn a_websocket_is_a_tunnel_both_ways() {
     assert_eq!(asked.one("host"), Some(&*upstream.address.to_string()));
 }
 
+/// Nobody knows whose bytes behind such a request are before it has its answer: nothing is judged,
+/// refused or changed until then.
+#[tokio::test]
+async fn what_a_client_sends_too_early_is_the_tunnels() {
+    let early: Vec<u8> = b"\x82\x05he\nlo".iter().copied().cycle().take(100_000).collect();
+    let (agree, length) = (Arc::new(Semaphore::new(0)), early.len());
+    let gate = Arc::clone(&agree);
+    let upstream = Upstream::scripted(move |_| {
+        let agreed = Step::Send(AGREED.into());
+        vec![Step::Await(Arc::clone(&gate)), agreed, Step::Read(length), Step::Close]
+    })
+    .await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let mut client = RawClient::connect(recgate.address).await;
+    client.send([ASK.as_bytes(), &early[..7]].concat()).await;
+    upstream.has_received(1).await;
+    client.send(&early[7..]).await;
+    agree.add_permits(1);
+    assert_eq!(client.response().await.status(), 101);
+    client.rest().await;
+    assert!(upstream.read() == early, "other bytes came out than went in");
+}
+
+/// And where it is answered otherwise they are requests, and held to all that requests are.
+#[tokio::test]
+async fn what_stands_behind_a_refused_upgrade_is_http() {
+    let upstream = Upstream::scripted(|_| vec![ok()]).await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let behind = "GET /a HTTP/1.1\r\nHost: x\r\n\r\nGET /b HTTP/1.1\r\nHost: x\n\r\n";
+    for cut in [0, 1, 20, behind.len() - 3] {
+        let mut client = RawClient::connect(recgate.address).await;
+        client.send([ASK, &behind[..cut]].concat()).await;
+        if cut == 1 {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        client.send(&behind[cut..]).await;
+        for status in [200, 200, 400] {
+            assert_eq!(client.response().await.status(), status, "{cut}");
+        }
+        client.rest().await;
+    }
+    // One that leaves is given up as any other is.
+    let mut client = RawClient::connect(recgate.address).await;
+    client.send(ASK).await;
+    client.finish().await;
+    client.rest().await;
+    recgate.has_no_connections().await;
+}
+
 /// A socket can stay open for days; nothing that was admitted waits for it.
 #[tokio::test]
 async fn an_open_tunnel_does_not_hold_a_drain_up() {

@@ -41,8 +41,8 @@ struct Seen {
     connections: Arc<AtomicUsize>,
     /// Requests that were left before their answer.
     left: Arc<AtomicUsize>,
-    /// Requests whose bodies broke off.
-    broken: Arc<AtomicUsize>,
+    /// Requests whose heads have come.
+    begun: Arc<AtomicUsize>,
 }
 
 type Answer = http_body_util::combinators::UnsyncBoxBody<Bytes, std::io::Error>;
@@ -77,8 +77,8 @@ impl Seen {
     async fn answer(self, request: Request<Incoming>) -> Result<Response<Answer>, Infallible> {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path().to_owned();
+        self.begun.fetch_add(1, Ordering::Relaxed);
         let Ok(body) = body.collect().await.map(Collected::to_bytes) else {
-            self.broken.fetch_add(1, Ordering::Relaxed);
             return Ok(Response::new(whole()));
         };
         self.asked.lock().unwrap().push(Asked {
@@ -453,10 +453,15 @@ async fn what_is_cut_stays_cut() {
         client.finish().await;
         client.rest().await;
     }
-    until("the ends of both at the upstream", || async {
-        (seen.broken.load(Ordering::Relaxed) == 2).then_some(())
+    until("both at the upstream", || async {
+        (seen.begun.load(Ordering::Relaxed) == 2).then_some(())
     })
     .await;
+    until("the ends of both", || async {
+        (recgate.metric("recgate_in_flight", &[]).await < 0.5).then_some(())
+    })
+    .await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(seen.all().is_empty(), "a half was taken for a whole");
     let mut client = RawClient::connect(recgate.address).await;
     client.send("GET /breaks HTTP/1.1\r\nHost: x\r\n\r\n").await;

@@ -189,8 +189,11 @@ async fn http1(
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 refusals.tunnel();
                 begun.set(Some(Tunnel::new(upgrade, &mut response)));
-            } else if is_last.get() == Answers::Last || refusals.leaves_body(number) {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            } else {
+                refusals.decline(number);
+                if is_last.get() == Answers::Last || refusals.leaves_body(number) {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
             }
             Ok::<_, Infallible>(response.map(|body| Delivered::new(body, Pieces::Whole, open)))
         }
@@ -287,6 +290,10 @@ async fn drained<C, E>(
         if let Farewell::LastAnswer(answers) = farewell {
             answers.set(Answers::Last);
             tokio::time::sleep(LINGER).await;
+            // Whoever is answered now may not have been told: the next answer does it.
+            while !vitals.is_idle_for(LINGER) {
+                tokio::time::sleep(LINGER).await;
+            }
         }
     });
     let mut left = false;

@@ -54,7 +54,7 @@ impl Follow {
     /// `None` where there is no body. Trailers may have `most` bytes.
     pub(super) fn new(framing: Framing, most: usize) -> Option<Self> {
         match framing {
-            Framing::None => None,
+            Framing::None | Framing::Upgrade => None,
             Framing::Length(length) => Some(Self::Length(length)),
             Framing::Chunked => Some(Self::Chunks(Chunks {
                 at: At::Size { value: 0, digits: 0 },

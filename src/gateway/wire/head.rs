@@ -15,6 +15,8 @@ use crate::gateway::fields::{
 pub(super) enum Framing {
     /// With the head.
     None,
+    /// With the head, which asks for another protocol: what follows may be that one's.
+    Upgrade,
     /// After so many bytes.
     Length(u64),
     /// With the last chunk.
@@ -120,7 +122,7 @@ fn unusual_target(target: &[u8]) -> Result<(), Failure> {
 
 /// The framing of a head's fields.
 fn fields(lines: Lines<'_>, version: Version, most: usize) -> Result<Framing, Failure> {
-    let (mut length, mut chunked) = (None, false);
+    let (mut length, mut chunked, mut upgrade) = (None, false, false);
     for (index, line) in lines.enumerate() {
         let line = line?;
         if line.is_empty() {
@@ -130,6 +132,7 @@ fn fields(lines: Lines<'_>, version: Version, most: usize) -> Result<Framing, Fa
             return Err(too_many_lines(most));
         }
         let (name, value) = field(line)?;
+        upgrade |= name.eq_ignore_ascii_case(b"upgrade");
         match spelt(name) {
             Some(Frames::Length) if length.is_some() => {
                 return Err(two_lengths());
@@ -154,6 +157,7 @@ fn fields(lines: Lines<'_>, version: Version, most: usize) -> Result<Framing, Fa
             Err(malformed("a Transfer-Encoding in HTTP/1.0"))
         }
         (None, true) => Ok(Framing::Chunked),
+        (None | Some(0), false) if upgrade && version == Version::Http11 => Ok(Framing::Upgrade),
         (None | Some(0), false) => Ok(Framing::None),
         (Some(length), false) => Ok(Framing::Length(length)),
     }
