@@ -192,7 +192,11 @@ impl Metrics {
         registry.register("connections", "Open client connections", metrics.connections.clone());
         registry.register("in_flight", "Unfinished exchanges", metrics.in_flight.clone());
         let delivering = metrics.delivering.clone();
-        registry.register("answers_under_way", "Answers that are being handed over", delivering);
+        registry.register(
+            "answers_under_way",
+            "Answers that are being handed over, and connections that take nothing of them",
+            delivering,
+        );
         registry.register("follow_ups", "Work after an answer", metrics.follow_ups.clone());
         metrics
     }
