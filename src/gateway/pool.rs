@@ -140,8 +140,9 @@ impl Pool {
     pub(crate) async fn send(
         self: &Rc<Self>,
         mut request: Request<Body>,
-        over: Over,
+        mut over: Over,
     ) -> Result<Response<Body>, Unanswered> {
+        let mut again = true;
         let asks = headers::names_websocket(request.headers());
         loop {
             let connection = match self.check_out(over).await {
@@ -169,7 +170,11 @@ impl Pool {
                     return Err(self.too_many_lines().into());
                 }
                 Ok(response) => return Ok(response),
-                Err(Broken::Unsent(unsent)) if used => request = *unsent,
+                // Once more: a server that refuses is not asked over every connection there is.
+                Err(Broken::Unsent(unsent)) if again => {
+                    request = *unsent;
+                    (over, again) = (Over::New, false);
+                }
                 Err(Broken::Unsent(_)) => {
                     let why =
                         format!("{} took nothing over a new connection", self.server.authority);
@@ -251,8 +256,11 @@ impl Pool {
         loop {
             let mut connection = self.idle.borrow_mut().pop()?;
             if connection.version() == Version::HTTP_2 {
-                // What the server has said meanwhile, its goodbye most of all, its tasks read first.
-                tokio::task::yield_now().await;
+                // What the server has said meanwhile, its goodbye most of all: one of its tasks reads
+                // it, and another is told.
+                for _ in 0..2 {
+                    tokio::task::yield_now().await;
+                }
             }
             if connection.idle_since.elapsed() < self.bounds.idle && connection.is_ready() {
                 return Some(connection);

@@ -123,6 +123,7 @@ pub(crate) struct Delivered {
     pieces: Pieces,
     /// The part that is not fetched on.
     given: Option<Given>,
+    counted: Arc<Counted>,
     open: Open,
 }
 
@@ -137,7 +138,11 @@ struct Given {
 struct Piece {
     bytes: Bytes,
     _given: Given,
+    _counted: Arc<Counted>,
 }
+
+/// Counts an answer that is being handed over, until all that holds this is dropped.
+struct Counted(Gauge);
 
 // === impl Vitals ===
 
@@ -265,7 +270,8 @@ impl Drop for Open {
 
 impl Delivered {
     pub(crate) fn new(body: Body, pieces: Pieces, open: Open) -> Self {
-        open.vitals.delivering.inc();
+        let delivering = open.vitals.delivering.clone();
+        delivering.inc();
         if open.changes {
             open.vitals.with(|answers| {
                 let answered = answers.open.iter_mut().find(|it| it.name == open.name);
@@ -274,7 +280,14 @@ impl Delivered {
                 }
             });
         }
-        Self { body, left: Bytes::new(), pieces, given: None, open }
+        Self {
+            body,
+            left: Bytes::new(),
+            pieces,
+            given: None,
+            counted: Arc::new(Counted(delivering)),
+            open,
+        }
     }
 
     fn piece(&mut self, mut data: Bytes) -> Frame<Bytes> {
@@ -284,14 +297,15 @@ impl Delivered {
         if data.len() > PIECE_BYTES {
             self.left = data.split_off(PIECE_BYTES);
         }
-        let piece = Piece { bytes: data, _given: Given::new(&self.open) };
+        let counted = Arc::clone(&self.counted);
+        let piece = Piece { bytes: data, _given: Given::new(&self.open), _counted: counted };
         Frame::data(Bytes::from_owner(piece))
     }
 }
 
-impl Drop for Delivered {
+impl Drop for Counted {
     fn drop(&mut self) {
-        self.open.vitals.delivering.dec();
+        self.0.dec();
     }
 }
 

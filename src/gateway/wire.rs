@@ -393,7 +393,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let wire = &mut *self;
-        let read = matches!(wire.at, At::Head) && wire.held.is_empty();
+        // In a tunnel what still comes is the other side's.
+        let tunnel = wire.refusals.tunnel.load(Ordering::Relaxed);
+        let read = tunnel || matches!(wire.at, At::Head) && wire.held.is_empty();
         wire.closing.poll(&mut wire.stream, read, cx)
     }
 }

@@ -132,9 +132,9 @@ async fn a_client_that_waits_for_100_gets_that_from_recgate_alone() {
     assert_eq!(upstream.only().text(), "ab");
 }
 
-/// More than waits for a client is left out; the answer is not.
+/// What finds no room may be left out; the answer may not.
 #[tokio::test]
-async fn thousands_cost_nobody_their_answer() {
+async fn an_answer_follows_thousands() {
     let upstream = Upstream::scripted(|_| vec![Step::Send(HINTS.repeat(5_000).into()), ok()]).await;
     let recgate = Recgate::with_config(&upstream.config()).await;
     let mut client = RawClient::connect(recgate.address).await;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Semaphore;
 
-use crate::harness::raw::ask;
+use crate::harness::raw::{ask, frame, preface};
 use crate::harness::upstream::{config, ok, response};
 use crate::harness::{RawClient, Recgate, Step, Upstream, file, http, run_to_end, until};
 
@@ -172,6 +172,23 @@ async fn a_drain_counts_what_is_not_written() {
         cut += usize::from(!whole);
     }
     assert!(cut > 0, "everything found room");
+}
+
+/// The same over HTTP/2, for a client that opens a window of one byte.
+#[tokio::test]
+async fn a_drain_counts_what_waits_for_a_window() {
+    let upstream =
+        Upstream::scripted(|_| vec![Step::Send(response(&["HTTP/1.1 200 OK"], "two"))]).await;
+    let text = format!("{}[gateway]\ndrain_ms = 200\n", upstream.config());
+    let mut recgate = Recgate::with_config(&text).await;
+    let mut client = RawClient::connect(recgate.address).await;
+    // SETTINGS_INITIAL_WINDOW_SIZE, and a POST of HPACK's static table.
+    let post = frame(1, 5, 1, b"\x83\x86\x04\x02/x\x01\x01x");
+    client.send([preface(), frame(4, 0, 0, &[0, 4, 0, 0, 0, 1]), post].concat()).await;
+    upstream.has_received(1).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    recgate.signal("-TERM");
+    assert_eq!(recgate.ended().await, Some(1));
 }
 
 /// A request that has come behind one whose answer is under way is answered, too, and told that it

@@ -104,6 +104,40 @@ async fn what_stands_behind_a_refused_upgrade_is_http() {
     recgate.has_no_connections().await;
 }
 
+/// A side that has closed says nothing of the other: all that is still said arrives.
+#[tokio::test]
+async fn a_side_that_has_closed_takes_all_that_is_said() {
+    const SAID_BYTES: usize = 12_000_000;
+    let got = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = Arc::clone(&got);
+    let upstream = Upstream::serving(move |mut stream| {
+        let count = Arc::clone(&count);
+        async move {
+            let mut buffer = vec![0; 64 << 10];
+            let _ = stream.read(&mut buffer).await;
+            let _ = stream.write_all(AGREED.as_bytes()).await;
+            let _ = stream.shutdown().await;
+            // Until everything between is full.
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+                count.fetch_add(read, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+    })
+    .await;
+    let recgate = Recgate::with_config(&upstream.config()).await;
+    let mut client = RawClient::connect(recgate.address).await;
+    client.send(ASK).await;
+    assert_eq!(client.response().await.status(), 101);
+    client.send(vec![b'x'; SAID_BYTES]).await;
+    client.finish().await;
+    client.rest().await;
+    until("all of it", || async {
+        (got.load(std::sync::atomic::Ordering::Relaxed) == SAID_BYTES).then_some(())
+    })
+    .await;
+}
+
 /// A socket can stay open for days; nothing that was admitted waits for it.
 #[tokio::test]
 async fn an_open_tunnel_does_not_hold_a_drain_up() {

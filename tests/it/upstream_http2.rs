@@ -260,6 +260,8 @@ impl Bare {
             self.0.lock().unwrap().push((head[3], id));
             if matches!(head[3], HEADERS | DATA) && head[4] & LAST != 0 {
                 let frames = answer(self.requests(), id);
+                // What is asked at once stands on connections of its own.
+                tokio::time::sleep(Duration::from_millis(20)).await;
                 if stream.write_all(&frames).await.is_err() {
                     return;
                 }
@@ -315,12 +317,16 @@ async fn what_is_given_up_is_not_sent_later() {
 
 /// RFC 9113 §6.8 and §8.7: such a request may be sent again, whatever it asks.
 #[rstest]
-#[case::a_goodbye_before_it(|_| frame(GOAWAY, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 0]))]
-#[case::a_refused_stream(|id| frame(RST_STREAM, 0, id, &[0, 0, 0, 7]))]
+#[case::a_goodbye_before_it(2, |_| frame(GOAWAY, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 0]))]
+#[case::a_refused_stream(2, |id| frame(RST_STREAM, 0, id, &[0, 0, 0, 7]))]
+#[case::a_refused_stream_of_a_new_connection(1, |id| frame(RST_STREAM, 0, id, &[0, 0, 0, 7]))]
 #[tokio::test]
-async fn what_the_server_did_not_process_is_sent_again(#[case] refuse: fn(u32) -> Vec<u8>) {
+async fn what_the_server_did_not_process_is_sent_again(
+    #[case] which: usize,
+    #[case] refuse: fn(u32) -> Vec<u8>,
+) {
     let bare = Bare::default();
-    let answer = move |number, id| if number == 2 { refuse(id) } else { answered(id) };
+    let answer = move |number, id| if number == which { refuse(id) } else { answered(id) };
     let upstream = bare.clone().upstream(answer).await;
     let recgate = Recgate::start(Some(&always(&upstream)), &["gateway.threads=1"]).await;
     let client = http().build().unwrap();
@@ -329,6 +335,31 @@ async fn what_the_server_did_not_process_is_sent_again(#[case] refuse: fn(u32) -
         assert_eq!(answer.status(), 200, "{path}");
     }
     assert_eq!(bare.requests(), 4);
+    recgate.stop().await;
+}
+
+/// And a server that refuses everything is asked no more often than that, whatever stands idle.
+#[tokio::test]
+async fn a_server_that_refuses_is_asked_once_more() {
+    const IDLE: usize = 10;
+    let (bare, refuses) = (Bare::default(), Arc::new(AtomicUsize::new(0)));
+    let switch = Arc::clone(&refuses);
+    let answer = move |_, id| match switch.load(Ordering::Relaxed) {
+        0 => answered(id),
+        _ => frame(RST_STREAM, 0, id, &[0, 0, 0, 7]),
+    };
+    let upstream = bare.clone().upstream(answer).await;
+    let text = always(&upstream) + "retry = { most = 0 }\n";
+    let recgate = Recgate::start(Some(&text), &["gateway.threads=1"]).await;
+    let client = http().build().unwrap();
+    let asking = (0..IDLE).map(|_| client.post(recgate.url("/one")).send());
+    futures_util::future::join_all(asking).await;
+    let before = bare.requests();
+    let connections = bare.0.lock().unwrap().iter().filter(|it| **it == (HEADERS, 1)).count();
+    assert!(connections > 3, "{connections}");
+    refuses.store(1, Ordering::Relaxed);
+    assert_eq!(client.post(recgate.url("/two")).send().await.unwrap().status(), 503);
+    assert_eq!(bare.requests(), before + 2);
     recgate.stop().await;
 }
 

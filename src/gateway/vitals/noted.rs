@@ -88,14 +88,72 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Noted<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // TLS takes what it is given, and waits here.
         let polled = self.written(0, (), |stream| stream.poll_flush(cx));
-        if polled.is_pending() {
-            self.vitals.note_write(&polled);
-        }
+        self.vitals.note_write(&polled);
         polled
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::time::Duration;
+
+    use prometheus_client::metrics::gauge::Gauge;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::time::advance;
+
+    use super::super::{Patience, State};
+    use super::{AsyncWrite, Context, Noted, Pin, Poll, Vitals, io};
+
+    /// Takes whatever is written, and flushes when it is told to, as TLS does.
+    struct Taking(bool);
+
+    impl AsyncWrite for Taking {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(buf.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            if self.0 { Poll::Ready(Ok(())) } else { Poll::Pending }
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_flushed_late_stands_still_no_more() {
+        let patience = Duration::from_secs(5);
+        let patience = Patience { send: patience, idle: patience * 9, exchange: patience * 9 };
+        let delivering = Gauge::default();
+        let vitals = Vitals::new(patience, delivering.clone());
+        let mut stream = Noted::new(Taking(false), vitals.clone());
+        stream.write_all(b"x").await.unwrap();
+        assert!(tokio::time::timeout(Duration::from_secs(4), stream.flush()).await.is_err());
+        assert_eq!(delivering.get(), 1);
+        stream.stream.0 = true;
+        stream.flush().await.unwrap();
+        assert_eq!(delivering.get(), 0);
+        advance(Duration::from_secs(4)).await;
+        assert!(matches!(vitals.state(), State::Well(_)));
+        // And what stands still does.
+        stream.stream.0 = false;
+        stream.write_all(b"x").await.unwrap();
+        assert!(tokio::time::timeout(Duration::from_secs(6), stream.flush()).await.is_err());
+        assert_eq!(vitals.state(), State::Stuck);
+        drop((stream, vitals));
+        assert_eq!(delivering.get(), 0);
     }
 }
